@@ -1,0 +1,81 @@
+const brand = Symbol.for("cachesage.error");
+
+export type ErrorCode =
+  | "INVALID_OPTIONS"
+  | "UNKNOWN_NAME"
+  | "MISSING_DEPENDENCY"
+  | "ENGINE_UNREACHABLE"
+  | "ENGINE_RESPONSE"
+  | "ENGINE_UNSUPPORTED"
+  | "EMBEDDED_MODEL";
+
+interface Details {
+  /** What to do about it; the CLI prints it on a line of its own. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** Base of every error cachesage throws. `isInstance` works across copies of the package. */
+export class CacheSageError extends Error {
+  readonly code: ErrorCode;
+  readonly hint?: string;
+  readonly [brand] = true;
+
+  constructor(code: ErrorCode, message: string, details: Details = {}) {
+    super(details.hint ? `${message}\n${details.hint}` : message, { cause: details.cause });
+    this.name = "CacheSageError";
+    this.code = code;
+    if (details.hint !== undefined) this.hint = details.hint;
+  }
+
+  static isInstance(value: unknown): value is CacheSageError {
+    return typeof value === "object" && value !== null && brand in value;
+  }
+}
+
+/** An option that is missing, misspelt or out of range. */
+export class InvalidOptionsError extends CacheSageError {
+  constructor(owner: string, problem: string, details?: Details) {
+    super("INVALID_OPTIONS", `[${owner}] ${problem}`, details);
+    this.name = "InvalidOptionsError";
+  }
+}
+
+/** A policy, engine or command that does not exist. */
+export class UnknownNameError extends CacheSageError {
+  constructor(kind: string, got: string, known: readonly string[]) {
+    super("UNKNOWN_NAME", `[${kind}] no ${kind} is called ${JSON.stringify(got)}`, {
+      hint: `Known: ${known.join(", ")}.`,
+    });
+    this.name = "UnknownNameError";
+  }
+}
+
+/** An optional peer that this feature needs is not installed. */
+export class MissingDependencyError extends CacheSageError {
+  constructor(owner: string, dependency: string, cause?: unknown) {
+    super("MISSING_DEPENDENCY", `[${owner}] needs the package ${dependency}, which could not be loaded`, {
+      hint: `Install it: npm install ${dependency}`,
+      cause,
+    });
+    this.name = "MissingDependencyError";
+  }
+}
+
+/** The serving engine is down, or answered something that an engine of this kind does not. */
+export class EngineError extends CacheSageError {
+  readonly engine: string;
+  readonly status?: number;
+
+  constructor(
+    code: "ENGINE_UNREACHABLE" | "ENGINE_RESPONSE" | "ENGINE_UNSUPPORTED",
+    engine: string,
+    problem: string,
+    details: Details & { readonly status?: number } = {},
+  ) {
+    super(code, `[${engine}] ${problem}`, details);
+    this.name = "EngineError";
+    this.engine = engine;
+    if (details.status !== undefined) this.status = details.status;
+  }
+}

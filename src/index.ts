@@ -1,0 +1,11 @@
+export { CacheSage, type CacheSageOptions, type CacheSageStats } from "./cachesage.ts";
+export * from "./errors.ts";
+export type * from "./runtime/action.ts";
+export type { Clock } from "./runtime/clock.ts";
+export type * from "./runtime/engine.ts";
+export type * from "./runtime/event.ts";
+export { END, START } from "./runtime/event.ts";
+export { Ledger, type LedgerEntry } from "./runtime/ledger.ts";
+export { definePolicy } from "./runtime/policy.ts";
+export type * from "./runtime/policy.ts";
+export { prefixId } from "./runtime/action.ts";

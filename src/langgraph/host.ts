@@ -1,0 +1,24 @@
+import type { Clock } from "../runtime/clock.ts";
+import type { Decoration, OutgoingCall } from "../runtime/engine.ts";
+import type { Event, Identity } from "../runtime/event.ts";
+
+/** What the framework side needs from the rest of cachesage. No method throws or blocks. */
+export interface Host {
+  readonly clock: Clock;
+  /** Base URL of the engine; requests that go elsewhere are left alone. */
+  readonly baseURL: string;
+  readonly apiKey?: string;
+  /** THE flag. False: observe only, request bytes unchanged. */
+  readonly cacheHints: boolean;
+  emit(event: Event): void;
+  /** What to add to a request; undefined leaves its bytes alone. Only asked when `cacheHints` is true. */
+  decorate(call: OutgoingCall): Decoration | undefined;
+  /** The JSON body of a request as sent by the client, before decoration. Only told when `cacheHints` is true. */
+  requestBody(identity: Identity, body: string): void;
+  /** Text of a completed answer without tool calls. Only told when `cacheHints` is true. */
+  answer(identity: Identity, text: string): void;
+  /** Something of ours went wrong and was contained. */
+  fault(where: string, error: unknown): void;
+  /** One line for the user. */
+  warn(message: string): void;
+}

@@ -1,0 +1,97 @@
+import type { PrefixRef } from "../runtime/action.ts";
+import type { AgentId, Identity, RunId } from "../runtime/event.ts";
+
+/** Agents whose anchor is kept; the one unused longest goes first. */
+const MAX_AGENTS = 256;
+/** Open runs whose latest prompt is kept. */
+const MAX_RUNS = 10_000;
+
+interface Message {
+  readonly role?: unknown;
+}
+
+/** The part of a Chat Completions body that makes up its prompt. */
+export interface PromptBody {
+  readonly model?: unknown;
+  readonly messages: readonly unknown[];
+  readonly tools?: unknown;
+}
+
+/** Bodies are kept as sent and parsed only when a prefetch is composed, off the request path. */
+interface Stored {
+  readonly agent: AgentId;
+  readonly raw: string;
+  parsed?: PromptBody | null;
+  answer?: string;
+}
+
+/**
+ * The latest prompts as text, in memory only, so that a prefetch can be composed: one per agent for its anchor,
+ * one per open run for the shared messages. Filled only while hints are on.
+ */
+export class PromptStore {
+  readonly #anchors = new Map<AgentId, Stored>();
+  readonly #runs = new Map<RunId, Stored>();
+
+  request({ agent, run }: Identity, raw: string): void {
+    const stored: Stored = { agent, raw };
+    put(this.#anchors, agent, stored, MAX_AGENTS);
+    put(this.#runs, run, stored, MAX_RUNS);
+  }
+
+  answer({ agent, run }: Identity, text: string): void {
+    const stored = this.#runs.get(run);
+    if (stored?.agent === agent) stored.answer = text;
+  }
+
+  end(run: RunId): void {
+    this.#runs.delete(run);
+  }
+
+  /**
+   * The prompt that the agent's next request in this run is expected to begin with: its own system message and
+   * tools, then the run's messages so far when `shared` (they are left out otherwise). Undefined when the agent or
+   * the run has not been seen, or speaks another API than Chat Completions.
+   */
+  compose({ agent, run }: PrefixRef, shared: boolean): PromptBody | undefined {
+    const anchor = parse(this.#anchors.get(agent));
+    if (!anchor) return undefined;
+    const latest = run === undefined ? undefined : this.#runs.get(run);
+    const history = shared ? parse(latest) : undefined;
+    const messages: unknown[] = anchor.messages.slice(0, headLength(anchor.messages));
+    if (history) {
+      messages.push(...history.messages.slice(headLength(history.messages)));
+      if (latest?.answer) messages.push({ role: "assistant", content: latest.answer });
+    }
+    return { ...anchor, messages };
+  }
+}
+
+function put<K>(map: Map<K, Stored>, key: K, stored: Stored, limit: number): void {
+  map.delete(key);
+  if (map.size >= limit) map.delete(map.keys().next().value as K);
+  map.set(key, stored);
+}
+
+function parse(stored: Stored | undefined): PromptBody | undefined {
+  if (!stored) return undefined;
+  if (stored.parsed === undefined) stored.parsed = promptOf(stored.raw);
+  return stored.parsed ?? undefined;
+}
+
+function promptOf(raw: string): PromptBody | null {
+  const body: unknown = JSON.parse(raw);
+  if (typeof body !== "object" || body === null || !("messages" in body)) return null;
+  const { messages, model, tools } = body as { messages: unknown; model?: unknown; tools?: unknown };
+  if (!Array.isArray(messages)) return null;
+  return { messages, ...(model === undefined ? {} : { model }), ...(tools === undefined ? {} : { tools }) };
+}
+
+/** Leading system (or developer) messages belong to the anchor. */
+function headLength(messages: readonly unknown[]): number {
+  const first = messages.findIndex((message) => {
+    const role = (message as Message | null)?.role;
+    return role !== "system" && role !== "developer";
+  });
+  return first < 0 ? messages.length : first;
+}

@@ -1,0 +1,166 @@
+import { z } from "zod";
+import type { Action, PrefetchHint, PrefixRef } from "../runtime/action.ts";
+import { prefixId } from "../runtime/action.ts";
+import type { AgentId, RunId } from "../runtime/event.ts";
+import {
+  definePolicy,
+  type Moment,
+  type Policy,
+  type PolicyContext,
+  type Prediction,
+  type PrefixSubject,
+  type Scored,
+} from "../runtime/policy.ts";
+
+const options = z.strictObject({
+  prefetch: z.boolean().default(true).describe("Fetch the prefixes of predicted next agents ahead of time."),
+  wasteWeight: z
+    .number()
+    .min(0)
+    .default(0.25)
+    .describe("Cost of one token prefetched in vain, in tokens saved; higher prefetches less."),
+  budgetTokens: z
+    .number()
+    .int()
+    .positive()
+    .default(16384)
+    .describe("Most prompt tokens of prefetches not yet used, over all runs."),
+  maxPerRun: z.number().int().positive().default(2).describe("Most prefixes prefetched ahead for one run."),
+  refreshStep: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.02)
+    .describe("A prefix's value is sent again when it has changed by at least this much."),
+});
+
+type Options = z.output<typeof options>;
+
+/**
+ * Keeps the right KV prefixes and brings them early (CacheSage, after https://arxiv.org/abs/2605.27744).
+ *
+ * Every live prefix is retained at the value of its expected reuse and released when its run ends. When an
+ * agent starts, the prefixes of the probable next agents are fetched: anchor plus the history known so far.
+ */
+export default definePolicy({
+  name: "prefix-cache",
+  description: "The right prefixes stay, and come early",
+  subject: "prefix",
+  actions: ["retain", "release", "prefetch", "cancel"],
+  options,
+  create: (context): Policy<"prefix"> => new PrefixCache(context),
+});
+
+class PrefixCache implements Policy<"prefix"> {
+  readonly #context: PolicyContext<Options>;
+  /** Values last sent, by prefix: unchanged ones are not sent again. */
+  readonly #sent = new Map<string, number>();
+  /** Prefetched and not yet used or withdrawn, per run. */
+  readonly #ahead = new Map<RunId, Map<AgentId, number>>();
+  #aheadTokens = 0;
+
+  constructor(context: PolicyContext<Options>) {
+    this.#context = context;
+  }
+
+  score(item: PrefixRef): number {
+    return this.#context.predictor.reuse(item);
+  }
+
+  *act(
+    ranked: readonly Scored<"prefix">[],
+    predictions: readonly Prediction[],
+    moment: Moment,
+  ): Generator<Action> {
+    const { event, run, gone } = moment;
+    for (const prefix of gone) {
+      this.#sent.delete(prefixId(prefix));
+      yield { type: "release", prefix };
+    }
+    for (const { item, score } of ranked) yield* this.#retain(item, score);
+    if (event.type === "run-end") return yield* this.#withdraw(run, []);
+    if (event.type === "next-agents") return yield* this.#withdraw(run, predictions);
+    if (event.type === "request-start") {
+      const anchor: PrefixRef = { agent: event.agent };
+      yield* this.#retain(anchor, this.#context.predictor.reuse(anchor));
+      this.#settle(run, event.agent);
+    }
+    const wanted = this.#plan(predictions, moment);
+    yield* this.#withdraw(run, wanted);
+    yield* wanted;
+  }
+
+  *#retain(item: PrefixRef, value: number): Generator<Action> {
+    const prefix = item.run === undefined ? { agent: item.agent } : { agent: item.agent, run: item.run };
+    const id = prefixId(prefix);
+    const sent = this.#sent.get(id);
+    if (sent !== undefined && Math.abs(sent - value) < this.#context.options.refreshStep) return;
+    this.#sent.set(id, value);
+    yield { type: "retain", prefix, value };
+  }
+
+  /** The prefetches worth their tokens, most probable first, within the budget. */
+  #plan(predictions: readonly Prediction[], { event, run }: Moment): readonly PrefetchHint[] {
+    const { options, predictor, prefixes } = this.#context;
+    const plan: PrefetchHint[] = [];
+    if (!options.prefetch) return plan;
+    const current = "agent" in event ? event.agent : undefined;
+    const latest = newest(prefixes.of(run));
+    const history = latest ? Math.max(0, latest.tokens - (prefixes.anchor(latest.agent)?.tokens ?? 0)) : 0;
+    for (const { agent, probability } of predictions) {
+      if (plan.length >= options.maxPerRun) break;
+      const anchor = prefixes.anchor(agent);
+      // The agent at work has its own prefix in cache already.
+      if (agent === current || !anchor || !latest) continue;
+      const tokens = anchor.tokens + Math.round(history * predictor.sharedHistory(agent));
+      const worth = probability > options.wasteWeight * (1 - probability);
+      if (!worth || !this.#reserve(run, agent, tokens)) continue;
+      const prefix: PrefixRef = { agent, run };
+      const value = Math.max(probability, predictor.reuse(prefix));
+      plan.push({ type: "prefetch", prefix, value, probability, tokens });
+    }
+    return plan;
+  }
+
+  /** Takes `tokens` out of the budget; what was reserved for the same prefix before is given back first. */
+  #reserve(run: RunId, agent: AgentId, tokens: number): boolean {
+    const before = this.#ahead.get(run)?.get(agent) ?? 0;
+    if (this.#aheadTokens - before + tokens > this.#context.options.budgetTokens) return false;
+    let ahead = this.#ahead.get(run);
+    if (!ahead) this.#ahead.set(run, (ahead = new Map()));
+    ahead.set(agent, tokens);
+    this.#aheadTokens += tokens - before;
+    return true;
+  }
+
+  /** Cancels what was fetched for a run's agents that are not wanted any more, and lets go of what it brought. */
+  *#withdraw(run: RunId, wanted: readonly (Prediction | PrefetchHint)[]): Generator<Action> {
+    const ahead = this.#ahead.get(run);
+    if (!ahead) return;
+    const keep = new Set(wanted.map((item) => ("agent" in item ? item.agent : item.prefix.agent)));
+    for (const agent of [...ahead.keys()]) {
+      if (keep.has(agent)) continue;
+      this.#settle(run, agent);
+      const prefix: PrefixRef = { agent, run };
+      yield { type: "cancel", prefix };
+      if (!this.#context.prefixes.of(run).some((live) => live.agent === agent))
+        yield { type: "release", prefix };
+    }
+  }
+
+  #settle(run: RunId, agent: AgentId): void {
+    const ahead = this.#ahead.get(run);
+    const tokens = ahead?.get(agent);
+    if (!ahead || tokens === undefined) return;
+    this.#aheadTokens -= tokens;
+    ahead.delete(agent);
+    if (ahead.size === 0) this.#ahead.delete(run);
+  }
+}
+
+/** The prefix used last: it carries most of the run's history. */
+function newest(prefixes: readonly PrefixSubject[]): PrefixSubject | undefined {
+  let latest: PrefixSubject | undefined;
+  for (const prefix of prefixes) if (!latest || prefix.usedAt >= latest.usedAt) latest = prefix;
+  return latest;
+}

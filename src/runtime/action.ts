@@ -1,0 +1,69 @@
+import type { AgentId, RunId } from "./event.ts";
+
+/** Names one KV prefix: an agent's anchor, or the prompt of one agent in one run. */
+export interface PrefixRef {
+  readonly agent: AgentId;
+  /** Absent for the anchor (system message and tools), which every run of the agent shares. */
+  readonly run?: RunId;
+}
+
+/** Wire name of a prefix: stable, unique, opaque to engines. */
+export function prefixId(prefix: PrefixRef): string {
+  return prefix.run === undefined ? `anchor/${prefix.agent}` : `run/${prefix.run}/${prefix.agent}`;
+}
+
+/** Keep softly: `value` in [0, 1] orders prefixes under pressure, higher is kept longer. */
+export interface RetainHint {
+  readonly type: "retain";
+  readonly prefix: PrefixRef;
+  readonly value: number;
+  /** Milliseconds from now after which the value no longer counts; absent: until the next word. */
+  readonly ttlMs?: number;
+}
+/** Nobody will ask for this prefix again. */
+export interface ReleaseHint {
+  readonly type: "release";
+  readonly prefix: PrefixRef;
+}
+/** Put a prefix in cache before it is asked for, displacing only what is worth less than `value`. */
+export interface PrefetchHint {
+  readonly type: "prefetch";
+  readonly prefix: PrefixRef;
+  readonly value: number;
+  /** Probability that the prefix is asked for next, and the expected prompt tokens it saves then. */
+  readonly probability: number;
+  readonly tokens: number;
+  /** Request body to prefill, attached on the way out; the runtime itself never holds prompt text. */
+  readonly body?: unknown;
+}
+/** Keep for certain; only engines that guarantee it list this verb. */
+export interface PinHint {
+  readonly type: "pin";
+  readonly prefix: PrefixRef;
+  readonly ttlMs?: number;
+}
+/** Drop now. */
+export interface EvictHint {
+  readonly type: "evict";
+  readonly prefix: PrefixRef;
+}
+/** Withdraw a prefetch that is queued or under way; what is computed already stays cached. */
+export interface CancelHint {
+  readonly type: "cancel";
+  readonly prefix: PrefixRef;
+}
+
+/** Advice: an engine may ignore it. */
+export type Hint = RetainHint | ReleaseHint | PrefetchHint | PinHint | EvictHint | CancelHint;
+/** What the runtime decides. Binding verdicts (admit, hold, route, reuse, deny) join this union with their policies. */
+export type Action = Hint;
+export type ActionType = Action["type"];
+
+/** What an engine did with one hint. */
+export interface Outcome {
+  readonly status: "applied" | "ignored" | "rejected" | "failed" | "cancelled";
+  /** One sentence, for the ledger. */
+  readonly reason?: string;
+  /** Prompt tokens computed (prefetch) or freed (release, evict). */
+  readonly tokens?: number;
+}

@@ -1,0 +1,57 @@
+import type { z } from "zod";
+import type { Action, ActionType, Hint, Outcome } from "./action.ts";
+import type { Event, Identity } from "./event.ts";
+
+/** What an engine turned out to be when it was asked. */
+export interface EngineInfo {
+  readonly engine: string;
+  readonly version?: string;
+  readonly models: readonly string[];
+  /** Tokens per cache block, when the engine tells. */
+  readonly blockTokens?: number;
+}
+
+/** A model request on its way out. Adapters see where it goes and for whom, never its messages. */
+export interface OutgoingCall {
+  readonly url: string;
+  readonly identity: Identity;
+}
+
+/** Fields and headers to add to a request. What the user set already wins over both. */
+export interface Decoration {
+  readonly fields?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** How an engine carries out a verb: itself, or by a technique on top of plain requests. */
+export type Support = "native" | "emulated";
+
+/** Translates to one serving engine. Field names, units and priority polarity live here and nowhere else. */
+export interface EngineAdapter {
+  readonly specificationVersion: "v1";
+  readonly name: string;
+  readonly supports: Readonly<Partial<Record<ActionType, Support>>>;
+  /** Base URL for OpenAI-compatible clients, ending in `/v1`. */
+  readonly baseURL: string;
+  /** Key for clients that insist on one, when the engine needs none of the user's. */
+  readonly apiKey?: string;
+  /** Probes the engine. Rejects with EngineError when it cannot be reached or is something else. */
+  connect(signal?: AbortSignal): Promise<EngineInfo>;
+  /** Pure: what to add to this request, given what was decided about its prefix. */
+  decorate?(call: OutgoingCall, decisions: readonly Action[]): Decoration;
+  /** Carries out hints; one outcome each, in order; never rejects; aborting cancels what is under way. */
+  apply(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]>;
+  /** Cache and load events. */
+  events?(signal?: AbortSignal): AsyncIterable<Event>;
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+/** An engine adapter as a file in `engines/` declares it. */
+export interface EngineDefinition<Schema extends z.ZodType = z.ZodType> {
+  readonly name: string;
+  readonly description: string;
+  /** Strict object schema; `url` is set when the user gave one. */
+  readonly options: Schema;
+  create(options: z.output<Schema>): EngineAdapter;
+}

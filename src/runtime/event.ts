@@ -1,0 +1,138 @@
+/** Agent id: `lc_agent_name`, else the checkpoint namespace path without ids and framework nodes. */
+export type AgentId = string;
+/** One invocation of a graph: the root run id. */
+export type RunId = string;
+/** LangGraph `thread_id`; several runs may share one. */
+export type SessionId = string;
+
+/** Where in the application something happened: the coordinate that framework and engine share. */
+export interface Identity {
+  readonly agent: AgentId;
+  readonly run: RunId;
+  readonly session?: SessionId;
+  /** LangGraph superstep, counted from 0 inside its own (sub)graph. */
+  readonly step?: number;
+  /** Checkpoint namespace path without ids, e.g. `publish|writer`; empty at the root. */
+  readonly namespace: string;
+}
+
+/** One piece of a prompt, seen as identity and size only. */
+export interface PromptPart {
+  /** Stable within a process; equal text gives an equal hash. */
+  readonly hash: string;
+  /** Characters. */
+  readonly length: number;
+}
+
+/** A prompt split where sharing ends: the anchor is the same for every run of an agent, the history is not. */
+export interface PromptShape {
+  /** System message(s) at the head, and tools. */
+  readonly anchor: PromptPart;
+  /** The remaining messages, in order. */
+  readonly history: readonly PromptPart[];
+}
+
+/** Tokens of one request as the engine reports them; absent means not reported, which is not 0. */
+export interface Usage {
+  readonly promptTokens?: number;
+  readonly outputTokens?: number;
+  readonly cachedTokens?: number;
+}
+
+/** How it became known which agents run next. */
+export type NextSource = "router" | "command" | "handoff" | "edge";
+
+/** A declared edge; `weight` is 1 / out-degree for branches that may go several ways. */
+export interface DeclaredEdge {
+  readonly from: AgentId;
+  readonly to: AgentId;
+  readonly weight: number;
+}
+
+/** Agent ids that stand for "before the first" and "after the last" agent of a run. */
+export const START = "__start__";
+export const END = "__end__";
+
+export type Status = "completed" | "failed" | "interrupted" | "cancelled";
+
+interface At {
+  /** Milliseconds on the runtime's clock. */
+  readonly at: number;
+}
+
+export interface TopologyEvent extends At {
+  readonly type: "topology";
+  readonly graph: string;
+  readonly agents: readonly AgentId[];
+  readonly edges: readonly DeclaredEdge[];
+}
+export interface RunStartEvent extends At {
+  readonly type: "run-start";
+  readonly run: RunId;
+  readonly session?: SessionId;
+  readonly graph?: string;
+}
+export interface RunEndEvent extends At {
+  readonly type: "run-end";
+  readonly run: RunId;
+  readonly session?: SessionId;
+  readonly status: Status;
+}
+/** `activation` tells parallel activations of one agent apart; a retry is a new activation. */
+export interface AgentStartEvent extends At, Identity {
+  readonly type: "agent-start";
+  readonly activation: string;
+}
+export interface AgentEndEvent extends At, Identity {
+  readonly type: "agent-end";
+  readonly activation: string;
+  readonly status: Status;
+}
+/** Exact knowledge of the next superstep's agents; END when the (sub)graph finishes here. */
+export interface NextAgentsEvent extends At {
+  readonly type: "next-agents";
+  readonly run: RunId;
+  readonly from: AgentId;
+  readonly agents: readonly AgentId[];
+  readonly source: NextSource;
+}
+export interface RequestStartEvent extends At, Identity {
+  readonly type: "request-start";
+  readonly request: string;
+  readonly prompt: PromptShape;
+}
+export interface RequestFirstTokenEvent extends At, Identity {
+  readonly type: "request-first-token";
+  readonly request: string;
+}
+export interface RequestEndEvent extends At, Identity {
+  readonly type: "request-end";
+  readonly request: string;
+  readonly status: Status;
+  readonly usage?: Usage;
+}
+export interface ToolStartEvent extends At, Identity {
+  readonly type: "tool-start";
+  readonly call: string;
+  readonly tool: string;
+}
+export interface ToolEndEvent extends At, Identity {
+  readonly type: "tool-end";
+  readonly call: string;
+  readonly tool: string;
+  readonly status: Status;
+}
+
+/** Everything cachesage observes. Names are noun-verb. */
+export type Event =
+  | TopologyEvent
+  | RunStartEvent
+  | RunEndEvent
+  | AgentStartEvent
+  | AgentEndEvent
+  | NextAgentsEvent
+  | RequestStartEvent
+  | RequestFirstTokenEvent
+  | RequestEndEvent
+  | ToolStartEvent
+  | ToolEndEvent;

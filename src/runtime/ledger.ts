@@ -1,0 +1,53 @@
+import type { Action, Outcome } from "./action.ts";
+import type { RunId } from "./event.ts";
+
+/** One decision: what a policy wanted, why, and what became of it. */
+export interface LedgerEntry {
+  /** Counts from 1 over the life of the ledger. */
+  readonly id: number;
+  readonly at: number;
+  readonly policy: string;
+  readonly run: RunId;
+  readonly action: Action;
+  /** Set when the arbiter dropped it, or once an engine answered. */
+  outcome?: Outcome | { readonly status: "dropped"; readonly reason: string };
+}
+
+/** Keeps the newest decisions in a ring, so that its memory is bounded. */
+export class Ledger {
+  readonly #entries: (LedgerEntry | undefined)[];
+  readonly #byAction = new WeakMap<Action, LedgerEntry>();
+  #count = 0;
+
+  /** @param capacity entries kept; default 4096. */
+  constructor(capacity = 4096) {
+    this.#entries = Array.from({ length: capacity });
+  }
+
+  /** Decisions ever recorded. */
+  get count(): number {
+    return this.#count;
+  }
+
+  record(at: number, policy: string, run: RunId, action: Action): LedgerEntry {
+    const entry: LedgerEntry = { id: ++this.#count, at, policy, run, action };
+    this.#entries[this.#count % this.#entries.length] = entry;
+    this.#byAction.set(action, entry);
+    return entry;
+  }
+
+  /** Notes what an engine did with an action that was recorded here; ignores actions it never saw. */
+  settle(action: Action, outcome: NonNullable<LedgerEntry["outcome"]>): void {
+    const entry = this.#byAction.get(action);
+    if (entry) entry.outcome = outcome;
+  }
+
+  /** Newest first. */
+  *[Symbol.iterator](): Generator<LedgerEntry> {
+    const size = this.#entries.length;
+    for (let id = this.#count; id > 0 && id > this.#count - size; id--) {
+      const entry = this.#entries[id % size];
+      if (entry) yield entry;
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import type { PrefixRef } from "./action.ts";
+import type { AgentId, Event, RequestStartEvent, RunId, SessionId } from "./event.ts";
+import type { Prefixes, PrefixSubject } from "./policy.ts";
+
+const MAX_SUSPENDED = 1024;
+
+/**
+ * The prefixes that may be used again: one per (run, agent) while the run is open, one anchor per agent.
+ *
+ * An interrupted run keeps its prefixes until a run of the same session takes them over.
+ */
+export class LivePrefixes implements Prefixes {
+  readonly #runs = new Map<RunId, Map<AgentId, PrefixSubject>>();
+  readonly #anchors = new Map<AgentId, PrefixSubject>();
+  readonly #suspended = new Map<SessionId, RunId>();
+  readonly #replaced: PrefixRef[] = [];
+  readonly #maxRuns: number;
+  readonly #tokens: (characters: number) => number;
+
+  /**
+   * @param tokens estimates tokens from characters.
+   * @param maxRuns open runs kept; runs whose end is never seen leave oldest first. Default 10,000.
+   */
+  constructor(tokens: (characters: number) => number, maxRuns = 10_000) {
+    this.#tokens = tokens;
+    this.#maxRuns = maxRuns;
+  }
+
+  get openRuns(): number {
+    return this.#runs.size;
+  }
+
+  observe(event: Event): void {
+    if (event.type === "run-start") this.#resume(event.run, event.session);
+    else if (event.type === "request-start") this.#request(event);
+    else if (event.type === "run-end" && event.status === "interrupted" && event.session !== undefined)
+      this.#suspend(event.run, event.session);
+  }
+
+  /** Live prefixes of a run; empty when unknown. */
+  of(run: RunId): readonly PrefixSubject[] {
+    return [...(this.#runs.get(run)?.values() ?? [])];
+  }
+
+  anchor(agent: AgentId): PrefixSubject | undefined {
+    return this.#anchors.get(agent);
+  }
+
+  anchors(): Iterable<PrefixSubject> {
+    return this.#anchors.values();
+  }
+
+  /** Forgets a run and returns what it held. */
+  end(run: RunId): readonly PrefixSubject[] {
+    const held = this.of(run);
+    this.#runs.delete(run);
+    return held;
+  }
+
+  /** Prefixes replaced by newer ones since the last call: nobody will ask for them again. */
+  takeReplaced(): readonly PrefixRef[] {
+    return this.#replaced.splice(0);
+  }
+
+  #request(event: RequestStartEvent): void {
+    const { agent, run, at, prompt } = event;
+    let characters = prompt.anchor.length;
+    this.#anchors.set(agent, { agent, tokens: this.#tokens(characters), usedAt: at });
+    for (const part of prompt.history) characters += part.length;
+    const prefixes = this.#open(run);
+    const previous = prefixes.get(agent);
+    if (previous?.run !== undefined && previous.run !== run)
+      this.#replaced.push({ agent, run: previous.run });
+    prefixes.set(agent, { agent, run, tokens: this.#tokens(characters), usedAt: at });
+  }
+
+  #open(run: RunId): Map<AgentId, PrefixSubject> {
+    const known = this.#runs.get(run);
+    if (known) return known;
+    if (this.#runs.size >= this.#maxRuns) {
+      const oldest = this.#runs.keys().next().value;
+      if (oldest !== undefined) this.#replaced.push(...this.end(oldest));
+    }
+    const prefixes = new Map<AgentId, PrefixSubject>();
+    this.#runs.set(run, prefixes);
+    return prefixes;
+  }
+
+  #suspend(run: RunId, session: SessionId): void {
+    if (this.#suspended.size >= MAX_SUSPENDED) {
+      const oldest = this.#suspended.entries().next().value;
+      if (oldest) {
+        this.#suspended.delete(oldest[0]);
+        this.#replaced.push(...this.end(oldest[1]));
+      }
+    }
+    this.#suspended.set(session, run);
+  }
+
+  #resume(run: RunId, session: SessionId | undefined): void {
+    const earlier = session === undefined ? undefined : this.#suspended.get(session);
+    if (session === undefined || earlier === undefined) return;
+    this.#suspended.delete(session);
+    const prefixes = this.#runs.get(earlier);
+    if (!prefixes) return;
+    this.#runs.delete(earlier);
+    this.#runs.set(run, prefixes);
+  }
+}

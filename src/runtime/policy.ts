@@ -1,0 +1,109 @@
+import type { z } from "zod";
+import type { Action, ActionType, PrefixRef } from "./action.ts";
+import type { Clock } from "./clock.ts";
+import type { AgentId, Event, RunId } from "./event.ts";
+
+/** A live KV prefix as a candidate for a policy. */
+export interface PrefixSubject extends PrefixRef {
+  /** Estimated tokens of the whole prefix. */
+  readonly tokens: number;
+  /** Clock time of its last use. */
+  readonly usedAt: number;
+}
+
+/** What policies rate, by kind. Each policy that needs a new kind adds it here. */
+export interface SubjectMap {
+  readonly prefix: PrefixSubject;
+}
+export type Subject = keyof SubjectMap;
+
+/** `agent` runs next in `run` with this probability. */
+export interface Prediction {
+  readonly run: RunId;
+  readonly agent: AgentId;
+  /** In [0, 1]; the probabilities of one run sum to at most 1, the rest being its end. */
+  readonly probability: number;
+}
+
+/** A candidate with its score in [0, 1]; higher is kept, sent or tried first. */
+export interface Scored<S extends Subject> {
+  readonly item: SubjectMap[S];
+  readonly score: number;
+}
+
+/** The learned view of the future that policies share. Implemented in `learn/`. */
+export interface Predictor {
+  observe(event: Event): void;
+  /** Probable next agents of a run, most probable first; empty for an unknown run. */
+  next(run: RunId): readonly Prediction[];
+  /**
+   * Value of keeping a prefix, in [0, 1]: the expectation of 1/T over T, the steps (model calls) of a run
+   * until its next use, counted from 1; "never" counts 0. An anchor's T is the rounds of all open runs until
+   * any of them uses it, so that both compare.
+   */
+  reuse(prefix: PrefixRef): number;
+  /** Share, in [0, 1], of the previous agent's history that this agent is expected to see as well. */
+  sharedHistory(agent: AgentId): number;
+  /** Estimated tokens in this many characters of prompt, learned from reported usage. */
+  tokens(characters: number): number;
+  snapshot(): unknown;
+  restore(state: unknown): void;
+}
+
+/** The decision a policy is asked for: something happened in `run`. */
+export interface Moment {
+  readonly event: Event;
+  readonly run: RunId;
+  readonly now: number;
+  /** Prefixes that nobody will ask for again since the last decision: the run ended, or newer ones took their place. */
+  readonly gone: readonly PrefixRef[];
+}
+
+/** The prefixes that may be used again, as policies see them. */
+export interface Prefixes {
+  readonly openRuns: number;
+  of(run: RunId): readonly PrefixSubject[];
+  /** System message and tools of an agent; undefined until it has made a request. */
+  anchor(agent: AgentId): PrefixSubject | undefined;
+  anchors(): Iterable<PrefixSubject>;
+}
+
+/** One policy at work. Every hook is optional, synchronous and O(1) in the number of open runs. */
+export interface Policy<S extends Subject = Subject> {
+  observe?(event: Event): void;
+  /** Adds to, or replaces, the shared predictor's view for this policy. */
+  predict?(moment: Moment): readonly Prediction[];
+  /** Rates one candidate in [0, 1]; out-of-range and NaN are faults. */
+  score?(item: SubjectMap[S], predictions: readonly Prediction[]): number;
+  act?(ranked: readonly Scored<S>[], predictions: readonly Prediction[], moment: Moment): Iterable<Action>;
+  snapshot?(): unknown;
+  restore?(state: unknown): void;
+}
+
+/** What a policy gets to work with. */
+export interface PolicyContext<Options> {
+  readonly options: Options;
+  readonly clock: Clock;
+  readonly predictor: Predictor;
+  readonly prefixes: Prefixes;
+}
+
+/** A policy as a file in `policies/` declares it. */
+export interface PolicyDefinition<S extends Subject, Schema extends z.ZodType = z.ZodType> {
+  readonly name: string;
+  readonly description: string;
+  /** The kind of thing it rates. */
+  readonly subject: S;
+  /** The verbs it may use; anything else it returns is dropped as a fault. */
+  readonly actions: readonly ActionType[];
+  /** Strict object schema; types, defaults, help and tables come from it. */
+  readonly options: Schema;
+  create(context: PolicyContext<z.output<Schema>>): Policy<S>;
+}
+
+/** Types a policy definition; returns it unchanged. */
+export function definePolicy<S extends Subject, Schema extends z.ZodType>(
+  definition: PolicyDefinition<S, Schema>,
+): PolicyDefinition<S, Schema> {
+  return definition;
+}

@@ -1,0 +1,158 @@
+import PQueue from "p-queue";
+import { type Action, type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
+import type { EngineAdapter } from "../runtime/engine.ts";
+
+export interface HintQueueParts {
+  readonly adapter: EngineAdapter;
+  /** Request body to prefill for a prefetch; undefined when the prompt is not known. Called when it is sent. */
+  readonly compose: (hint: PrefetchHint) => unknown;
+  readonly onOutcome: (hint: Hint, outcome: Outcome) => void;
+}
+
+/** After this many milliseconds a batch of hints is given up. */
+const CONTROL_TIMEOUT_MS = 2_000;
+/** Prefetches wait for an idle engine, so they get longer. */
+const PREFETCH_TIMEOUT_MS = 20_000;
+const PREFETCHES_AT_ONCE = 16;
+
+interface Fetch {
+  readonly controller: AbortController;
+  readonly hint: PrefetchHint;
+}
+
+/**
+ * Carries hints to an engine off the request path.
+ *
+ * Values and releases are coalesced per prefix (the last word counts) and go out together once per turn of the
+ * event loop, so a slow or dead engine costs one pending hint a prefix. Prefetches go out by probability; a newer
+ * one for the same prefix replaces the older.
+ */
+export class HintQueue {
+  readonly #parts: HintQueueParts;
+  readonly #control = new PQueue({ concurrency: 1 });
+  readonly #prefetch = new PQueue({ concurrency: PREFETCHES_AT_ONCE });
+  readonly #pending = new Map<string, Hint>();
+  readonly #fetching = new Map<string, Fetch>();
+  readonly #closed = new AbortController();
+  #flushing = false;
+
+  constructor(parts: HintQueueParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes hints over; returns at once and never throws. */
+  push(actions: readonly Action[]): void {
+    if (this.#closed.signal.aborted) return;
+    for (const action of actions) {
+      const id = prefixId(action.prefix);
+      if (!(action.type in this.#parts.adapter.supports) && action.type !== "cancel") {
+        this.#parts.onOutcome(action, { status: "ignored", reason: "the engine has no such verb" });
+      } else if (action.type === "prefetch") {
+        this.#enqueue(id, action);
+      } else if (action.type === "cancel") {
+        this.#cancel(id);
+        this.#parts.onOutcome(action, { status: "applied" });
+      } else {
+        const earlier = this.#pending.get(id);
+        if (earlier)
+          this.#parts.onOutcome(earlier, { status: "ignored", reason: "a newer hint took its place" });
+        this.#pending.set(id, action);
+      }
+    }
+    this.#scheduleFlush();
+  }
+
+  /** Resolves when everything taken so far is answered or given up. */
+  async idle(): Promise<void> {
+    while (this.#flushing || this.#pending.size > 0) await new Promise((resolve) => setImmediate(resolve));
+    await Promise.all([this.#control.onIdle(), this.#prefetch.onIdle()]);
+  }
+
+  /** Drops what waits, aborts what is under way. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    this.#pending.clear();
+    this.#control.clear();
+    this.#prefetch.clear();
+    await this.idle();
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushing || this.#pending.size === 0) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      void this.#control.add(() => this.#flush());
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const hints = [...this.#pending.values()];
+    this.#pending.clear();
+    if (hints.length > 0) {
+      const outcomes = await this.#apply(hints, AbortSignal.timeout(CONTROL_TIMEOUT_MS));
+      hints.forEach((hint, i) => this.#parts.onOutcome(hint, outcomes[i] ?? NO_ANSWER));
+    }
+    this.#flushing = false;
+    this.#scheduleFlush();
+  }
+
+  #enqueue(id: string, hint: PrefetchHint): void {
+    const earlier = this.#fetching.get(id);
+    // The same prompt is on its way already; what it brings so far counts for the new one.
+    if (earlier && earlier.hint.tokens >= hint.tokens) {
+      this.#parts.onOutcome(hint, { status: "ignored", reason: "already being fetched" });
+      return;
+    }
+    earlier?.controller.abort();
+    const controller = new AbortController();
+    this.#fetching.set(id, { controller, hint });
+    const priority = Math.round(hint.probability * 1000);
+    void this.#prefetch.add(() => this.#fetch(id, hint, controller.signal), { priority });
+  }
+
+  async #fetch(id: string, hint: PrefetchHint, cancelled: AbortSignal): Promise<void> {
+    const outcome = await this.#fetchOutcome(hint, cancelled);
+    if (this.#fetching.get(id)?.hint === hint) this.#fetching.delete(id);
+    this.#parts.onOutcome(hint, outcome);
+  }
+
+  async #fetchOutcome(hint: PrefetchHint, cancelled: AbortSignal): Promise<Outcome> {
+    if (cancelled.aborted) return { status: "cancelled", reason: "withdrawn before it was sent" };
+    let body: unknown;
+    try {
+      body = this.#parts.compose(hint);
+    } catch (error) {
+      return { status: "failed", reason: `prompt could not be composed: ${String(error)}` };
+    }
+    if (body === undefined) return { status: "ignored", reason: "the prompt is not known yet" };
+    const signal = AbortSignal.any([cancelled, AbortSignal.timeout(PREFETCH_TIMEOUT_MS)]);
+    return (await this.#apply([{ ...hint, body }], signal))[0] ?? NO_ANSWER;
+  }
+
+  #cancel(id: string): void {
+    this.#fetching.get(id)?.controller.abort();
+    this.#fetching.delete(id);
+  }
+
+  /** An adapter promises never to reject and to heed the signal; one that breaks either promise costs nothing but its hints. */
+  async #apply(hints: readonly Hint[], signal: AbortSignal): Promise<readonly Outcome[]> {
+    const either = AbortSignal.any([signal, this.#closed.signal]);
+    let giveUp = () => {};
+    const gaveUp = new Promise<readonly Outcome[]>((resolve) => {
+      giveUp = () =>
+        resolve(hints.map(() => ({ status: "cancelled", reason: "given up: withdrawn or too slow" })));
+    });
+    either.addEventListener("abort", giveUp, { once: true });
+    if (either.aborted) giveUp();
+    try {
+      const outcomes = await Promise.race([this.#parts.adapter.apply(hints, either), gaveUp]);
+      return Array.isArray(outcomes) ? (outcomes as readonly Outcome[]) : [];
+    } catch (error) {
+      return hints.map(() => ({ status: "failed", reason: String(error) }));
+    } finally {
+      either.removeEventListener("abort", giveUp);
+    }
+  }
+}
+
+const NO_ANSWER: Outcome = { status: "failed", reason: "the engine adapter gave no outcome" };
