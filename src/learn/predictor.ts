@@ -63,9 +63,9 @@ export class LearnedPredictor implements Predictor {
         return this.#request(event);
       case "request-end": {
         const requests = this.#runs.get(event.run)?.requests;
-        const characters = requests?.get(event.request);
+        const length = requests?.get(event.request);
         requests?.delete(event.request);
-        if (characters !== undefined) this.#anchors.usage(characters, event.usage?.promptTokens ?? 0);
+        if (length !== undefined) this.#anchors.usage(length, event.usage?.promptTokens ?? 0);
         return;
       }
       case "run-end":
@@ -148,8 +148,7 @@ export class LearnedPredictor implements Predictor {
     const { agent, run, prompt } = event;
     const state = this.#run(run);
     const predicted = state.early ?? state.predictions;
-    const before = state.before;
-    const from = state.called(event);
+    const { from, before } = state.called(event);
     this.#accuracy.score(predicted, from, agent);
     for (const predecessor of from) this.#transitions.count(before, predecessor, agent, 1 / from.length);
     state.step++;
@@ -165,7 +164,7 @@ export class LearnedPredictor implements Predictor {
     state.latestPrompt = prompt;
     for (const activation of state.activations.values())
       if (activation.agent === agent) activation.called = true;
-    state.requests.set(event.request, characters(event));
+    state.requests.set(event.request, promptLength(event));
     state.exact = undefined;
     state.early = undefined;
     state.predictions = undefined;
@@ -203,7 +202,7 @@ export class LearnedPredictor implements Predictor {
   }
 }
 
-function characters({ prompt }: RequestStartEvent): number {
+function promptLength({ prompt }: RequestStartEvent): number {
   let sum = prompt.anchor.length;
   for (const part of prompt.history) sum += part.length;
   return sum;

@@ -5,7 +5,11 @@ import type { Prediction } from "../runtime/policy.ts";
 interface Superstep {
   readonly key: string;
   readonly agents: Set<AgentId>;
-  readonly previous: readonly AgentId[];
+  /** The agents that the ones here follow; the first stands for them as context. */
+  readonly from: readonly AgentId[];
+  readonly previous: AgentId;
+  /** What came before those. */
+  readonly before: AgentId;
 }
 
 /** What the predictor remembers of one open run. */
@@ -25,8 +29,13 @@ export class RunState {
   early: readonly Prediction[] | undefined;
   /** Characters of each request under way, to learn tokens from its usage. */
   readonly requests = new Map<string, number>();
-  #superstep: Superstep = { key: "", agents: new Set([START]), previous: [START] };
-  #before: AgentId = START;
+  #superstep: Superstep = {
+    key: "",
+    agents: new Set([START]),
+    from: [START],
+    previous: START,
+    before: START,
+  };
 
   /** The agents active now: a set, since a superstep runs several. */
   get frontier(): Iterable<AgentId> {
@@ -35,26 +44,29 @@ export class RunState {
 
   /** What came before the frontier. */
   get before(): AgentId {
-    return this.#before;
+    return this.#superstep.previous;
   }
 
   /**
-   * Notes a model call and returns the agents it follows: those of the previous superstep, or the agent itself
-   * when it calls again. Siblings of one superstep do not follow each other.
+   * Notes a model call and returns the agents it follows, and what came before those: the agents of the previous
+   * superstep, or the agent itself when it calls again. Siblings of one superstep do not follow each other.
    */
-  called({ agent, namespace, step }: Identity): readonly AgentId[] {
+  called({ agent, namespace, step }: Identity): {
+    readonly from: readonly AgentId[];
+    readonly before: AgentId;
+  } {
     const parent = namespace.includes("|") ? namespace.slice(0, namespace.lastIndexOf("|")) : "";
     const current = this.#superstep;
     const key = step === undefined ? `${this.step}` : `${parent}#${step}`;
-    if (current.agents.has(agent)) return [agent];
+    if (current.agents.has(agent)) return { from: [agent], before: current.previous };
     if (key === current.key) {
       current.agents.add(agent);
-      return current.previous;
+      return { from: current.from, before: current.before };
     }
-    const previous = [...current.agents];
-    this.#before = current.previous[0] ?? START;
-    this.#superstep = { key, agents: new Set([agent]), previous };
-    return previous;
+    const from = [...current.agents];
+    const previous = from[0] ?? START;
+    this.#superstep = { key, agents: new Set([agent]), from, previous, before: current.previous };
+    return { from, before: current.previous };
   }
 
   /** Takes over from the interrupted run that this one resumes. */
@@ -64,6 +76,5 @@ export class RunState {
     for (const [agent, prompt] of earlier.prompts) this.prompts.set(agent, prompt);
     this.latestPrompt = earlier.latestPrompt;
     this.#superstep = earlier.#superstep;
-    this.#before = earlier.#before;
   }
 }

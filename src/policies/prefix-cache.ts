@@ -78,15 +78,15 @@ class PrefixCache implements Policy<"prefix"> {
       yield { type: "release", prefix };
     }
     for (const { item, score } of ranked) yield* this.#retain(item, score);
-    if (event.type === "run-end") return yield* this.#withdraw(run, []);
-    if (event.type === "next-agents") return yield* this.#withdraw(run, predictions);
+    if (event.type === "run-end") return yield* this.#withdraw(run, [], gone);
+    if (event.type === "next-agents") return yield* this.#withdraw(run, predictions, gone);
     if (event.type === "request-start") {
       const anchor: PrefixRef = { agent: event.agent };
       yield* this.#retain(anchor, this.#context.predictor.reuse(anchor));
       this.#settle(run, event.agent);
     }
     const wanted = this.#plan(predictions, moment);
-    yield* this.#withdraw(run, wanted);
+    yield* this.#withdraw(run, wanted, gone);
     yield* wanted;
   }
 
@@ -101,19 +101,19 @@ class PrefixCache implements Policy<"prefix"> {
 
   /** The prefetches worth their tokens, most probable first, within the budget. */
   #plan(predictions: readonly Prediction[], { event, run }: Moment): readonly PrefetchHint[] {
-    const { options, predictor, prefixes } = this.#context;
+    const { options: limits, predictor, prefixes } = this.#context;
     const plan: PrefetchHint[] = [];
-    if (!options.prefetch) return plan;
+    if (!limits.prefetch) return plan;
     const current = "agent" in event ? event.agent : undefined;
     const latest = newest(prefixes.of(run));
     const history = latest ? Math.max(0, latest.tokens - (prefixes.anchor(latest.agent)?.tokens ?? 0)) : 0;
     for (const { agent, probability } of predictions) {
-      if (plan.length >= options.maxPerRun) break;
+      if (plan.length >= limits.maxPerRun) break;
       const anchor = prefixes.anchor(agent);
       // The agent at work has its own prefix in cache already.
       if (agent === current || !anchor || !latest) continue;
       const tokens = anchor.tokens + Math.round(history * predictor.sharedHistory(agent));
-      const worth = probability > options.wasteWeight * (1 - probability);
+      const worth = probability > limits.wasteWeight * (1 - probability);
       if (!worth || !this.#reserve(run, agent, tokens)) continue;
       const prefix: PrefixRef = { agent, run };
       const value = Math.max(probability, predictor.reuse(prefix));
@@ -134,17 +134,21 @@ class PrefixCache implements Policy<"prefix"> {
   }
 
   /** Cancels what was fetched for a run's agents that are not wanted any more, and lets go of what it brought. */
-  *#withdraw(run: RunId, wanted: readonly (Prediction | PrefetchHint)[]): Generator<Action> {
+  *#withdraw(
+    run: RunId,
+    wanted: readonly (Prediction | PrefetchHint)[],
+    gone: readonly PrefixRef[],
+  ): Generator<Action> {
     const ahead = this.#ahead.get(run);
     if (!ahead) return;
     const keep = new Set(wanted.map((item) => ("agent" in item ? item.agent : item.prefix.agent)));
-    for (const agent of [...ahead.keys()]) {
+    const known = [...this.#context.prefixes.of(run), ...gone];
+    for (const agent of ahead.keys()) {
       if (keep.has(agent)) continue;
       this.#settle(run, agent);
       const prefix: PrefixRef = { agent, run };
       yield { type: "cancel", prefix };
-      if (!this.#context.prefixes.of(run).some((live) => live.agent === agent))
-        yield { type: "release", prefix };
+      if (!known.some((live) => live.agent === agent)) yield { type: "release", prefix };
     }
   }
 

@@ -1,0 +1,185 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { LearnedPredictor } from "../../src/learn/predictor.ts";
+import { END, type Event, START, type TopologyEvent } from "../../src/runtime/event.ts";
+import { App } from "../runtime/app.ts";
+
+const topology = (...edges: readonly (readonly [string, string, number])[]): TopologyEvent => ({
+  type: "topology",
+  at: 0,
+  graph: "app",
+  agents: [...new Set(edges.flatMap(([from, to]) => [from, to]))],
+  edges: edges.map(([from, to, weight]) => ({ from, to, weight })),
+});
+const feed = (predictor: LearnedPredictor, events: readonly Event[]) => {
+  for (const event of events) predictor.observe(event);
+};
+const probabilities = (predictor: LearnedPredictor, run: string) =>
+  Object.fromEntries(predictor.next(run).map(({ agent, probability }) => [agent, probability]));
+
+test("before any run the declared graph speaks", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  feed(predictor, [topology([START, "a", 1], ["a", "b", 0.5], ["a", END, 0.5]), app.start("1")]);
+  expect(probabilities(predictor, "1")).toEqual({ a: 1 });
+  predictor.observe(app.call("1", "a", 1));
+  expect(probabilities(predictor, "1")).toEqual({ b: 0.5 });
+});
+
+test("counts win over the declared graph as they grow", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  predictor.observe(topology([START, "a", 1], ["a", "b", 0.5], ["a", "c", 0.5]));
+  for (let i = 0; i < 20; i++) feed(predictor, app.run(`${i}`, "a", "b"));
+  feed(predictor, [app.start("x"), app.call("x", "a", 1)]);
+  expect(probabilities(predictor, "x")["b"]).toBeGreaterThan(0.95);
+});
+
+test("a node that never calls the model is walked through", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  feed(predictor, [
+    topology([START, "a", 1], ["a", "plain", 1], ["plain", "b", 1]),
+    app.start("1"),
+    { type: "agent-start", at: 1, run: "1", agent: "plain", namespace: "plain", activation: "x" },
+    {
+      type: "agent-end",
+      at: 2,
+      run: "1",
+      agent: "plain",
+      namespace: "plain",
+      activation: "x",
+      status: "completed",
+    },
+    app.call("1", "a", 2),
+  ]);
+  expect(probabilities(predictor, "1")).toEqual({ b: 1 });
+});
+
+test("interleaved runs do not mix", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  const one = app.run("1", "a", "b", "a", "b");
+  const two = app.run("2", "c", "d", "c", "d");
+  for (let i = 0; i < one.length; i++) feed(predictor, [one[i] as Event, two[i] as Event]);
+  feed(predictor, [app.start("3"), app.call("3", "a", 1)]);
+  const [best] = predictor.next("3");
+  expect(best?.agent).toBe("b");
+  const counted = predictor.snapshot().transitions.map(([, from, to]) => `${from}>${to}`);
+  expect(counted).not.toContain("a>c");
+  expect(counted).not.toContain("b>c");
+});
+
+test("siblings of one superstep follow its predecessor, not each other", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  feed(predictor, [
+    app.start("1"),
+    app.call("1", "plan", 1),
+    app.call("1", "left", 2),
+    app.call("1", "right", 2),
+    app.call("1", "join", 3),
+    app.end("1"),
+  ]);
+  const singles = predictor
+    .snapshot()
+    .transitions.filter(([before]) => before === null)
+    .map(([, from, to, count]) => `${from}>${to} ${count}`);
+  expect(singles.toSorted()).toEqual(
+    [
+      `${START}>plan 1`,
+      "plan>left 1",
+      "plan>right 1",
+      "left>join 0.5",
+      "right>join 0.5",
+      `join>${END} 1`,
+    ].toSorted(),
+  );
+});
+
+test("two agents of context tell apart what one cannot", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  for (let i = 0; i < 10; i++)
+    feed(predictor, [...app.run(`${i}a`, "a", "hub", "x"), ...app.run(`${i}b`, "b", "hub", "y")]);
+  feed(predictor, [app.start("q"), app.call("q", "b", 1), app.call("q", "hub", 2)]);
+  expect(predictor.next("q")[0]?.agent).toBe("y");
+});
+
+test("accuracy asks only where the agent changes, before the exact signal", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  for (let i = 0; i < 5; i++) feed(predictor, app.run(`${i}`, "a", "b"));
+  const before = predictor.accuracy;
+  predictor.observe(app.start("x"));
+  predictor.observe(app.call("x", "a", 1));
+  predictor.next("x");
+  predictor.observe(app.next("x", "a", "b"));
+  predictor.observe(app.call("x", "b", 2));
+  expect(predictor.accuracy).toEqual({ asked: before.asked + 1, right: before.right + 1 });
+});
+
+test("values and probabilities stay in [0, 1] on any event order", () => {
+  const app = new App();
+  const event = fc
+    .tuple(fc.constantFrom("1", "2"), fc.constantFrom("a", "b", "c"), fc.nat(3), fc.nat(4))
+    .map(([run, agent, what, step]): Event => {
+      if (what === 0) return app.end(run);
+      if (what === 1) return app.next(run, agent, "b");
+      return app.call(run, agent, step);
+    });
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 80 }), (events) => {
+      const predictor = new LearnedPredictor();
+      for (const one of events) {
+        predictor.observe(one);
+        for (const run of ["1", "2"])
+          for (const { agent, probability } of predictor.next(run)) {
+            expect(probability).toBeGreaterThanOrEqual(0);
+            expect(probability).toBeLessThanOrEqual(1);
+            for (const prefix of [{ agent }, { agent, run }]) {
+              const value = predictor.reuse(prefix);
+              expect(value).toBeGreaterThanOrEqual(0);
+              expect(value).toBeLessThanOrEqual(1);
+            }
+          }
+      }
+    }),
+  );
+});
+
+test("a snapshot restores, and two processes' counts add up in either order", () => {
+  const app = new App();
+  const learn = (...runs: Event[][]) => {
+    const predictor = new LearnedPredictor();
+    for (const run of runs) feed(predictor, run);
+    return predictor;
+  };
+  const one = app.run("1", "a", "b", "c");
+  const two = app.run("2", "a", "c", "a");
+  const merged = (...states: unknown[]) => {
+    const predictor = new LearnedPredictor();
+    for (const state of states) predictor.restore(JSON.parse(JSON.stringify(state)));
+    feed(predictor, [app.start("x"), app.call("x", "a", 1)]);
+    return probabilities(predictor, "x");
+  };
+  const [left, right, both] = [learn(one), learn(two), learn(one, two)].map((p) => p.snapshot());
+  expect(merged(left, right)).toEqual(merged(right, left));
+  expect(merged(left, right)).toEqual(merged(both));
+});
+
+test("restore says what is wrong with a state that is none", () => {
+  expect(() => new LearnedPredictor().restore({ version: 2 })).toThrow(/learned state.*version/s);
+});
+
+test("tokens follow the reported usage", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  expect(predictor.tokens(400)).toBe(100);
+  const call = app.call("1", "a") as Extract<Event, { type: "request-start" }>;
+  feed(predictor, [
+    call,
+    { ...call, type: "request-end", status: "completed", usage: { promptTokens: 800 } },
+  ]);
+  expect(predictor.tokens(400)).toBe(80);
+});

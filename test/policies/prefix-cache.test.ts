@@ -1,0 +1,121 @@
+import { expect, test } from "vitest";
+import { LearnedPredictor } from "../../src/learn/predictor.ts";
+import prefixCache from "../../src/policies/prefix-cache.ts";
+import type { Action } from "../../src/runtime/action.ts";
+import { prefixId } from "../../src/runtime/action.ts";
+import { AgentRuntime } from "../../src/runtime/agent-runtime.ts";
+import type { Event } from "../../src/runtime/event.ts";
+import { Ledger } from "../../src/runtime/ledger.ts";
+import { LivePrefixes } from "../../src/runtime/live-prefixes.ts";
+import { App } from "../runtime/app.ts";
+
+function policy(given: object = {}) {
+  const clock = { now: () => 0 };
+  const predictor = new LearnedPredictor();
+  const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+  const options = prefixCache.options.parse(given);
+  const layer = new AgentRuntime({
+    clock,
+    predictor,
+    prefixes,
+    policies: [
+      {
+        definition: prefixCache,
+        policy: prefixCache.create({ options, clock, predictor, prefixes }),
+      },
+    ],
+    ledger: new Ledger(),
+    onFault: (where, error) => {
+      throw new Error(where, { cause: error });
+    },
+  });
+  return (...events: Event[]) => events.flatMap((event) => layer.observe(event));
+}
+
+const short = (actions: readonly Action[]) =>
+  actions.map((action) => `${action.type} ${prefixId(action.prefix)}`);
+const prefetched = (actions: readonly Action[]) =>
+  short(actions).filter((line) => line.startsWith("prefetch"));
+
+test("prefetches the agent that has always come next, anchor plus the history so far", () => {
+  const app = new App();
+  const observe = policy();
+  for (const run of ["1", "2", "3", "4"]) observe(...app.run(run, "a", "b", "c"));
+  observe(app.start("5"), app.call("5", "a", 1));
+  const actions = observe(app.call("5", "b", 2));
+  const fetch = actions.find(({ type }) => type === "prefetch");
+  expect(fetch).toMatchObject({ prefix: { agent: "c", run: "5" } });
+  // 4,000 characters of anchor and one message of 400 in b's prompt, at 4 characters a token; c has shared the whole
+  // history four times, which with a prior of one half is 4.5 / 5.
+  expect(fetch).toHaveProperty("tokens", 1000 + 100 * 0.9);
+});
+
+test("releases every prefix of a run when it ends, and cancels what was fetched ahead", () => {
+  const app = new App();
+  const observe = policy();
+  for (const run of ["1", "2", "3"]) observe(...app.run(run, "a", "b", "c"));
+  observe(app.start("4"), app.call("4", "a", 1), app.call("4", "b", 2));
+  const actions = short(observe(app.end("4")));
+  expect(actions).toEqual(
+    expect.arrayContaining(["release run/4/a", "release run/4/b", "cancel run/4/c", "release run/4/c"]),
+  );
+});
+
+test("an interrupted run keeps its prefixes until its thread is resumed and over", () => {
+  const app = new App();
+  const observe = policy();
+  observe(app.start("1", "thread"), app.call("1", "a"));
+  expect(short(observe(app.end("1", "interrupted", "thread")))).not.toContain("release run/1/a");
+  observe(app.start("2", "thread"));
+  expect(short(observe(app.call("2", "b")))).not.toContain("release run/1/a");
+  expect(short(observe(app.end("2", "completed", "thread")))).toEqual(
+    expect.arrayContaining(["release run/1/a", "release run/2/b"]),
+  );
+});
+
+test("cancels a prefetch as soon as another agent is known to come, keeps it when it was right", () => {
+  const app = new App();
+  const observe = policy();
+  for (const run of ["1", "2", "3"]) observe(...app.run(run, "a", "b", "c"), ...app.run(`${run}x`, "a", "d"));
+  observe(app.start("9"));
+  const ahead = prefetched(observe(app.call("9", "a", 1)));
+  expect(ahead.toSorted()).toEqual(["prefetch run/9/b", "prefetch run/9/d"]);
+  expect(short(observe(app.next("9", "a", "d")))).toEqual(
+    expect.arrayContaining(["cancel run/9/b", "release run/9/b"]),
+  );
+  expect(short(observe(app.call("9", "d", 2)))).not.toContain("cancel run/9/d");
+});
+
+test("the budget bounds what is fetched ahead over all runs", () => {
+  const app = new App();
+  const observe = policy({ budgetTokens: 2500, maxPerRun: 1 });
+  for (const run of ["1", "2", "3"]) observe(...app.run(run, "a", "b"));
+  const open = ["4", "5", "6", "7"].flatMap((run) =>
+    prefetched(observe(app.start(run), app.call(run, "a", 1))),
+  );
+  expect(open).toEqual(["prefetch run/4/b", "prefetch run/5/b"]);
+  observe(app.call("4", "b", 2));
+  expect(prefetched(observe(app.start("8"), app.call("8", "a", 1)))).toEqual(["prefetch run/8/b"]);
+});
+
+test("prefetch: false still retains and releases", () => {
+  const app = new App();
+  const observe = policy({ prefetch: false });
+  const actions = short(observe(...app.run("1", "a", "b"), ...app.run("2", "a", "b")));
+  expect(actions.filter((line) => line.startsWith("prefetch"))).toEqual([]);
+  expect(actions).toEqual(expect.arrayContaining(["retain run/1/a", "retain anchor/a", "release run/1/a"]));
+});
+
+test("an agent about to return is worth more than one that never does", () => {
+  const app = new App();
+  const observe = policy();
+  for (let i = 0; i < 5; i++) observe(...app.run(`${i}`, "once", "a", "b", "a", "b", "a"));
+  observe(app.start("x"), app.call("x", "once", 1), app.call("x", "a", 2));
+  const actions = observe(app.call("x", "b", 3));
+  const value = (agent: string) =>
+    actions
+      .filter((action) => action.type === "retain" && action.prefix.agent === agent && action.prefix.run)
+      .map((action) => ("value" in action ? action.value : -1))[0] ?? -1;
+  expect(value("a")).toBeGreaterThan(0.8);
+  expect(value("once")).toBeLessThan(0.2);
+});

@@ -1,0 +1,131 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { LearnedPredictor } from "../../src/learn/predictor.ts";
+import prefixCache from "../../src/policies/prefix-cache.ts";
+import { AgentRuntime, type InstalledPolicy } from "../../src/runtime/agent-runtime.ts";
+import type { Event } from "../../src/runtime/event.ts";
+import { Ledger } from "../../src/runtime/ledger.ts";
+import { LivePrefixes } from "../../src/runtime/live-prefixes.ts";
+import { definePolicy, type Policy } from "../../src/runtime/policy.ts";
+import { App } from "./app.ts";
+
+function runtime(policies?: (own: InstalledPolicy) => InstalledPolicy[]) {
+  const clock = { now: () => 0 };
+  const predictor = new LearnedPredictor();
+  const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+  const context = { options: prefixCache.options.parse({}), clock, predictor, prefixes };
+  const own = { definition: prefixCache, policy: prefixCache.create(context) };
+  const faults: string[] = [];
+  const ledger = new Ledger();
+  const layer = new AgentRuntime({
+    clock,
+    predictor,
+    prefixes,
+    policies: policies?.(own) ?? [own],
+    ledger,
+    onFault: (where, error) => faults.push(`${where}: ${String(error)}`),
+  });
+  return { layer, faults, ledger, prefixes };
+}
+
+const bad = (policy: Policy<"prefix">): InstalledPolicy => ({
+  definition: definePolicy({
+    name: "bad",
+    description: "",
+    subject: "prefix",
+    actions: ["retain"],
+    options: z.strictObject({}),
+    create: () => policy,
+  }),
+  policy,
+});
+
+test("same events, same decisions", () => {
+  const play = () => {
+    const app = new App();
+    const { layer } = runtime();
+    return ["1", "2", "3"].flatMap((run) => app.run(run, "a", "b", "c", "b")).map((e) => layer.observe(e));
+  };
+  expect(play()).toEqual(play());
+});
+
+test("a policy that throws or returns nonsense is a fault and changes nothing for the others", () => {
+  const nonsense = fc.constantFrom<Policy<"prefix">>(
+    {
+      act: () => {
+        throw new Error("boom");
+      },
+    },
+    { score: () => Number.NaN },
+    { score: () => 7 },
+    { act: () => [{ type: "evict", prefix: { agent: "a" } }] },
+    { act: () => [{ type: "retain", prefix: { agent: "a" }, value: -1 }] },
+    { act: () => JSON.parse("[null]") as [] },
+    {
+      observe: () => {
+        throw new Error("boom");
+      },
+    },
+  );
+  fc.assert(
+    fc.property(nonsense, fc.boolean(), (policy, first) => {
+      const events = new App().run("1", "a", "b", "a", "b");
+      const alone = runtime();
+      const together = runtime((own) => (first ? [bad(policy), own] : [own, bad(policy)]));
+      const expected = events.map((event) => alone.layer.observe(event));
+      expect(events.map((event) => together.layer.observe(event))).toEqual(expected);
+      expect(together.faults.length).toBeGreaterThan(0);
+      expect(alone.faults).toEqual([]);
+    }),
+  );
+});
+
+test("a policy that keeps failing is left out", () => {
+  const app = new App();
+  const { layer, faults } = runtime(() => [
+    bad({
+      act: () => {
+        throw new Error("boom");
+      },
+    }),
+  ]);
+  for (let i = 0; i < 100; i++) layer.observe(app.call("1", "a", i));
+  expect(faults.length).toBe(20);
+});
+
+test("no order of events makes it throw, and nothing is left when every run has ended", () => {
+  const app = new App();
+  const event = fc
+    .record({
+      run: fc.constantFrom("1", "2", "3"),
+      agent: fc.constantFrom("a", "b", "c"),
+      what: fc.constantFrom("start", "call", "next", "end", "interrupt"),
+    })
+    .map(({ run, agent, what }): Event => {
+      if (what === "start") return app.start(run, `session-${run}`);
+      if (what === "call") return app.call(run, agent);
+      if (what === "next") return app.next(run, agent, "a", "nowhere");
+      return app.end(run, what === "end" ? "completed" : "interrupted", `session-${run}`);
+    });
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 60 }), (events) => {
+      const { layer, faults, prefixes } = runtime();
+      for (const one of events) layer.observe(one);
+      for (const run of ["1", "2", "3"]) {
+        layer.observe(app.start(run, `session-${run}`));
+        layer.observe(app.end(run));
+      }
+      expect(faults).toEqual([]);
+      expect(prefixes.openRuns).toBe(0);
+    }),
+  );
+});
+
+test("the ledger holds every decision with its policy", () => {
+  const app = new App();
+  const { layer, ledger } = runtime();
+  const actions = app.run("1", "a", "b").flatMap((event) => layer.observe(event));
+  expect([...ledger].map(({ action }) => action).toReversed()).toEqual(actions);
+  expect(new Set([...ledger].map(({ policy }) => policy))).toEqual(new Set(["prefix-cache"]));
+});
