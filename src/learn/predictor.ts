@@ -1,15 +1,8 @@
 import type { PrefixRef } from "../runtime/action.ts";
-import {
-  type AgentId,
-  END,
-  type Event,
-  type RequestStartEvent,
-  type RunEndEvent,
-  type RunId,
-  type SessionId,
-} from "../runtime/event.ts";
+import type { AgentId, Event, RequestStartEvent, RunEndEvent, RunId, SessionId } from "../runtime/event.ts";
 import type { Prediction, Predictor } from "../runtime/policy.ts";
 import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
+import { Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { Anchors } from "./anchors.ts";
 import { StructuralPrior } from "./prior.ts";
 import { Returns } from "./returns.ts";
@@ -20,6 +13,8 @@ import { Transitions } from "./transitions.ts";
 /** Open runs kept; runs whose end is never seen leave oldest first. */
 const MAX_RUNS = 10_000;
 const MAX_SUSPENDED = 1024;
+/** Less probable next agents are not listed. */
+const LEAST_PROBABILITY = 0.05;
 
 /**
  * The learned view of the future: which agents run next, and when a prefix is used again.
@@ -28,17 +23,20 @@ const MAX_SUSPENDED = 1024;
  * call on; before that the declared graph speaks.
  */
 export class LearnedPredictor implements Predictor {
+  readonly #agents = new Agents();
   readonly #prior = new StructuralPrior();
-  readonly #transitions = new Transitions(this.#prior);
+  readonly #transitions = new Transitions(this.#agents, this.#prior);
   readonly #returns = new Returns();
   readonly #anchors = new Anchors();
   readonly #runs = new Map<RunId, RunState>();
   readonly #suspended = new Map<SessionId, RunState>();
   readonly #accuracy = new Accuracy();
+  #scratch = new Float64Array(16);
 
   observe(event: Event): void {
     switch (event.type) {
       case "topology":
+        for (const agent of event.agents) this.#agents.index(agent);
         return this.#prior.declare(event);
       case "run-start":
         return this.#startRun(event.run, event.session);
@@ -56,16 +54,15 @@ export class LearnedPredictor implements Predictor {
         const state = this.#run(event.run);
         state.early ??= state.predictions;
         state.exact = event.agents;
-        state.predictions = undefined;
+        forgetPredictions(state);
         return;
       }
       case "request-start":
         return this.#request(event);
       case "request-end": {
-        const requests = this.#runs.get(event.run)?.requests;
-        const length = requests?.get(event.request);
-        requests?.delete(event.request);
-        if (length !== undefined) this.#anchors.usage(length, event.usage?.promptTokens ?? 0);
+        const state = this.#runs.get(event.run);
+        if (state?.request === event.request)
+          this.#anchors.usage(state.requestLength, event.usage?.promptTokens ?? 0);
         return;
       }
       case "run-end":
@@ -78,22 +75,23 @@ export class LearnedPredictor implements Predictor {
   next(run: RunId): readonly Prediction[] {
     const state = this.#runs.get(run);
     if (!state) return [];
-    return (state.predictions ??= this.#predict(run, state));
+    return (state.predictions ??= this.#list(run, this.#probabilities(state)));
   }
 
   reuse({ agent, run }: PrefixRef): number {
-    if (run === undefined) return this.#anchors.value(agent, this.#runs.size);
+    const index = this.#agents.find(agent);
+    if (index === undefined) return 0;
+    if (run === undefined) return this.#anchors.value(index, this.#runs.size);
     const state = this.#runs.get(run);
     if (!state) return 0;
-    let next = 0;
-    for (const prediction of this.next(run)) if (prediction.agent === agent) next = prediction.probability;
-    const last = state.lastStep.get(agent);
-    const later = last === undefined ? 0 : this.#returns.value(agent, state.step - last + 1);
-    return Math.min(1, (next + (1 - next) * later) * this.#anchors.kept(agent));
+    const next = this.#probabilities(state)[index] ?? 0;
+    const last = state.lastStep[index];
+    const later = last ? this.#returns.value(index, state.step - last + 1) : 0;
+    return Math.min(1, (next + (1 - next) * later) * this.#anchors.kept(index));
   }
 
   sharedHistory(agent: AgentId): number {
-    return this.#anchors.shared(agent);
+    return this.#anchors.shared(this.#agents.find(agent) ?? OTHER_INDEX);
   }
 
   tokens(characters: number): number {
@@ -108,6 +106,7 @@ export class LearnedPredictor implements Predictor {
   snapshot(): LearnedState {
     return {
       version: 1,
+      agents: Array.from({ length: this.#agents.size }, (_, index) => this.#agents.name(index)),
       transitions: [...this.#transitions.entries()],
       returns: [...this.#returns.entries()],
       anchors: this.#anchors.snapshot(),
@@ -116,58 +115,104 @@ export class LearnedPredictor implements Predictor {
 
   /** Adds a snapshot's counts to what is known. Throws InvalidOptionsError when it is not one. */
   restore(state: unknown): void {
-    const { transitions, returns, anchors } = parseState(state);
-    for (const entry of transitions) this.#transitions.add(entry);
-    for (const entry of returns) this.#returns.add(entry);
-    this.#anchors.add(anchors);
+    const { agents, transitions, returns, anchors } = parseState(state);
+    const own = agents.map((name, index) => (index <= OTHER_INDEX ? index : this.#agents.index(name)));
+    const local = (index: number) => own[index] ?? OTHER_INDEX;
+    for (const [before, from, to, count] of transitions)
+      this.#transitions.add([before < 0 ? before : local(before), local(from), local(to), count]);
+    for (const [agent, ...gaps] of returns) this.#returns.add([local(agent), ...gaps]);
+    this.#anchors.add({
+      ...anchors,
+      agents: anchors.agents.map(([agent, ...rest]) => [local(agent), ...rest] as const),
+    });
   }
 
-  #predict(run: RunId, state: RunState): readonly Prediction[] {
-    const sum = new Map<AgentId, number>();
-    const add = (rows: Map<AgentId, number> | ReadonlyMap<AgentId, number>, weight: number) => {
-      for (const [agent, probability] of rows)
-        if (agent !== END) sum.set(agent, (sum.get(agent) ?? 0) + weight * probability);
-    };
-    if (state.exact) {
-      for (const agent of new Set(state.exact)) add(this.#firstCallers(agent), 1);
-    } else {
-      const frontier = [...state.frontier];
-      for (const agent of frontier) add(this.#transitions.next(state.before, agent), 1 / frontier.length);
+  #probabilities(state: RunState): Float64Array {
+    return (state.probabilities ??= this.#predict(state));
+  }
+
+  #predict(state: RunState): Float64Array {
+    const size = this.#agents.size;
+    if (state.exact) return this.#firstCallers(state.exact);
+    const sum = new Float64Array(size);
+    const { frontier } = state;
+    if (frontier.length === 1) {
+      this.#transitions.next(state.from[0] ?? START_INDEX, frontier[0] ?? START_INDEX, sum);
+      return sum;
     }
-    return [...sum]
-      .map(([agent, probability]) => ({ run, agent, probability: Math.min(1, probability) }))
-      .toSorted((a, b) => b.probability - a.probability);
+    if (this.#scratch.length < size) this.#scratch = new Float64Array(2 * size);
+    for (const agent of frontier) {
+      this.#transitions.next(state.from[0] ?? START_INDEX, agent, this.#scratch);
+      for (let to = 0; to < size; to++) sum[to] = (sum[to] ?? 0) + (this.#scratch[to] ?? 0) / frontier.length;
+    }
+    return sum;
   }
 
   /** An exactly known next node may make no model call itself; then those after it do. */
-  #firstCallers(agent: AgentId): ReadonlyMap<AgentId, number> {
-    return this.#prior.isSilent(agent) ? this.#prior.after(agent) : new Map([[agent, 1]]);
+  #firstCallers(exact: readonly AgentId[]): Float64Array {
+    const sums: (readonly [number, number])[] = [];
+    for (const agent of new Set(exact))
+      if (this.#prior.isSilent(agent))
+        for (const [to, probability] of this.#prior.after(agent))
+          sums.push([this.#agents.index(to), probability]);
+      else sums.push([this.#agents.index(agent), 1]);
+    const all = new Float64Array(this.#agents.size);
+    for (const [index, probability] of sums) all[index] = Math.min(1, (all[index] ?? 0) + probability);
+    return all;
   }
 
-  #request(event: RequestStartEvent): void {
-    const { agent, run, prompt } = event;
+  #list(run: RunId, probabilities: Float64Array): readonly Prediction[] {
+    const list: Prediction[] = [];
+    for (let index = OTHER_INDEX + 1; index < probabilities.length; index++) {
+      const probability = probabilities[index] ?? 0;
+      if (probability >= LEAST_PROBABILITY) list.push({ run, agent: this.#agents.name(index), probability });
+    }
+    return list.sort((a, b) => b.probability - a.probability);
+  }
+
+  #request({ run, agent: name, namespace, step, prompt, request }: RequestStartEvent): void {
     const state = this.#run(run);
+    const agent = this.#agents.index(name);
     const predicted = state.early ?? state.predictions;
-    const { from, before } = state.called(event);
-    this.#accuracy.score(predicted, from, agent);
-    for (const predecessor of from) this.#transitions.count(before, predecessor, agent, 1 / from.length);
+    const again = state.frontier.includes(agent);
+    const before = again ? state.from[0] : state.before;
+    state.called(agent, namespace, step);
+    this.#learnTransition(state, agent, again, before ?? START_INDEX);
+    if (predicted && !again)
+      this.#accuracy.score(
+        predicted,
+        state.from.map((index) => this.#agents.name(index)),
+        name,
+      );
     state.step++;
-    const last = state.lastStep.get(agent);
-    if (last !== undefined) this.#returns.returned(agent, state.step - last);
-    state.lastStep.set(agent, state.step);
-    this.#anchors.called(agent);
-    const own = state.prompts.get(agent);
-    if (own) this.#anchors.returned(agent, own, prompt);
-    if (state.latestPrompt && !from.includes(agent))
-      this.#anchors.followed(agent, state.latestPrompt, prompt);
-    state.prompts.set(agent, prompt);
-    state.latestPrompt = prompt;
-    for (const activation of state.activations.values())
-      if (activation.agent === agent) activation.called = true;
-    state.requests.set(event.request, promptLength(event));
+    const last = state.lastStep[agent];
+    if (last) this.#returns.returned(agent, state.step - last);
+    state.lastStep[agent] = state.step;
+    this.#learnPrompt(state, agent, again, prompt);
+    if (state.activations.size > 0)
+      for (const activation of state.activations.values())
+        if (activation.agent === name) activation.called = true;
+    state.request = request;
+    state.requestLength = promptLength(prompt);
     state.exact = undefined;
     state.early = undefined;
-    state.predictions = undefined;
+    forgetPredictions(state);
+  }
+
+  #learnTransition(state: RunState, agent: number, again: boolean, before: number): void {
+    if (again) return this.#transitions.count(before, agent, agent);
+    const { from } = state;
+    for (const predecessor of from)
+      this.#transitions.count(state.before, predecessor, agent, 1 / from.length);
+  }
+
+  #learnPrompt(state: RunState, agent: number, again: boolean, prompt: RequestStartEvent["prompt"]): void {
+    this.#anchors.called(agent);
+    const own = state.prompts[agent];
+    if (own) this.#anchors.returned(agent, own, prompt);
+    if (state.latestPrompt && !again) this.#anchors.followed(agent, state.latestPrompt, prompt);
+    state.prompts[agent] = prompt;
+    state.latestPrompt = prompt;
   }
 
   #startRun(run: RunId, session: SessionId | undefined): void {
@@ -187,9 +232,13 @@ export class LearnedPredictor implements Predictor {
       this.#suspended.set(session, state);
       return;
     }
-    for (const [agent, step] of state.lastStep) this.#returns.ended(agent, state.step - step);
+    for (let agent = 0; agent < state.lastStep.length; agent++) {
+      const last = state.lastStep[agent];
+      if (last) this.#returns.ended(agent, state.step - last);
+    }
     if (status === "completed" && state.step > 0)
-      for (const agent of state.frontier) this.#transitions.count(state.before, agent, END);
+      for (const agent of state.frontier)
+        this.#transitions.count(state.from[0] ?? START_INDEX, agent, END_INDEX, 1 / state.frontier.length);
   }
 
   #run(run: RunId): RunState {
@@ -202,9 +251,14 @@ export class LearnedPredictor implements Predictor {
   }
 }
 
-function promptLength({ prompt }: RequestStartEvent): number {
-  let sum = prompt.anchor.length;
-  for (const part of prompt.history) sum += part.length;
+function forgetPredictions(state: RunState): void {
+  state.probabilities = undefined;
+  state.predictions = undefined;
+}
+
+function promptLength({ anchor, history }: RequestStartEvent["prompt"]): number {
+  let sum = anchor.length;
+  for (const part of history) sum += part.length;
   return sum;
 }
 

@@ -13,7 +13,13 @@ export class StructuralPrior {
   readonly #edges = new Map<AgentId, Map<AgentId, number>>();
   readonly #silent = new Set<AgentId>();
   readonly #calls = new Set<AgentId>();
-  #walked = new Map<AgentId, ReadonlyMap<AgentId, number>>();
+  readonly #walked = new Map<AgentId, ReadonlyMap<AgentId, number>>();
+  #version = 0;
+
+  /** Changes whenever the prior does. */
+  get version(): number {
+    return this.#version;
+  }
 
   declare(topology: TopologyEvent): void {
     for (const { from, to, weight } of topology.edges) {
@@ -22,17 +28,17 @@ export class StructuralPrior {
       if (!row) this.#edges.set(from, (row = new Map()));
       row.set(to, weight);
     }
-    this.#walked.clear();
+    this.#changed();
   }
 
   /** An activation of this agent ended; did it make a model call? */
   activated(agent: AgentId, called: boolean): void {
     if (called) {
       this.#calls.add(agent);
-      if (this.#silent.delete(agent)) this.#walked.clear();
+      if (this.#silent.delete(agent)) this.#changed();
     } else if (!this.#calls.has(agent) && !this.#silent.has(agent)) {
       this.#silent.add(agent);
-      this.#walked.clear();
+      this.#changed();
     }
   }
 
@@ -51,6 +57,11 @@ export class StructuralPrior {
     for (const [to, weight] of reached) reached.set(to, weight / total);
     this.#walked.set(agent, reached);
     return reached;
+  }
+
+  #changed(): void {
+    this.#version++;
+    this.#walked.clear();
   }
 
   #walk(from: AgentId, mass: number, reached: Map<AgentId, number>, depth: number): void {

@@ -1,18 +1,19 @@
-import type { AgentId } from "../runtime/event.ts";
-
 /** Gaps of this many steps and more are told apart no further. */
 const MAX_GAP = 32;
-/** Agents with statistics of their own; others use everybody's. Bounds the state. */
-const MAX_AGENTS = 256;
+/** Tables are rebuilt when the samples behind them have grown by this factor, so that their cost amortises. */
+const REBUILD_GROWTH = 1.05;
 
 /** How often an agent came back after exactly g steps, and how often its run ended g steps after its last call. */
 interface Gaps {
-  readonly returned: Uint32Array;
-  readonly ended: Uint32Array;
+  readonly returned: Float32Array;
+  readonly ended: Float32Array;
   samples: number;
-  /** value[g]: expectation of 1/(1+T) given g steps of absence, T counted from then; rebuilt when stale. */
-  readonly value: Float64Array;
-  stale: boolean;
+  /** Samples at which the tables are due again. */
+  due: number;
+  /** value[g]: expectation of 1/(1+T) given g steps of absence, T counted from then. */
+  readonly value: Float32Array;
+  /** support[g]: samples of more than g steps. */
+  readonly support: Float32Array;
 }
 
 /**
@@ -23,85 +24,76 @@ interface Gaps {
  * shrunk towards everybody's with the weight of one sample.
  */
 export class Returns {
-  readonly #agents = new Map<AgentId, Gaps>();
+  /** By agent index. */
+  readonly #agents: (Gaps | undefined)[] = [];
   readonly #all = gaps();
 
   /** The agent acted again `gap` >= 1 steps after its previous call. */
-  returned(agent: AgentId, gap: number): void {
-    for (const target of [this.#own(agent), this.#all])
-      if (target) add(target, target.returned, Math.min(gap, MAX_GAP));
+  returned(agent: number, gap: number): void {
+    const at = Math.min(gap, MAX_GAP);
+    count(this.#all, this.#all.returned, at, 1);
+    const own = (this.#agents[agent] ??= gaps());
+    count(own, own.returned, at, 1);
   }
 
   /** The run ended `gap` >= 0 steps after the agent's last call. */
-  ended(agent: AgentId, gap: number): void {
-    for (const target of [this.#own(agent), this.#all])
-      if (target) add(target, target.ended, Math.min(gap + 1, MAX_GAP));
+  ended(agent: number, gap: number): void {
+    const at = Math.min(gap + 1, MAX_GAP);
+    count(this.#all, this.#all.ended, at, 1);
+    const own = (this.#agents[agent] ??= gaps());
+    count(own, own.ended, at, 1);
   }
 
   /**
    * Expectation of 1/(1+T), in [0, 1]: T >= 1 is the steps until the agent acts, given that `absence` >= 0
    * steps have passed since its last call; "never" counts 0. Without any sample: 1/2 for everything.
    */
-  value(agent: AgentId, absence: number): number {
-    const everybody = read(this.#all, absence, 0.5);
-    const own = this.#agents.get(agent);
-    return own ? read(own, absence, everybody) : everybody;
+  value(agent: number, absence: number): number {
+    const g = Math.min(absence, MAX_GAP - 1);
+    const everybody = read(this.#all, g, 0.5);
+    const own = this.#agents[agent];
+    return own ? read(own, g, everybody) : everybody;
   }
 
-  *entries(): Generator<readonly [AgentId, readonly number[], readonly number[]]> {
-    for (const [agent, { returned, ended }] of this.#agents) yield [agent, [...returned], [...ended]];
+  /** `[agent index, returned by gap, ended by gap]`, without trailing zeros. */
+  *entries(): Generator<readonly [number, readonly number[], readonly number[]]> {
+    for (const [agent, own] of this.#agents.entries())
+      if (own) yield [agent, trimmed(own.returned), trimmed(own.ended)];
   }
 
-  add([agent, returned, ended]: readonly [AgentId, readonly number[], readonly number[]]): void {
-    for (const target of [this.#own(agent), this.#all]) {
-      if (!target) continue;
-      for (let gap = 0; gap <= MAX_GAP; gap++) {
-        const back = returned[gap] ?? 0;
-        const over = ended[gap] ?? 0;
-        target.returned[gap] = (target.returned[gap] ?? 0) + back;
-        target.ended[gap] = (target.ended[gap] ?? 0) + over;
-        target.samples += back + over;
+  add([agent, returned, ended]: readonly [number, readonly number[], readonly number[]]): void {
+    const own = (this.#agents[agent] ??= gaps());
+    for (const target of [own, this.#all])
+      for (let gap = 1; gap <= MAX_GAP; gap++) {
+        count(target, target.returned, gap, returned[gap] ?? 0);
+        count(target, target.ended, gap, ended[gap] ?? 0);
       }
-      target.stale = true;
-    }
   }
+}
 
-  #own(agent: AgentId): Gaps | undefined {
-    let own = this.#agents.get(agent);
-    if (!own && this.#agents.size < MAX_AGENTS) this.#agents.set(agent, (own = gaps()));
-    return own;
-  }
+function trimmed(counts: Float32Array): readonly number[] {
+  return [...counts.subarray(0, counts.findLastIndex((value) => value > 0) + 1)];
 }
 
 function gaps(): Gaps {
-  return {
-    returned: new Uint32Array(MAX_GAP + 1),
-    ended: new Uint32Array(MAX_GAP + 1),
-    samples: 0,
-    value: new Float64Array(MAX_GAP + 1),
-    stale: false,
-  };
+  const table = () => new Float32Array(MAX_GAP + 1);
+  return { returned: table(), ended: table(), samples: 0, due: 0, value: table(), support: table() };
 }
 
-function add(target: Gaps, counts: Uint32Array, gap: number): void {
-  counts[gap] = (counts[gap] ?? 0) + 1;
-  target.samples++;
-  target.stale = true;
+function count(target: Gaps, counts: Float32Array, gap: number, weight: number): void {
+  counts[gap] = (counts[gap] ?? 0) + weight;
+  target.samples += weight;
 }
 
 /** Mean over the gaps longer than `absence`, with one sample's weight of `fallback` mixed in. */
 function read(target: Gaps, absence: number, fallback: number): number {
-  if (target.stale) rebuild(target);
-  const g = Math.min(absence, MAX_GAP - 1);
-  const longer = target.value[g] ?? 0;
-  let samples = 0;
-  for (let gap = g + 1; gap <= MAX_GAP; gap++)
-    samples += (target.returned[gap] ?? 0) + (target.ended[gap] ?? 0);
-  return (longer * samples + fallback) / (samples + 1);
+  if (target.samples > target.due) rebuild(target);
+  const support = target.support[absence] ?? 0;
+  return ((target.value[absence] ?? 0) * support + fallback) / (support + 1);
 }
 
 function rebuild(target: Gaps): void {
-  const { returned, ended, value } = target;
+  const { returned, ended, value, support } = target;
   for (let absence = 0; absence < MAX_GAP; absence++) {
     let samples = 0;
     let sum = 0;
@@ -109,7 +101,8 @@ function rebuild(target: Gaps): void {
       samples += (returned[gap] ?? 0) + (ended[gap] ?? 0);
       sum += (returned[gap] ?? 0) / (1 + gap - absence);
     }
+    support[absence] = samples;
     value[absence] = samples === 0 ? 0 : sum / samples;
   }
-  target.stale = false;
+  target.due = target.samples * REBUILD_GROWTH;
 }

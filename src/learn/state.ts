@@ -2,17 +2,20 @@ import { z } from "zod";
 import { InvalidOptionsError } from "../errors.ts";
 
 const count = z.number().nonnegative();
-const rows = z.array(z.tuple([z.string(), count, count]).readonly());
+const index = z.int().nonnegative();
 
-/** Learned counts as JSON; counts of two processes add up. */
+/** Learned counts as JSON; agents are named once, then numbered. Counts of two processes add up. */
 const learnedState = z.object({
   version: z.literal(1),
-  transitions: z.array(z.tuple([z.string().nullable(), z.string(), z.string(), count]).readonly()),
-  returns: z.array(z.tuple([z.string(), z.array(count).readonly(), z.array(count).readonly()]).readonly()),
+  /** Names by index; the first three are no agents. */
+  agents: z.array(z.string()),
+  /** before (-1: one-agent context), from, to, count */
+  transitions: z.array(z.tuple([z.int().min(-1), index, index, count]).readonly()),
+  /** agent, then how often it returned after, and its run ended within, 0, 1, 2, ... steps */
+  returns: z.array(z.tuple([index, z.array(count).readonly(), z.array(count).readonly()]).readonly()),
   anchors: z.object({
-    calls: z.array(z.tuple([z.string(), count])),
-    shared: rows,
-    kept: rows,
+    /** agent, calls, shared, sharedSamples, kept, keptSamples */
+    agents: z.array(z.tuple([index, count, count, count, count, count]).readonly()),
     characters: count,
     tokens: count,
   }),

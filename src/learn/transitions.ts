@@ -1,14 +1,17 @@
-import { type AgentId, END, START } from "../runtime/event.ts";
+import { type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import type { StructuralPrior } from "./prior.ts";
 
-/** Successor counts of one context. */
+/** Successor counts of one context, by agent index. */
 interface Row {
   total: number;
-  readonly counts: Map<AgentId, number>;
+  distinct: number;
+  counts: Float32Array;
 }
 
-/** Contexts of two agents kept; beyond this the rarest go, so state stays bounded. */
-const MAX_PAIRS = 512;
+/** Counts of two-agent contexts kept; when there are more, all are halved and those below one go. */
+const MAX_PAIR_COUNTS = 384;
+/** No context has a before-index this large. */
+const PAIR_BASE = 4096;
 
 /**
  * Who calls the model after whom, counted per run.
@@ -18,95 +21,109 @@ const MAX_PAIRS = 512;
  * (Witten and Bell 1991, https://doi.org/10.1109/18.87000), so there is no constant to tune.
  */
 export class Transitions {
-  readonly #single = new Map<AgentId, Row>();
-  readonly #pairs = new Map<string, Row>();
+  readonly #agents: Agents;
   readonly #prior: StructuralPrior;
+  readonly #single: (Row | undefined)[] = [];
+  readonly #pairs = new Map<number, Map<number, number>>();
+  #pairCounts = 0;
+  readonly #declared: (Float64Array | undefined)[] = [];
+  #declaredVersion = -1;
 
-  constructor(prior: StructuralPrior) {
+  constructor(agents: Agents, prior: StructuralPrior) {
+    this.#agents = agents;
     this.#prior = prior;
   }
 
-  /** Counts that `to` followed `from`, which had followed `before`. */
-  count(before: AgentId, from: AgentId, to: AgentId, weight = 1): void {
-    add(row(this.#single, from), to, weight);
-    const key = pair(before, from);
-    if (!this.#pairs.has(key) && this.#pairs.size >= MAX_PAIRS) this.#dropRarestPair();
-    add(row(this.#pairs, key), to, weight);
+  /** Counts that `to` followed `from`, which had followed `before`; all are agent indices. */
+  count(before: number, from: number, to: number, weight = 1): void {
+    this.#countSingle(from, to, weight);
+    this.#countPair(before, from, to, weight);
   }
 
-  /** Probabilities of what follows; sums to 1 over the returned agents and END. Empty when nothing is known. */
-  next(before: AgentId, from: AgentId): Map<AgentId, number> {
-    const single = this.#single.get(from);
+  /** Fills `out` (length: agents.size at least) with the probabilities of what follows; they sum to 1, or to 0 when nothing is known. */
+  next(before: number, from: number, out: Float64Array): void {
+    const size = this.#agents.size;
+    const single = this.#single[from];
     const base = this.#base(from, single);
-    const first = blend(single, base);
-    return blend(this.#pairs.get(pair(before, from)), first);
+    const sum = single ? single.total + single.distinct : 1;
+    const trust = single ? single.distinct / sum : 1;
+    for (let to = 0; to < size; to++) out[to] = (single?.counts[to] ?? 0) / sum + trust * (base[to] ?? 0);
+    const pair = this.#pairs.get(before * PAIR_BASE + from);
+    if (!pair) return;
+    let total = 0;
+    for (const count of pair.values()) total += count;
+    const mass = total + pair.size;
+    for (let to = 0; to < size; to++) out[to] = ((out[to] ?? 0) * pair.size) / mass;
+    for (const [to, count] of pair) out[to] = (out[to] ?? 0) + count / mass;
   }
 
-  /** The declared graph, or nothing better than "any agent seen so far, or the end". */
-  #base(from: AgentId, single: Row | undefined): ReadonlyMap<AgentId, number> {
-    const declared = this.#prior.after(from);
-    if (declared.size > 0) return declared;
-    const known = new Set<AgentId>(this.#single.keys());
-    known.delete(START);
-    if (single) for (const agent of single.counts.keys()) known.add(agent);
-    if (known.size === 0) return new Map();
-    known.add(END);
-    return new Map([...known].map((agent) => [agent, 1 / known.size]));
-  }
-
-  #dropRarestPair(): void {
-    let rarest: string | undefined;
-    let least = Infinity;
-    for (const [key, { total }] of this.#pairs)
-      if (total < least) {
-        least = total;
-        rarest = key;
-      }
-    if (rarest !== undefined) this.#pairs.delete(rarest);
-  }
-
-  /** `[before, from, to, count]`; the first entry is null for one-agent contexts. */
-  *entries(): Generator<readonly [AgentId | null, AgentId, AgentId, number]> {
-    for (const [from, { counts }] of this.#single)
-      for (const [to, count] of counts) yield [null, from, to, count];
-    for (const [key, { counts }] of this.#pairs) {
-      const [before = "", from = ""] = key.split("\n");
-      for (const [to, count] of counts) yield [before, from, to, count];
-    }
+  /** `[before, from, to, count]` by index; `before` is -1 for one-agent contexts. */
+  *entries(): Generator<readonly [number, number, number, number]> {
+    for (const [from, row] of this.#single.entries())
+      if (row) for (const [to, count] of row.counts.entries()) if (count > 0) yield [-1, from, to, count];
+    for (const [key, pair] of this.#pairs)
+      for (const [to, count] of pair) yield [Math.floor(key / PAIR_BASE), key % PAIR_BASE, to, count];
   }
 
   /** Adds an entry of another process's, or a restored, state. */
-  add([before, from, to, count]: readonly [AgentId | null, AgentId, AgentId, number]): void {
-    if (before === null) add(row(this.#single, from), to, count);
-    else if (this.#pairs.size < MAX_PAIRS || this.#pairs.has(pair(before, from)))
-      add(row(this.#pairs, pair(before, from)), to, count);
+  add([before, from, to, count]: readonly [number, number, number, number]): void {
+    if (before < 0) this.#countSingle(from, to, count);
+    else this.#countPair(before, from, to, count);
   }
-}
 
-function pair(before: AgentId, from: AgentId): string {
-  return `${before}\n${from}`;
-}
+  #countSingle(from: number, to: number, weight: number): void {
+    const row = (this.#single[from] ??= { total: 0, distinct: 0, counts: new Float32Array(16) });
+    if (to >= row.counts.length) {
+      const counts = new Float32Array(2 * Math.max(to, row.counts.length));
+      counts.set(row.counts);
+      row.counts = counts;
+    }
+    const before = row.counts[to] ?? 0;
+    if (before === 0) row.distinct++;
+    row.counts[to] = before + weight;
+    row.total += weight;
+  }
 
-function row(rows: Map<string, Row>, key: string): Row {
-  let found = rows.get(key);
-  if (!found) rows.set(key, (found = { total: 0, counts: new Map() }));
-  return found;
-}
+  #countPair(before: number, from: number, to: number, weight: number): void {
+    const key = before * PAIR_BASE + from;
+    let pair = this.#pairs.get(key);
+    if (!pair) this.#pairs.set(key, (pair = new Map()));
+    const known = pair.get(to);
+    pair.set(to, (known ?? 0) + weight);
+    if (known === undefined && ++this.#pairCounts > MAX_PAIR_COUNTS) this.#halvePairs();
+  }
 
-function add(target: Row, to: AgentId, weight: number): void {
-  target.total += weight;
-  target.counts.set(to, (target.counts.get(to) ?? 0) + weight);
-}
+  /** Ages two-agent contexts: what was seen once or twice in a random workload carries no evidence. */
+  #halvePairs(): void {
+    this.#pairCounts = 0;
+    for (const [key, pair] of this.#pairs) {
+      for (const [to, count] of pair)
+        if (count < 2) pair.delete(to);
+        else pair.set(to, count / 2);
+      if (pair.size === 0) this.#pairs.delete(key);
+      this.#pairCounts += pair.size;
+    }
+  }
 
-/** Witten-Bell: the context's counts, and as much of the base as it has shown distinct successors. */
-function blend(context: Row | undefined, base: ReadonlyMap<AgentId, number>): Map<AgentId, number> {
-  if (!context) return new Map(base);
-  const distinct = base.size === 0 ? 0 : context.counts.size;
-  const mass = context.total + distinct;
-  const blended = new Map<AgentId, number>();
-  for (const [to, count] of context.counts) blended.set(to, count / mass);
-  if (distinct > 0)
-    for (const [to, probability] of base)
-      blended.set(to, (blended.get(to) ?? 0) + (distinct / mass) * probability);
-  return blended;
+  /** The declared graph, or nothing better than "any agent seen so far, or the end". */
+  #base(from: number, single: Row | undefined): Float64Array {
+    const size = this.#agents.size;
+    if (this.#declaredVersion !== this.#prior.version * PAIR_BASE + size) {
+      this.#declaredVersion = this.#prior.version * PAIR_BASE + size;
+      this.#declared.length = 0;
+    }
+    return (this.#declared[from] ??= this.#declare(from, single !== undefined));
+  }
+
+  #declare(from: number, seen: boolean): Float64Array {
+    const base = new Float64Array(this.#agents.size + 1);
+    const declared = this.#prior.after(this.#agents.name(from));
+    for (const [agent, probability] of declared) base[this.#agents.index(agent)] = probability;
+    if (declared.size > 0 || (!seen && this.#single.length === 0)) return base.subarray(0, this.#agents.size);
+    const known = this.#agents.size - OTHER_INDEX;
+    for (let to = 0; to < this.#agents.size; to++)
+      if (to !== START_INDEX && to !== OTHER_INDEX) base[to] = 1 / known;
+    if (known === 1) base[END_INDEX] = 1;
+    return base;
+  }
 }

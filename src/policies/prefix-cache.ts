@@ -1,6 +1,5 @@
 import { z } from "zod";
 import type { Action, PrefetchHint, PrefixRef } from "../runtime/action.ts";
-import { prefixId } from "../runtime/action.ts";
 import type { AgentId, RunId } from "../runtime/event.ts";
 import {
   definePolicy,
@@ -53,8 +52,8 @@ export default definePolicy({
 
 class PrefixCache implements Policy<"prefix"> {
   readonly #context: PolicyContext<Options>;
-  /** Values last sent, by prefix: unchanged ones are not sent again. */
-  readonly #sent = new Map<string, number>();
+  /** Values last sent, by run (undefined: anchors) and agent: unchanged ones are not sent again. */
+  readonly #sent = new Map<RunId | undefined, Map<AgentId, number>>();
   /** Prefetched and not yet used or withdrawn, per run. */
   readonly #ahead = new Map<RunId, Map<AgentId, number>>();
   #aheadTokens = 0;
@@ -74,9 +73,10 @@ class PrefixCache implements Policy<"prefix"> {
   ): Generator<Action> {
     const { event, run, gone } = moment;
     for (const prefix of gone) {
-      this.#sent.delete(prefixId(prefix));
+      this.#sent.get(prefix.run)?.delete(prefix.agent);
       yield { type: "release", prefix };
     }
+    if (event.type === "run-end") this.#sent.delete(run);
     for (const { item, score } of ranked) yield* this.#retain(item, score);
     if (event.type === "run-end") return yield* this.#withdraw(run, [], gone);
     if (event.type === "next-agents") return yield* this.#withdraw(run, predictions, gone);
@@ -90,13 +90,13 @@ class PrefixCache implements Policy<"prefix"> {
     yield* wanted;
   }
 
-  *#retain(item: PrefixRef, value: number): Generator<Action> {
-    const prefix = item.run === undefined ? { agent: item.agent } : { agent: item.agent, run: item.run };
-    const id = prefixId(prefix);
-    const sent = this.#sent.get(id);
-    if (sent !== undefined && Math.abs(sent - value) < this.#context.options.refreshStep) return;
-    this.#sent.set(id, value);
-    yield { type: "retain", prefix, value };
+  *#retain({ agent, run }: PrefixRef, value: number): Generator<Action> {
+    let sent = this.#sent.get(run);
+    if (!sent) this.#sent.set(run, (sent = new Map()));
+    const before = sent.get(agent);
+    if (before !== undefined && Math.abs(before - value) < this.#context.options.refreshStep) return;
+    sent.set(agent, value);
+    yield { type: "retain", prefix: run === undefined ? { agent } : { agent, run }, value };
   }
 
   /** The prefetches worth their tokens, most probable first, within the budget. */

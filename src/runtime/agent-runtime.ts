@@ -1,4 +1,4 @@
-import type { Action } from "./action.ts";
+import type { Action, PrefixRef } from "./action.ts";
 import { arbitrate, type Proposal } from "./arbiter.ts";
 import type { Clock } from "./clock.ts";
 import type { Event, RunId } from "./event.ts";
@@ -60,7 +60,7 @@ export class AgentRuntime {
     const { clock, predictor, prefixes, policies, ledger } = this.#parts;
     const now = clock.now();
     const ended = event.type === "run-end" && event.status !== "interrupted";
-    const gone = [...prefixes.takeReplaced(), ...(ended ? prefixes.end(run) : [])];
+    const gone = [...prefixes.takeReplaced(), ...(ended ? prefixes.end(run) : [])].map(toRef);
     const moment = { event, run, now, gone };
     const shared = this.#contain("predictor.next", () => predictor.next(run)) ?? [];
     const candidates = prefixes.of(run);
@@ -124,6 +124,10 @@ function rank(
     ranked.push({ item, score });
   }
   return ranked.toSorted((a, b) => b.score - a.score);
+}
+
+function toRef({ agent, run }: PrefixRef): PrefixRef {
+  return run === undefined ? { agent } : { agent, run };
 }
 
 /** The run to decide for, or undefined when the event changes nothing about the future. */

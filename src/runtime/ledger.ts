@@ -16,7 +16,7 @@ export interface LedgerEntry {
 /** Keeps the newest decisions in a ring, so that its memory is bounded. */
 export class Ledger {
   readonly #entries: (LedgerEntry | undefined)[];
-  readonly #byAction = new WeakMap<Action, LedgerEntry>();
+  readonly #byAction = new Map<Action, LedgerEntry>();
   #count = 0;
 
   /** @param capacity entries kept; default 4096. */
@@ -31,7 +31,10 @@ export class Ledger {
 
   record(at: number, policy: string, run: RunId, action: Action): LedgerEntry {
     const entry: LedgerEntry = { id: ++this.#count, at, policy, run, action };
-    this.#entries[this.#count % this.#entries.length] = entry;
+    const slot = this.#count % this.#entries.length;
+    const oldest = this.#entries[slot];
+    if (oldest) this.#byAction.delete(oldest.action);
+    this.#entries[slot] = entry;
     this.#byAction.set(action, entry);
     return entry;
   }

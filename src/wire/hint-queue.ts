@@ -137,20 +137,17 @@ export class HintQueue {
   /** An adapter promises never to reject and to heed the signal; one that breaks either promise costs nothing but its hints. */
   async #apply(hints: readonly Hint[], signal: AbortSignal): Promise<readonly Outcome[]> {
     const either = AbortSignal.any([signal, this.#closed.signal]);
-    let giveUp = () => {};
     const gaveUp = new Promise<readonly Outcome[]>((resolve) => {
-      giveUp = () =>
+      const giveUp = () =>
         resolve(hints.map(() => ({ status: "cancelled", reason: "given up: withdrawn or too slow" })));
+      if (either.aborted) giveUp();
+      else either.addEventListener("abort", giveUp, { once: true });
     });
-    either.addEventListener("abort", giveUp, { once: true });
-    if (either.aborted) giveUp();
     try {
       const outcomes = await Promise.race([this.#parts.adapter.apply(hints, either), gaveUp]);
       return Array.isArray(outcomes) ? (outcomes as readonly Outcome[]) : [];
     } catch (error) {
       return hints.map(() => ({ status: "failed", reason: String(error) }));
-    } finally {
-      either.removeEventListener("abort", giveUp);
     }
   }
 }

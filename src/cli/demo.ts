@@ -1,0 +1,98 @@
+import { readFile } from "node:fs/promises";
+import { z } from "zod";
+import { InvalidOptionsError, MissingDependencyError } from "../errors.ts";
+import { defineCommand } from "./command.ts";
+
+const options = z.strictObject({
+  task: z.string().min(1).optional().describe("A task of your own; every run works on it."),
+  tasks: z.string().optional().describe("File with one task a line; a list of real tasks by default."),
+  seed: z
+    .array(z.number().int().nonnegative())
+    .min(1)
+    .default([1, 2, 3])
+    .describe("Seeds, each played in all arms."),
+  runs: z.number().int().positive().default(16).describe("Runs of the team per arm."),
+  concurrency: z.number().int().positive().default(8).describe("Runs open at once."),
+  kvTokens: z.number().int().positive().default(10240).describe("KV budget in tokens, the same in all arms."),
+  toolMs: z.number().nonnegative().default(700).describe("Mean time of a tool call in milliseconds."),
+  answerTokens: z.number().int().positive().default(48).describe("Tokens of each answer."),
+  route: z
+    .enum(["table", "random", "llm"])
+    .default("table")
+    .describe("Who is next: a seeded transition table, chance, or the model's NEXT: line."),
+  model: z
+    .string()
+    .default("nano")
+    .describe("Random-weight preset (nano, bench) or the path of a .gguf file."),
+  engine: z.url().optional().describe("A cachesage server that already runs; arms lru and hints only."),
+  json: z.boolean().default(false).describe("Print one JSON object instead of the table."),
+});
+
+export default defineCommand({
+  name: "demo",
+  summary: "A six-agent LangGraph.js team on a real engine, hints off against on",
+  description:
+    "Plays the same runs in three arms, in alternating order: none (prefix cache off), lru (the engine's own prefix " +
+    "caching, cachesage not attached) and hints (cachesage attached, flag on). The default model has random weights: " +
+    "its text is meaningless, its KV behaviour and prefill cost are real.",
+  example: "cachesage demo --seed 1 --runs 8",
+  options,
+  async run(given, io) {
+    const { playDemo } = await load();
+    const tasks = await readTasks(given.task, given.tasks);
+    const { rows, notes } = await playDemo({ ...given, tasks, signal: io.signal, progress: progress(io) });
+    if (given.json) {
+      io.stdout(`${JSON.stringify({ rows })}\n`);
+    } else {
+      const { demoTable } = await import("../demo/table.ts");
+      io.stdout(`${demoTable(rows)}\n`);
+    }
+    for (const note of notes) io.stderr(`${note}\n`);
+    return 0;
+  },
+});
+
+/** The demo is an app on LangGraph.js and ChatOpenAI, which are peers of this package. */
+async function load() {
+  try {
+    return await import("../demo/play.ts");
+  } catch (error) {
+    const missing = /Cannot find (?:package|module) '([^'.][^']*)'/.exec(String(error))?.[1];
+    if (missing === undefined) throw error;
+    throw new MissingDependencyError("demo", missing, error);
+  }
+}
+
+async function readTasks(
+  task: string | undefined,
+  file: string | undefined,
+): Promise<readonly string[] | undefined> {
+  if (task !== undefined) return [task];
+  if (file === undefined) return undefined;
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    throw new InvalidOptionsError("demo", `--tasks: the file cannot be read, got ${JSON.stringify(file)}`, {
+      hint: "Pass a text file with one task a line.",
+      cause: error,
+    });
+  }
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  if (lines.length === 0)
+    throw new InvalidOptionsError("demo", `--tasks: no task in ${JSON.stringify(file)}`, {
+      hint: "Write one task a line.",
+    });
+  return lines;
+}
+
+/** One line that rewrites itself on a terminal, one plain line per finished arm elsewhere. */
+function progress({ stderr, isTTY }: { stderr(text: string): void; readonly isTTY: boolean }) {
+  return (text: string, finished: boolean) => {
+    if (isTTY) stderr(`\r\u001b[K${text}${finished ? "\n" : ""}`);
+    else if (finished) stderr(`${text}\n`);
+  };
+}

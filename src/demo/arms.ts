@@ -1,0 +1,94 @@
+import PQueue from "p-queue";
+import { ChatOpenAI } from "@langchain/openai";
+import { CacheSage, type CacheSageStats } from "../cachesage.ts";
+import { type EmbeddedEngine, type EmbeddedStats, startEmbeddedEngine } from "../embedded/index.ts";
+import { CallLog } from "./call-log.ts";
+import { buildTeam, runConfig, type RunPlan } from "./graph.ts";
+
+/** none: the engine's prefix cache is off. lru: the unmodified stack. hints: cachesage attached, flag on. */
+export const arms = ["none", "lru", "hints"] as const;
+export type Arm = (typeof arms)[number];
+
+export interface ArmOptions {
+  readonly runs: readonly RunPlan[];
+  /** Runs open at once. */
+  readonly concurrency: number;
+  readonly kvTokens: number;
+  readonly toolMs: number;
+  readonly answerTokens: number;
+  readonly model: string;
+  readonly routeByModel: boolean;
+  readonly signal: AbortSignal;
+  /** Told after each finished run. */
+  readonly onRun: () => void;
+}
+
+export interface ArmResult {
+  readonly log: CallLog;
+  readonly wallMs: number;
+  readonly engine: EmbeddedStats;
+  /** Only in the arm that has cachesage attached. */
+  readonly sage?: CacheSageStats;
+}
+
+/** Plays all runs in one arm on a fresh engine. Leaves nothing behind, also when aborted. */
+export async function playArm(arm: Arm, options: ArmOptions): Promise<ArmResult> {
+  const engine = await startEmbeddedEngine({
+    model: options.model,
+    kvTokens: options.kvTokens,
+    prefixCaching: arm !== "none",
+    order: arm === "hints" ? "scored" : "lru",
+  });
+  try {
+    const sage =
+      arm === "hints"
+        ? await CacheSage.connect(engine.baseURL, { engine: "embedded", cacheHints: true })
+        : undefined;
+    try {
+      return await play(engine, sage, options);
+    } finally {
+      await sage?.close();
+    }
+  } finally {
+    await engine.close();
+  }
+}
+
+async function play(
+  engine: EmbeddedEngine,
+  sage: CacheSage | undefined,
+  options: ArmOptions,
+): Promise<ArmResult> {
+  const fields = {
+    model: engine.model,
+    apiKey: "embedded",
+    temperature: 0,
+    maxTokens: options.answerTokens,
+    maxRetries: 0,
+    streamUsage: true,
+  };
+  const model = new ChatOpenAI({
+    ...fields,
+    ...(sage ? sage.model() : { configuration: { baseURL: engine.baseURL } }),
+  });
+  const log = new CallLog();
+  const team = buildTeam({ model, toolMs: options.toolMs, routeByModel: options.routeByModel, log });
+  const graph = sage ? sage.instrument(team) : team;
+  const queue = new PQueue({ concurrency: options.concurrency });
+  const started = performance.now();
+  await queue.addAll(
+    options.runs.map((plan, index) => async () => {
+      options.signal.throwIfAborted();
+      const from = performance.now();
+      await graph.invoke(
+        { messages: [{ role: "user", content: plan.task }] },
+        runConfig(plan, `run-${index}`, options.signal),
+      );
+      log.runMs.push(performance.now() - from);
+      options.onRun();
+    }),
+  );
+  const wallMs = performance.now() - started;
+  await sage?.idle();
+  return { log, wallMs, engine: engine.stats(), ...(sage && { sage: sage.stats }) };
+}

@@ -1,0 +1,144 @@
+import { setTimeout as wait } from "node:timers/promises";
+import {
+  AIMessage,
+  type AIMessageChunk,
+  type BaseMessage,
+  HumanMessage,
+  SystemMessage,
+} from "@langchain/core/messages";
+import type { RunnableConfig } from "@langchain/core/runnables";
+import { type StructuredTool, tool } from "@langchain/core/tools";
+import { Annotation, END, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
+import type { ChatOpenAI } from "@langchain/openai";
+import type { CallLog } from "./call-log.ts";
+import type { DemoTool, Member } from "./member.ts";
+import { namedNext, type Random, team } from "./routing.ts";
+import architect from "./team/architect.ts";
+import coder from "./team/coder.ts";
+import documenter from "./team/documenter.ts";
+import planner from "./team/planner.ts";
+import reviewer from "./team/reviewer.ts";
+import tester from "./team/tester.ts";
+import { Workspace } from "./workspace.ts";
+
+/** What one run needs besides its messages; the same in every arm. */
+export interface RunPlan {
+  readonly task: string;
+  /** Agents in order; the llm router takes over where the model names one. */
+  readonly path: readonly string[];
+  readonly random: Random;
+  /** Answers pinned by the first arm that played this run; later arms put the same text into the messages. */
+  readonly answers: Map<number, string>;
+}
+
+export interface TeamOptions {
+  readonly model: ChatOpenAI;
+  readonly toolMs: number;
+  readonly routeByModel: boolean;
+  readonly log: CallLog;
+  /** Wraps each node, for the arm that uses cachesage node by node; default: as it is. */
+  readonly random?: Random;
+}
+
+const State = Annotation.Root({
+  ...MessagesAnnotation.spec,
+  step: Annotation<number>({ reducer: (_, next) => next, default: () => 0 }),
+  named: Annotation<string | undefined>({ reducer: (_, next) => next, default: () => undefined }),
+});
+
+/** The demo's LangGraph.js app: six agents with shared messages, tools that take time, conditional hand-overs. */
+export function buildTeam(options: TeamOptions) {
+  const builder = new StateGraph(State);
+  let graph = builder as unknown as StateGraph<
+    typeof State.spec,
+    typeof State.State,
+    typeof State.Update,
+    string
+  >;
+  for (const member of [planner, architect, coder, tester, reviewer, documenter])
+    graph = graph.addNode(member.name, node(member, options)) as typeof graph;
+  for (const name of team)
+    graph.addConditionalEdges(name, (state, config) => route(state, plan(config), options), [...team, END]);
+  return graph.addEdge(START, "planner").compile();
+}
+
+/** Config of one run: the plan travels beside the state, so that nothing of it reaches a prompt. */
+export function runConfig(runPlan: RunPlan, threadId: string, signal: AbortSignal) {
+  return {
+    configurable: { thread_id: threadId, plan: runPlan, workspace: new Workspace() },
+    recursionLimit: 50,
+    signal,
+  };
+}
+
+function node(member: Member, { model, toolMs, log }: TeamOptions) {
+  return async (state: typeof State.State, config: RunnableConfig) => {
+    const { task, random, answers } = plan(config);
+    const workspace = config.configurable?.["workspace"] as Workspace;
+    const tools = member.tools.map((one) => langchainTool(one, workspace, toolMs, random));
+    const prompt: BaseMessage[] = [new SystemMessage(member.system), ...state.messages];
+    const answer = await timedAnswer(model.bindTools(tools), prompt, member.name, config, log);
+    const pinned = answers.get(state.step);
+    if (pinned === undefined) answers.set(state.step, answer);
+    else if (pinned !== answer) log.differingAnswers++;
+    const call = member.act({ task, step: state.step, random }, workspace);
+    const chosen = tools.find(({ name }) => name === call.tool);
+    const result: unknown = await chosen?.invoke(call.args, config);
+    return {
+      messages: [
+        new AIMessage({ content: pinned ?? answer, name: member.name }),
+        new HumanMessage({ content: `[${call.tool}] ${String(result)}` }),
+      ],
+      step: state.step + 1,
+      named: namedNext(answer),
+    };
+  };
+}
+
+function route(state: typeof State.State, { path }: RunPlan, { routeByModel, log }: TeamOptions): string {
+  if (routeByModel && state.step < 14) {
+    if (state.named !== undefined) return state.named;
+    log.unnamedRoutes++;
+  }
+  return path[state.step] ?? END;
+}
+
+function plan(config: RunnableConfig): RunPlan {
+  return config.configurable?.["plan"] as RunPlan;
+}
+
+async function timedAnswer(
+  model: ReturnType<ChatOpenAI["bindTools"]>,
+  prompt: BaseMessage[],
+  agent: string,
+  config: RunnableConfig,
+  log: CallLog,
+): Promise<string> {
+  const sent = performance.now();
+  let ttftMs: number | undefined;
+  let whole: AIMessageChunk | undefined;
+  for await (const chunk of await model.stream(prompt, config)) {
+    if (ttftMs === undefined && chunk.text !== "") ttftMs = performance.now() - sent;
+    whole = whole === undefined ? chunk : whole.concat(chunk);
+  }
+  const usage = whole?.usage_metadata;
+  log.calls.push({
+    agent,
+    ttftMs: ttftMs ?? performance.now() - sent,
+    promptTokens: usage?.input_tokens ?? 0,
+    cachedTokens: usage?.input_token_details?.cache_read,
+  });
+  return whole?.text ?? "";
+}
+
+/** Takes between half and one and a half times `toolMs`, by seed, as a real tool would take its time. */
+function langchainTool(own: DemoTool, workspace: Workspace, toolMs: number, random: Random): StructuredTool {
+  return tool(
+    async (args: Record<string, unknown>, config: RunnableConfig) => {
+      const takes = toolMs * (0.5 + random());
+      if (takes > 0) await wait(takes, undefined, config.signal ? { signal: config.signal } : {});
+      return own.run(args, workspace);
+    },
+    { name: own.name, description: own.description, schema: own.schema },
+  ) as unknown as StructuredTool;
+}

@@ -1,0 +1,93 @@
+import { type Arm, arms, playArm } from "./arms.ts";
+import { drawPath, random, type Route } from "./routing.ts";
+import { type DemoRow, toRow } from "./rows.ts";
+import { tasks as realTasks } from "./tasks.ts";
+
+export interface DemoOptions {
+  readonly tasks: readonly string[] | undefined;
+  readonly seed: readonly number[];
+  readonly runs: number;
+  readonly concurrency: number;
+  readonly kvTokens: number;
+  readonly toolMs: number;
+  readonly answerTokens: number;
+  readonly route: Route;
+  readonly model: string;
+  readonly engine?: string | undefined;
+  readonly signal: AbortSignal;
+  /** Told what goes on; `finished` when an arm is over. */
+  readonly progress: (text: string, finished: boolean) => void;
+}
+
+export interface DemoResult {
+  readonly rows: readonly DemoRow[];
+  /** What a reader of the rows has to know. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Plays every seed in every arm, the order of arms rotating from seed to seed.
+ *
+ * All arms of a seed get the same tasks, agents, tool times and prompts. Prompts are kept equal by pinning answers:
+ * the text that the first arm's model gave is what goes into the shared messages in every arm (each arm still
+ * computes its own answer; how many differed is reported, since rounding may turn a near tie).
+ */
+export async function playDemo(options: DemoOptions): Promise<DemoResult> {
+  const rows: DemoRow[] = [];
+  let differing = 0;
+  let unnamed = 0;
+  let answers = 0;
+  const played = options.engine === undefined ? arms : arms.filter((arm) => arm !== "none");
+  for (const [turn, seed] of options.seed.entries()) {
+    const pinned = Array.from({ length: options.runs }, () => new Map<number, string>());
+    for (const arm of rotate(played, turn)) {
+      const runs = pinned.map((pins, index) => plan(options, seed, index, pins));
+      let done = 0;
+      const label = `seed ${seed}, ${arm}`;
+      const started = performance.now();
+      options.progress(`${label}: 0/${runs.length} runs`, false);
+      const result = await playArm(arm, {
+        ...options,
+        runs,
+        nonce: `${seed}-${arm}`,
+        routeByModel: options.route === "llm",
+        onRun: () => options.progress(`${label}: ${++done}/${runs.length} runs`, false),
+      });
+      const seconds = ((performance.now() - started) / 1000).toFixed(1);
+      options.progress(
+        `${label}: ${runs.length} runs, ${result.log.calls.length} calls in ${seconds} s`,
+        true,
+      );
+      differing += result.log.differingAnswers;
+      unnamed += result.log.unnamedRoutes;
+      answers += result.log.calls.length;
+      rows.push(toRow(arm, options.route, seed, result));
+    }
+  }
+  const order = new Map<Arm, number>(arms.map((arm, index) => [arm, index]));
+  rows.sort((a, b) => a.seed - b.seed || (order.get(a.arm) ?? 0) - (order.get(b.arm) ?? 0));
+  const notes = [
+    `${differing} of ${answers} answers differed from the pinned text of the first arm; prompts are equal in all arms.`,
+    ...(options.route === "llm"
+      ? [`${unnamed} of ${answers} answers named no next agent; the table decided.`]
+      : []),
+  ];
+  return { rows, notes };
+}
+
+/** The path, tool times and tool arguments of one run, the same whenever seed and index are. */
+function plan(options: DemoOptions, seed: number, index: number, answers: Map<number, string>) {
+  const tasks = options.tasks ?? realTasks;
+  const route = options.route === "random" ? "random" : "table";
+  return {
+    task: tasks[(index + seed) % tasks.length] as string,
+    path: drawPath(route, random(seed, index, 1)),
+    random: random(seed, index, 2),
+    answers,
+  };
+}
+
+function rotate<T>(items: readonly T[], by: number): readonly T[] {
+  const start = by % items.length;
+  return [...items.slice(start), ...items.slice(0, start)];
+}

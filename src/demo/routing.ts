@@ -1,0 +1,57 @@
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { END } from "../runtime/event.ts";
+
+/** Seeded numbers in [0, 1). */
+export type Random = () => number;
+
+/** How the team decides who is next: a seeded transition table, chance, or the model's own `NEXT:` line. */
+export const routes = ["table", "random", "llm"] as const;
+export type Route = (typeof routes)[number];
+
+/** Who hands over to whom, how often. Rows sum to 1. */
+const table: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  planner: { architect: 0.85, coder: 0.15 },
+  architect: { coder: 0.85, planner: 0.15 },
+  coder: { tester: 0.8, reviewer: 0.2 },
+  tester: { coder: 0.45, reviewer: 0.55 },
+  reviewer: { documenter: 0.65, coder: 0.25, architect: 0.1 },
+  documenter: { [END]: 0.85, reviewer: 0.15 },
+};
+export const team = Object.keys(table);
+const MOST_STEPS = 14;
+
+export function random(...seed: readonly number[]): Random {
+  let mixed = 0x9e3779b9;
+  for (const part of seed) mixed = Math.imul(mixed ^ part, 0x85ebca6b) ^ (mixed >>> 13);
+  const generator = xoroshiro128plus(mixed);
+  return () => uniformFloat64(generator);
+}
+
+/** The agents one run visits, drawn beforehand so that every arm plays the same order. */
+export function drawPath(route: Exclude<Route, "llm">, next: Random): readonly string[] {
+  const path = ["planner"];
+  for (;;) {
+    const current = path.at(-1) as string;
+    if (path.length >= MOST_STEPS) return path;
+    const row = route === "table" ? (table[current] ?? {}) : uniform(current);
+    let draw = next();
+    const to = Object.entries(row).find(([, probability]) => (draw -= probability) < 0)?.[0] ?? END;
+    if (to === END) return path;
+    path.push(to);
+  }
+}
+
+/** Any other agent alike; ends after eight steps on average, as the table does. */
+function uniform(current: string): Record<string, number> {
+  const others = team.filter((agent) => agent !== current);
+  const row = Object.fromEntries(others.map((agent) => [agent, 0.875 / others.length]));
+  return { ...row, [END]: 0.125 };
+}
+
+/** The agent that an answer's last `NEXT:` line names, or undefined. */
+export function namedNext(answer: string): string | undefined {
+  const named = [...answer.matchAll(/NEXT:\s*([A-Za-z_]+)/g)].at(-1)?.[1]?.toLowerCase();
+  if (named === "end") return END;
+  return named !== undefined && team.includes(named) ? named : undefined;
+}

@@ -1,0 +1,79 @@
+import Table from "cli-table3";
+import { median } from "simple-statistics";
+import type { DemoRow } from "./rows.ts";
+
+const HEAD = [
+  "arm",
+  "seed",
+  "hit rate",
+  "TTFT mean",
+  "p50",
+  "p95",
+  "p99 ms",
+  "run ms",
+  "runs/min",
+  "engine busy",
+  "prefetched used / wasted",
+  "next agent",
+  "decision us mean / p99",
+];
+
+/** The rows as a table, each seed's arms side by side, then the medians over the seeds with their spread. */
+export function demoTable(rows: readonly DemoRow[]): string {
+  const table = new Table({
+    head: HEAD,
+    style: { head: [], border: [] },
+    colAligns: HEAD.map((_, i) => (i < 1 ? "left" : "right")),
+  });
+  for (const row of rows) table.push(line(row));
+  const text = [table.toString()];
+  const seeds = new Set(rows.map(({ seed }) => seed));
+  if (seeds.size > 1) text.push(summary(rows));
+  return text.join("\n");
+}
+
+function line(row: DemoRow): string[] {
+  const { ttft_ms: ttft } = row;
+  return [
+    row.arm,
+    String(row.seed),
+    percent(row.hit_rate),
+    ttft.mean.toFixed(0),
+    ttft.p50.toFixed(0),
+    ttft.p95.toFixed(0),
+    ttft.p99.toFixed(0),
+    row.run_ms.mean.toFixed(0),
+    row.runs_per_minute.toFixed(1),
+    percent(row.utilisation),
+    row.arm === "hints" ? `${row.prefetch.used} / ${row.prefetch.wasted}` : "-",
+    row.next_agent_accuracy === null ? "-" : percent(row.next_agent_accuracy),
+    row.decision_us === null ? "-" : `${row.decision_us.mean.toFixed(1)} / ${row.decision_us.p99.toFixed(1)}`,
+  ];
+}
+
+/** What `hints` changes against `lru`, seed by seed: median, least and most. */
+function summary(rows: readonly DemoRow[]): string {
+  const pairs = [...new Set(rows.map(({ seed }) => seed))].flatMap((seed) => {
+    const find = (arm: string) => rows.find((row) => row.seed === seed && row.arm === arm);
+    const lru = find("lru");
+    const hints = find("hints");
+    return lru && hints ? [{ lru, hints }] : [];
+  });
+  const spread = (name: string, unit: string, of: (pair: (typeof pairs)[number]) => number) => {
+    const values = pairs.map(of);
+    const show = (value: number) => `${value >= 0 ? "+" : ""}${value.toFixed(1)}`;
+    return `  ${name}: ${show(median(values))} ${unit} (${show(Math.min(...values))} to ${show(Math.max(...values))})`;
+  };
+  const relative = (after: number, before: number) => 100 * (after / before - 1);
+  return [
+    `hints against lru, median over ${pairs.length} seeds (least to most):`,
+    spread("hit rate", "points", ({ lru, hints }) => 100 * (hints.hit_rate - lru.hit_rate)),
+    spread("mean TTFT", "%", ({ lru, hints }) => relative(hints.ttft_ms.mean, lru.ttft_ms.mean)),
+    spread("p99 TTFT", "%", ({ lru, hints }) => relative(hints.ttft_ms.p99, lru.ttft_ms.p99)),
+    spread("throughput", "%", ({ lru, hints }) => relative(hints.runs_per_minute, lru.runs_per_minute)),
+  ].join("\n");
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}

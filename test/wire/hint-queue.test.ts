@@ -1,0 +1,128 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { Action, Hint, Outcome } from "../../src/runtime/action.ts";
+import type { EngineAdapter } from "../../src/runtime/engine.ts";
+import { HintQueue } from "../../src/wire/hint-queue.ts";
+
+type Apply = EngineAdapter["apply"];
+
+function queue(apply: Apply, supports: EngineAdapter["supports"] = everything) {
+  const outcomes: [Hint, Outcome][] = [];
+  const hints = new HintQueue({
+    adapter: {
+      specificationVersion: "v1",
+      name: "test",
+      baseURL: "http://127.0.0.1:1/v1",
+      supports,
+      connect: async () => ({ engine: "test", models: [] }),
+      apply,
+      close: async () => {},
+    },
+    compose: () => ({ messages: [] }),
+    onOutcome: (hint, outcome) => outcomes.push([hint, outcome]),
+  });
+  return { hints, outcomes };
+}
+
+const everything = { retain: "native", release: "native", prefetch: "native" } as const;
+const retain = (agent: string, value: number): Action => ({ type: "retain", prefix: { agent }, value });
+const prefetch = (agent: string, tokens: number): Action => ({
+  type: "prefetch",
+  prefix: { agent, run: "1" },
+  value: 0.5,
+  probability: 0.5,
+  tokens,
+});
+const untilAborted = (signal?: AbortSignal) =>
+  new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve(), { once: true }));
+
+test("sends the last word on each prefix, together", async () => {
+  const sent: (readonly Hint[])[] = [];
+  const { hints, outcomes } = queue(async (batch) => {
+    sent.push(batch);
+    return batch.map(() => ({ status: "applied" }));
+  });
+  hints.push([retain("a", 0.1), retain("b", 0.2)]);
+  hints.push([retain("a", 0.9)]);
+  await hints.idle();
+  expect(sent).toEqual([[retain("a", 0.9), retain("b", 0.2)]]);
+  expect(outcomes.map(([, { status }]) => status).toSorted()).toEqual(["applied", "applied", "ignored"]);
+});
+
+test("a verb the engine lacks is never sent", async () => {
+  const sent: Hint[] = [];
+  const { hints, outcomes } = queue(
+    async (batch) => {
+      sent.push(...batch);
+      return batch.map(() => ({ status: "applied" }));
+    },
+    { retain: "native" },
+  );
+  hints.push([prefetch("a", 10), retain("a", 1)]);
+  await hints.idle();
+  expect(sent.map(({ type }) => type)).toEqual(["retain"]);
+  expect(outcomes.find(([{ type }]) => type === "prefetch")?.[1].status).toBe("ignored");
+});
+
+test("cancel aborts the prefetch under way", async () => {
+  let aborted = false;
+  const { hints, outcomes } = queue(async (batch, signal) => {
+    await untilAborted(signal);
+    aborted = true;
+    return batch.map(() => ({ status: "cancelled", tokens: 5 }));
+  });
+  hints.push([prefetch("a", 10)]);
+  hints.push([{ type: "cancel", prefix: { agent: "a", run: "1" } }]);
+  await hints.idle();
+  expect(aborted || outcomes.some(([, { status }]) => status === "cancelled")).toBe(true);
+});
+
+test("a longer prompt replaces the prefetch of the same prefix, a shorter one does not", async () => {
+  const sent: Hint[] = [];
+  let release = () => {};
+  const { hints } = queue(async (batch, signal) => {
+    sent.push(...batch);
+    await Promise.race([untilAborted(signal), new Promise<void>((resolve) => (release = resolve))]);
+    return batch.map(() => ({ status: "applied" }));
+  });
+  hints.push([prefetch("a", 100)]);
+  await new Promise((resolve) => setImmediate(resolve));
+  hints.push([prefetch("a", 50)]);
+  hints.push([prefetch("a", 150)]);
+  await new Promise((resolve) => setImmediate(resolve));
+  release();
+  await hints.idle();
+  expect(sent.map((hint) => (hint.type === "prefetch" ? hint.tokens : 0))).toEqual([100, 150]);
+});
+
+test("close gives up on an adapter that never answers", async () => {
+  const { hints, outcomes } = queue(() => new Promise(() => {}));
+  hints.push([retain("a", 1), prefetch("a", 10)]);
+  await new Promise((resolve) => setImmediate(resolve));
+  await hints.close();
+  hints.push([retain("b", 1)]);
+  await hints.close();
+  expect(outcomes.map(([, { status }]) => status)).toEqual(["cancelled", "cancelled"]);
+});
+
+test("whatever an adapter does, every hint gets one outcome and nothing is thrown", async () => {
+  const behaviour = fc.constantFrom<Apply>(
+    async () => [],
+    async () => JSON.parse("null") as Outcome[],
+    async () => JSON.parse('{"length": 3}') as Outcome[],
+    () => Promise.reject(new Error("boom")),
+    () => {
+      throw new Error("boom");
+    },
+    async (batch) => batch.map(() => ({ status: "applied" })),
+  );
+  await fc.assert(
+    fc.asyncProperty(behaviour, fc.array(fc.nat(3), { maxLength: 12 }), async (apply, agents) => {
+      const { hints, outcomes } = queue(apply);
+      for (const agent of agents)
+        hints.push([agent % 2 === 0 ? retain(`${agent}`, 0.5) : prefetch(`${agent}`, agent)]);
+      await hints.idle();
+      expect(outcomes.length).toBe(agents.length);
+    }),
+  );
+});
