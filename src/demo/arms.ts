@@ -1,9 +1,9 @@
 import PQueue from "p-queue";
 import { ChatOpenAI } from "@langchain/openai";
 import { CacheSage, type CacheSageStats } from "../cachesage.ts";
-import { type EmbeddedEngine, type EmbeddedStats, startEmbeddedEngine } from "../embedded/index.ts";
 import { CallLog } from "./call-log.ts";
 import { buildTeam, runConfig, type RunPlan } from "./graph.ts";
+import { attachTarget, startTarget, type Target, type TargetStats } from "./target.ts";
 
 /** none: the engine's prefix cache is off. lru: the unmodified stack. hints: cachesage attached, flag on. */
 export const arms = ["none", "lru", "hints"] as const;
@@ -17,6 +17,10 @@ export interface ArmOptions {
   readonly toolMs: number;
   readonly answerTokens: number;
   readonly model: string;
+  /** Base URL of a server that already runs; undefined: a fresh engine in this process. */
+  readonly engine: string | undefined;
+  /** Tells this arm's prompts from other arms' on the same server. */
+  readonly nonce: string;
   readonly routeByModel: boolean;
   readonly signal: AbortSignal;
   /** Told after each finished run. */
@@ -26,41 +30,44 @@ export interface ArmOptions {
 export interface ArmResult {
   readonly log: CallLog;
   readonly wallMs: number;
-  readonly engine: EmbeddedStats;
+  readonly engine: TargetStats;
   /** Only in the arm that has cachesage attached. */
   readonly sage?: CacheSageStats;
 }
 
 /** Plays all runs in one arm on a fresh engine. Leaves nothing behind, also when aborted. */
 export async function playArm(arm: Arm, options: ArmOptions): Promise<ArmResult> {
-  const engine = await startEmbeddedEngine({
-    model: options.model,
-    kvTokens: options.kvTokens,
-    prefixCaching: arm !== "none",
-    order: arm === "hints" ? "scored" : "lru",
-  });
+  const target =
+    options.engine === undefined
+      ? await startTarget({
+          model: options.model,
+          kvTokens: options.kvTokens,
+          prefixCaching: arm !== "none",
+          order: arm === "hints" ? "scored" : "lru",
+        })
+      : await attachTarget(options.engine, options.signal);
   try {
     const sage =
       arm === "hints"
-        ? await CacheSage.connect(engine.baseURL, { engine: "embedded", cacheHints: true })
+        ? await CacheSage.connect(target.baseURL, { engine: "embedded", cacheHints: true })
         : undefined;
     try {
-      return await play(engine, sage, options);
+      return await play(target, sage, options);
     } finally {
       await sage?.close();
     }
   } finally {
-    await engine.close();
+    await target.close();
   }
 }
 
 async function play(
-  engine: EmbeddedEngine,
+  target: Target,
   sage: CacheSage | undefined,
   options: ArmOptions,
 ): Promise<ArmResult> {
   const fields = {
-    model: engine.model,
+    model: target.model,
     apiKey: "embedded",
     temperature: 0,
     maxTokens: options.answerTokens,
@@ -69,10 +76,16 @@ async function play(
   };
   const model = new ChatOpenAI({
     ...fields,
-    ...(sage ? sage.model() : { configuration: { baseURL: engine.baseURL } }),
+    ...(sage ? sage.model() : { configuration: { baseURL: target.baseURL } }),
   });
   const log = new CallLog();
-  const team = buildTeam({ model, toolMs: options.toolMs, routeByModel: options.routeByModel, log });
+  const team = buildTeam({
+    model,
+    toolMs: options.toolMs,
+    routeByModel: options.routeByModel,
+    log,
+    nonce: options.engine === undefined ? "" : `[${options.nonce}] `,
+  });
   const graph = sage ? sage.instrument(team) : team;
   const queue = new PQueue({ concurrency: options.concurrency });
   const started = performance.now();
@@ -90,5 +103,5 @@ async function play(
   );
   const wallMs = performance.now() - started;
   await sage?.idle();
-  return { log, wallMs, engine: engine.stats(), ...(sage && { sage: sage.stats }) };
+  return { log, wallMs, engine: await target.stats(), ...(sage && { sage: sage.stats }) };
 }

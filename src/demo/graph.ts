@@ -5,6 +5,7 @@ import {
   type BaseMessage,
   HumanMessage,
   SystemMessage,
+  type UsageMetadata,
 } from "@langchain/core/messages";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { type StructuredTool, tool } from "@langchain/core/tools";
@@ -36,8 +37,8 @@ export interface TeamOptions {
   readonly toolMs: number;
   readonly routeByModel: boolean;
   readonly log: CallLog;
-  /** Wraps each node, for the arm that uses cachesage node by node; default: as it is. */
-  readonly random?: Random;
+  /** Put before every system message, so that arms on one running server cannot find each other's prefixes. */
+  readonly nonce: string;
 }
 
 const State = Annotation.Root({
@@ -71,12 +72,12 @@ export function runConfig(runPlan: RunPlan, threadId: string, signal: AbortSigna
   };
 }
 
-function node(member: Member, { model, toolMs, log }: TeamOptions) {
+function node(member: Member, { model, toolMs, log, nonce }: TeamOptions) {
   return async (state: typeof State.State, config: RunnableConfig) => {
     const { task, random, answers } = plan(config);
     const workspace = config.configurable?.["workspace"] as Workspace;
     const tools = member.tools.map((one) => langchainTool(one, workspace, toolMs, random));
-    const prompt: BaseMessage[] = [new SystemMessage(member.system), ...state.messages];
+    const prompt: BaseMessage[] = [new SystemMessage(nonce + member.system), ...state.messages];
     const answer = await timedAnswer(model.bindTools(tools), prompt, member.name, config, log);
     const pinned = answers.get(state.step);
     if (pinned === undefined) answers.set(state.step, answer);
@@ -116,12 +117,13 @@ async function timedAnswer(
 ): Promise<string> {
   const sent = performance.now();
   let ttftMs: number | undefined;
-  let whole: AIMessageChunk | undefined;
+  const chunks: AIMessageChunk[] = [];
   for await (const chunk of await model.stream(prompt, config)) {
     if (ttftMs === undefined && chunk.text !== "") ttftMs = performance.now() - sent;
-    whole = whole === undefined ? chunk : whole.concat(chunk);
+    chunks.push(chunk);
   }
-  const usage = whole?.usage_metadata;
+  const whole = chunks.length > 0 ? chunks.reduce((head, tail): AIMessageChunk => head.concat(tail)) : undefined;
+  const usage = whole?.usage_metadata as UsageMetadata | undefined;
   log.calls.push({
     agent,
     ttftMs: ttftMs ?? performance.now() - sent,

@@ -39,7 +39,8 @@ export function defineTool<Schema extends z.ZodObject>(tool: {
   return { ...tool, run: (args, workspace) => tool.run(tool.schema.parse(args), workspace) };
 }
 
-/** The line that ends every system message: how to name the next agent. */
+/** The paragraph that ends every system message: how to name the next agent. */
 export function handOver(next: readonly string[]): string {
-  return `Finish your answer with exactly one line \`NEXT: <agent or END>\`, where the name is one of: ${next.join(", ")}. Write nothing after that line.`;
+  const name = next.includes("END") ? "<agent or END>" : "<agent>";
+  return `Finish your answer with exactly one line \`NEXT: ${name}\`, naming one of: ${next.join(", ")}. Write nothing after that line.`;
 }

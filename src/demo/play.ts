@@ -49,6 +49,7 @@ export async function playDemo(options: DemoOptions): Promise<DemoResult> {
       const result = await playArm(arm, {
         ...options,
         runs,
+        engine: options.engine,
         nonce: `${seed}-${arm}`,
         routeByModel: options.route === "llm",
         onRun: () => options.progress(`${label}: ${++done}/${runs.length} runs`, false),

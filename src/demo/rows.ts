@@ -17,10 +17,10 @@ export interface DemoRow {
   };
   readonly run_ms: { readonly mean: number };
   readonly runs_per_minute: number;
-  /** Share of the wall time in which the engine computed, in [0, 1]. */
-  readonly utilisation: number;
-  /** Prompt tokens computed ahead of time, by what became of them. */
-  readonly prefetch: { readonly used: number; readonly wasted: number };
+  /** Share of the wall time in which the engine computed, in [0, 1]; null when it does not tell. */
+  readonly utilisation: number | null;
+  /** Prompt tokens computed ahead of time, by what became of them; null when the engine does not tell. */
+  readonly prefetch: { readonly used: number; readonly wasted: number } | null;
   /** Share of agent changes whose agent was predicted, in [0, 1]; null where nothing predicts. */
   readonly next_agent_accuracy: number | null;
   /** Time of one decision; null where none is taken. */
@@ -50,8 +50,8 @@ export function toRow(
     },
     run_ms: { mean: mean(log.runMs) },
     runs_per_minute: (60_000 * log.runMs.length) / wallMs,
-    utilisation: engine.busyMs / wallMs,
-    prefetch: { used: engine.prefetch.used, wasted: engine.prefetch.wasted },
+    utilisation: engine.busyMs === null ? null : engine.busyMs / wallMs,
+    prefetch: engine.prefetch && { used: engine.prefetch.used, wasted: engine.prefetch.wasted },
     next_agent_accuracy:
       sage && sage.nextAgent.asked > 0 ? sage.nextAgent.right / sage.nextAgent.asked : null,
     decision_us:

@@ -102,7 +102,7 @@ export function create${name}Queue<T>(options: ${name}QueueOptions) {
   report: {
     purpose: (topic) => `adds up what the user asks about each ${topic}`,
     exports: (name) => [`summarise${name}`],
-    code: (topic, name) => `interface ${name}Total {
+    code: (_topic, name) => `interface ${name}Total {
   readonly key: string;
   readonly count: number;
   readonly sum: number;

@@ -44,8 +44,8 @@ function line(row: DemoRow): string[] {
     ttft.p99.toFixed(0),
     row.run_ms.mean.toFixed(0),
     row.runs_per_minute.toFixed(1),
-    percent(row.utilisation),
-    row.arm === "hints" ? `${row.prefetch.used} / ${row.prefetch.wasted}` : "-",
+    row.utilisation === null ? "-" : percent(row.utilisation),
+    row.arm === "hints" && row.prefetch ? `${row.prefetch.used} / ${row.prefetch.wasted}` : "-",
     row.next_agent_accuracy === null ? "-" : percent(row.next_agent_accuracy),
     row.decision_us === null ? "-" : `${row.decision_us.mean.toFixed(1)} / ${row.decision_us.p99.toFixed(1)}`,
   ];
