@@ -8,8 +8,10 @@ export const rules = [
   "max-lines",
   "max-columns",
 ] as const;
+/** Name of a rule. */
 export type Rule = (typeof rules)[number];
 
+/** The answer to a rule. */
 export interface Verdict {
   readonly passed: boolean;
   /** What was seen, as a clause: `line 4 exports createOrder`. */

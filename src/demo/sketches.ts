@@ -12,7 +12,8 @@ const sketches: Readonly<Record<string, Sketch>> = {
   store: {
     purpose: (topic) => `keeps each ${topic} by its id`,
     exports: (name) => [`create${name}Store`],
-    code: (topic, name) => `export interface Stored${name} {
+    code: (topic, name) => `/** What the store needs to know of a ${topic}. */
+export interface Stored${name} {
   readonly id: string;
   readonly revision: number;
 }
@@ -58,7 +59,8 @@ export function validate${name}(${topic}: ${name}Input): readonly string[] {
     code: (topic, name) => `/** Writes a ${topic} as key=value pairs, keys in order. */
 export function format${name}(${topic}: Readonly<Record<string, string>>): string {
   const keys = Object.keys(${topic}).toSorted();
-  return keys.map((key) => \`\${encodeURIComponent(key)}=\${encodeURIComponent(${topic}[key] ?? "")}\`).join("&");
+  const pairs = keys.map((key) => [key, ${topic}[key] ?? ""].map(encodeURIComponent).join("="));
+  return pairs.join("&");
 }
 
 /** Reads what format${name} wrote; throws RangeError on anything else. */
@@ -109,7 +111,9 @@ export function create${name}Queue<T>(options: ${name}QueueOptions) {
 }
 
 /** Totals per key, largest sum first; equal sums keep the order of their keys. */
-export function summarise${name}(rows: Iterable<readonly [key: string, value: number]>): readonly ${name}Total[] {
+export function summarise${name}(
+  rows: Iterable<readonly [key: string, value: number]>,
+): readonly ${name}Total[] {
   const totals = new Map<string, ${name}Total>();
   for (const [key, value] of rows) {
     const total = totals.get(key) ?? { key, count: 0, sum: 0 };
@@ -135,7 +139,7 @@ export function contractsFor(topic: string): readonly ModuleContract[] {
 /** A first version of the file behind a contract; about half of them have one flaw for others to find. */
 export function draft(contract: ModuleContract, random: () => number): readonly string[] {
   const [, topic = "record", kind = "store"] = /([a-z]+)-([a-z]+)\.ts$/.exec(contract.path) ?? [];
-  const sketch = sketches[kind] ?? sketches["store"];
+  const sketch = sketches[Object.hasOwn(sketches, kind) ? kind : "store"];
   const lines = sketch?.code(topic, capitalised(topic)).split("\n") ?? [];
   return random() < 0.5 ? pick(flaws, random)(lines) : lines;
 }
@@ -144,7 +148,8 @@ export function draft(contract: ModuleContract, random: () => number): readonly 
 const flaws: readonly ((lines: readonly string[]) => readonly string[])[] = [
   (lines) => {
     const signature = lines.findIndex((line) => line.startsWith("export function"));
-    return lines.toSpliced(signature + 1, 0, '  console.log("called");');
+    const body = lines.findIndex((line, index) => index >= signature && line.endsWith("{"));
+    return lines.toSpliced(body + 1, 0, '  console.log("called");');
   },
   (lines) => {
     const comment = lines.findIndex((line) => line.startsWith("/**"));

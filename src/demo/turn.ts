@@ -7,14 +7,22 @@ export interface Turn {
   readonly random: () => number;
 }
 
+/** Frequent words that name nothing, and words that no TypeScript variable may have. */
 const NOT_TOPICS = new Set(
   (
-    "about above after again against already always among another around because before being below between beyond both " +
-    "build cannot could different direct during either empty enough every exact except existing first following handle " +
-    "inside instead large later least library likely longer makes making might minute month never normal nothing number " +
-    "often older other others otherwise output people plain please point problem produce question rather really reason right safely " +
-    "same second several should simple single small something still takes tell thing think three through together today " +
-    "twice under until usual using version wants waits where whether which while whole without would write wrong years"
+    "behind brought found however little local match possible print short sometime thirty " +
+    "about above across after afterward again against already always among another around average because become before " +
+    "being below better between beyond both build cannot carry clear collect compare compute contain could depend " +
+    "different direct during early earlier eight eighty eleven empty enough equal every exact except exist existing extend " +
+    "fewest fifty finish first following forty function given handle happen highest inside instead keep large later least " +
+    "library likely longer lowest make maybe might million minute missing module month never ninety nobody normal nothing " +
+    "often older other otherwise people plain please point problem produce program propose quick quite raise rather real " +
+    "really reason rebuilt relative right safely same second seven seventy several shorter should shown silent simple single " +
+    "slowest small smaller somebody something split start still takes taller tell their there these thing think third those " +
+    "thousand three through together today twelve twenty twice under unknown until usual using wants whatever where whether " +
+    "which while whoever whole whose within without worse would write wrong yours " +
+    "break class const default delete export import interface package private protected public return static super switch " +
+    "throw typeof while yield"
   ).split(" "),
 );
 
@@ -30,7 +38,10 @@ export function topicsOf(task: string): readonly string[] {
   const weights = new Map<string, number>();
   let before = "";
   for (const word of task.toLowerCase().match(/[a-z]+/g) ?? []) {
-    const topic = word.replace(/ies$/, "y").replace(/([^su])s$/, "$1");
+    const topic = word
+      .replace(/ies$/, "y")
+      .replace(/(ss|sh|ch|x)es$/, "$1")
+      .replace(/([^sui])s$/, "$1");
     // Adverbs, participles and gerunds make poor names; a determiner in front promises a noun.
     const likely = topic.length >= 5 && topic.length <= 12 && !/(?:ly|ed|ing)$/.test(topic);
     if (likely && !NOT_TOPICS.has(word) && !NOT_TOPICS.has(topic)) {

@@ -1,5 +1,6 @@
 import { evaluate, type Rule, type Verdict } from "./checks.ts";
 
+/** How far a step of the plan is. */
 export type ItemStatus = "open" | "started" | "done";
 /** One step of the plan. */
 export interface PlanItem {
@@ -25,6 +26,7 @@ export interface ModuleContract {
   readonly exports: readonly string[];
   readonly uses: readonly string[];
 }
+/** A file as it is now. */
 export interface SourceFile {
   readonly path: string;
   readonly lines: readonly string[];
@@ -40,7 +42,9 @@ export interface Check {
   /** Absent until the check has run. */
   readonly verdict?: Verdict & { readonly revision: number };
 }
+/** How bad a finding is; a blocker must not ship. */
 export type Severity = "blocker" | "major" | "minor";
+/** What became of a finding; waived means true but accepted. */
 export type FindingStatus = "open" | "fixed" | "waived";
 /** What a review objects to. */
 export interface Finding {
@@ -213,7 +217,6 @@ export class Workspace {
   #standing(): string {
     const done = this.items.filter((item) => item.status === "done").length;
     const lines = this.files.reduce((sum, file) => sum + file.lines.length, 0);
-    const [ready] = this.readyItems;
     const unanswered = this.checks.filter((check) => this.isStale(check)).length;
     return (
       `The workspace now holds ${done} of ${count(this.#items.size, "plan item")} done, ` +
@@ -221,10 +224,21 @@ export class Workspace {
       `${count(this.#files.size, "file")} with ${count(lines, "line")}, ` +
       `${count(this.#checks.size, "check")} (${this.failingChecks.length} failing, ${unanswered} to run), ` +
       `${count(this.openFindings.length, "open finding")} and ${count(this.#sections.size, "document section")}. ` +
-      (ready
-        ? `Next ready item: ${ready.id}, owned by the ${ready.owner}.`
-        : "No plan item is ready to start.")
+      this.#mostUrgent()
     );
+  }
+
+  #mostUrgent(): string {
+    const [check] = this.failingChecks;
+    if (check) return `Most urgent: check ${check.id} fails on ${check.path}.`;
+    const [finding] = this.openFindings;
+    if (finding) return `Most urgent: finding ${finding.id} about ${finding.path}.`;
+    const unwritten = this.modules.find(({ path }) => !this.#files.has(path));
+    if (unwritten) return `Most urgent: ${unwritten.path} is not written yet.`;
+    const [ready] = this.readyItems;
+    return ready
+      ? `Ready to start: ${ready.id}, owned by the ${ready.owner}.`
+      : "No step of the plan is ready to start.";
   }
 }
 

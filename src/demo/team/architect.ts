@@ -25,31 +25,41 @@ const recordDecision = defineTool({
   },
 });
 
-const defineModule = defineTool({
-  name: "define_module",
+const defineModules = defineTool({
+  name: "define_modules",
   description:
-    "Defines the contract of one module, or replaces it. The coder writes exactly these exports and imports no module that is not listed.",
+    "Defines contracts of modules, or replaces them. The coder writes exactly these exports and imports no module that is not listed.",
   schema: z.strictObject({
-    path: z
-      .string()
-      .regex(/^src\/[a-z-]+\.ts$/)
-      .describe("File of the module, such as src/order-store.ts"),
-    purpose: z.string().max(160).describe("Its one reason to exist; completes the sentence: this module …"),
-    exports: z
-      .array(z.string().regex(/^\w+$/))
+    modules: z
+      .array(
+        z.strictObject({
+          path: z
+            .string()
+            .regex(/^src\/[a-z-]+\.ts$/)
+            .describe("File of the module, such as src/order-store.ts"),
+          purpose: z
+            .string()
+            .max(160)
+            .describe("Its one reason to exist; completes the words: this module …"),
+          exports: z.array(z.string().regex(/^\w+$/)).min(1).max(6).describe("Names it exports"),
+          uses: z.array(z.string()).max(6).describe("Paths it may import; empty for a leaf"),
+        }),
+      )
       .min(1)
-      .max(6)
-      .describe("Names of the functions and types it exports"),
-    uses: z.array(z.string()).max(6).describe("Paths of the modules that it may import; empty for a leaf"),
+      .max(4)
+      .describe("The contracts, leaves first"),
   }),
-  run: (contract, workspace) => {
-    const earlier = workspace.defineModule(contract);
-    const unknown = contract.uses.filter((path) => workspace.moduleAt(path) === undefined);
+  run: ({ modules }, workspace) => {
+    const told = modules.map((contract) => {
+      const earlier = workspace.defineModule(contract);
+      const { path, purpose, exports, uses } = contract;
+      const follow = earlier && workspace.fileAt(path) ? "; its file exists already and must follow" : "";
+      return `${earlier ? "Replaced" : "Defined"} ${path}: it ${purpose}, exports ${exports.join(", ")} and uses ${uses.join(", ") || "no other module"}${follow}.`;
+    });
+    const unknown = modules.flatMap(({ uses }) => uses).filter((path) => !workspace.moduleAt(path));
     return workspace.report(
-      `${earlier ? "Replaced" : "Defined"} ${contract.path}: it ${contract.purpose}.`,
-      `It exports ${contract.exports.join(", ")} and uses ${contract.uses.join(", ") || "no other module"}.`,
-      unknown.length > 0 ? `Still without a contract: ${unknown.join(", ")}.` : "",
-      earlier && workspace.fileAt(contract.path) ? "The file exists already and must follow." : "",
+      ...told,
+      unknown.length > 0 ? `Still without a contract: ${[...new Set(unknown)].join(", ")}.` : "",
     );
   },
 });
@@ -152,8 +162,11 @@ function act({ task, random }: Turn, workspace: Workspace): ToolCall {
   const unwritten = workspace.modules.filter(
     (contract) => workspace.fileAt(contract.path) === undefined,
   ).length;
-  if (open.length > 0 && unwritten < 3 && random() < 0.75)
-    return { tool: "define_module", args: { ...pick(open.slice(0, 4), random) } };
+  if (workspace.modules.length === 0 || (open.length > 0 && unwritten < 3 && random() < 0.6)) {
+    const first = Math.floor(random() * Math.min(4, open.length));
+    const modules = open.slice(first, first + 1 + Math.floor(random() * 3));
+    return { tool: "define_modules", args: { modules } };
+  }
   if (workspace.modules.length > 0 && random() < 0.35)
     return {
       tool: "check_design",
@@ -190,7 +203,7 @@ ${handOver(next)}`;
 const architect: Member = {
   name: "architect",
   system,
-  tools: [recordDecision, defineModule, checkDesign],
+  tools: [recordDecision, defineModules, checkDesign],
   next,
   act,
 };

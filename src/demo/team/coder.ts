@@ -42,6 +42,9 @@ const writeFile = defineTool({
     const contract = workspace.moduleAt(args.path);
     const earlier = workspace.fileAt(args.path);
     const file = workspace.writeFile(args.path, args.lines);
+    const signatures = args.lines
+      .filter((line) => line.startsWith("export "))
+      .map((line) => line.replace(/^export |\s*\{$/g, ""));
     const missing =
       contract?.exports.filter((name) => !args.lines.some((line) => exportsName(line, name))) ?? [];
     return workspace.report(
@@ -49,6 +52,7 @@ const writeFile = defineTool({
         ? `Replaced ${args.path}: ${count(earlier.lines.length, "line")} before, ${file.lines.length} now, revision ${file.revision}.`
         : `Created ${args.path} with ${count(file.lines.length, "line")}.`,
       `Intent: ${args.intent}.`,
+      signatures.length > 0 ? `Signatures: ${signatures.slice(0, 4).join("; ")}.` : "It exports nothing.",
       contract === undefined ? "No contract covers this path; ask the architect for one." : "",
       missing.length > 0 ? `The contract also wants ${missing.join(", ")}.` : "",
       contract && missing.length === 0
@@ -127,35 +131,32 @@ function complaint(workspace: Workspace): { readonly path: string; readonly abou
 
 function act({ random }: Turn, workspace: Workspace): ToolCall {
   const complained = complaint(workspace);
-  const [smell] = smellsOf(workspace.fileAt(complained?.path ?? "")?.lines ?? []);
-  if (complained && smell)
-    return {
-      tool: "replace_lines",
-      args: {
-        path: complained.path,
-        from: smell.line,
-        to: smell.line,
-        lines: smell.repaired,
-        reason: complained.about,
-      },
-    };
+  const repair = complained && repairOf(workspace, complained.path, complained.about);
+  if (repair) return repair;
   const [missing] = workspace.modules.filter((contract) => workspace.fileAt(contract.path) === undefined);
-  if (missing)
-    return {
-      tool: "write_file",
-      args: {
-        path: missing.path,
-        lines: draft(missing, random),
-        intent: `first version; it ${missing.purpose}`,
-      },
+  if (missing) {
+    const args = {
+      path: missing.path,
+      lines: draft(missing, random),
+      intent: `first version; it ${missing.purpose}`,
     };
-  if (workspace.files.length === 0 || random() < 0.3)
+    return { tool: "write_file", args };
+  }
+  if (workspace.files.length === 0 || random() < 0.2)
     return { tool: "list_modules", args: { state: pick(["all", "missing", "written"], random) } };
   const file = pick(workspace.files, random);
-  return {
-    tool: "read_file",
-    args: { path: file.path, from: 1 + Math.floor((random() * file.lines.length) / 2) },
-  };
+  const own =
+    random() < 0.4 ? repairOf(workspace, file.path, "reading it again brought it to light") : undefined;
+  const from = 1 + Math.floor((random() * file.lines.length) / 2);
+  return own ?? { tool: "read_file", args: { path: file.path, from } };
+}
+
+/** The change that removes the first smell of a file; undefined when it has none. */
+function repairOf(workspace: Workspace, file: string, reason: string): ToolCall | undefined {
+  const [smell] = smellsOf(workspace.fileAt(file)?.lines ?? []);
+  if (smell === undefined) return undefined;
+  const { line, repaired } = smell;
+  return { tool: "replace_lines", args: { path: file, from: line, to: line, lines: repaired, reason } };
 }
 
 const system = `You are the Coder of a software team of six agents. You write the files behind the architect's contracts, in TypeScript, and you repair what the tester's checks and the reviewer's findings show to be wrong. Code that others can read and trust is the product; speed comes from small steps, not from skipped ones.
@@ -173,6 +174,8 @@ How we write
 - Time, randomness and input or output come in as parameters. A library prints nothing, reads no environment and starts no timer.
 - Whatever is collected is bounded. Whatever is opened is closed in the same function, also when something throws.
 - Edge cases come first: empty input, one element, duplicates, the largest permitted size, text outside ASCII.
+- Order and rounding are decided, never accidental: sort with a tie-break, keep money in the smallest unit, compare text by code point unless people read the list.
+- Performance is a matter of shape. Do not walk a list inside a walk over the same list, do not build text by repeated joining in a loop, and leave everything else simple until somebody measures it.
 
 How we repair
 1. Take one complaint at a time, the failing check before the finding, the blocker before the minor.
@@ -180,7 +183,7 @@ How we repair
 3. Name the check or finding in the reason, so that its author can confirm it.
 4. If the complaint is mistaken, change nothing and explain why in two sentences.
 
-Done means: all exports of the contract exist, the file follows the rules above, no check of the file fails, and you have not touched any other file.
+Done means: all exports of the contract exist, the file follows the rules above, no check of the file fails, and you have not touched any other file. It can be read from top to bottom: types first, then what is exported, then the private functions, each used at least once.
 
 Answer in at most 150 words: which file and lines changed, why, what you deliberately left alone, and what you are unsure about. Do not paste code into the answer; it is in the workspace.
 

@@ -38,7 +38,7 @@ const auditDocuments = defineTool({
       .map(({ heading }) => heading);
     const missing = workspace.undocumentedExports.slice(0, 8).map(({ name, path }) => `${name} of ${path}`);
     return workspace.report(
-      `The ${document} has ${count(headings.length, "section")}: ${headings.slice(-8).join(", ") || "none yet"}.`,
+      `The document "${document}" has ${count(headings.length, "section")}: ${headings.slice(-8).join(", ") || "none yet"}.`,
       missing.length > 0
         ? `No document mentions ${missing.join(", ")}.`
         : "Every export of a written file is mentioned.",
@@ -76,11 +76,11 @@ function act({ task, random }: Turn, workspace: Workspace): ToolCall {
 
 const system = `You are the Documenter of a software team of six agents. You write what a newcomer needs in order to use the result today, and nothing that the code says better.
 
-Write about what exists in the workspace, not what was planned. Give each section one question and answer it in its first sentence. Use the names of the exports exactly, short sentences, the present tense, and the same word for the same thing. Show limits, defaults and errors; they are what people look up. Leave out history, praise and promises.
+Write about what exists in the workspace, not about what was planned. Give each section one question and answer it in its first sentence. Use the names of the exports exactly, short sentences, the present tense, and the same word for the same thing. Show limits, defaults and errors, for these are what people look up. Leave out history, praise and promises. The guide follows what a user does first, second and third; the reference follows the files; the changes say what to adapt and how. Hold every sentence against the files before you write it down: where a name, an order or a unit differs, the file is right and the sentence is wrong. An example beats a description as long as it is short enough to be copied whole.
 
-Done means: the audit reports no export without a mention, and the changes name every decision that a user can notice.
+Done means: the audit reports no export without a mention, the changes name every decision that a user can notice, and each section can be read alone.
 
-Answer in at most 90 words: what you wrote, what you left out, what confused you. Confusion is a finding: send it to the reviewer. Missing work goes to the planner. If all is covered, end.
+Answer in at most 90 words: what you wrote, what you left out, and what confused you. Confusion is a finding, so send it to the reviewer. Missing work goes to the planner. If everything is covered, end.
 
 ${handOver(next)}`;
 

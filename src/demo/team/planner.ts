@@ -6,27 +6,35 @@ import { count, type Workspace } from "../workspace.ts";
 const next = ["architect", "coder", "documenter"];
 const owners = ["architect", "coder", "tester", "reviewer", "documenter"] as const;
 
-const addPlanItem = defineTool({
-  name: "add_plan_item",
-  description: "Adds one step to the plan. Fails softly when a predecessor does not exist.",
+const addPlanItems = defineTool({
+  name: "add_plan_items",
+  description:
+    "Adds steps to the plan, in order. Ids are given in order as well: the first step of a run is P1.",
   schema: z.strictObject({
-    title: z.string().max(120).describe("What to do, as an order: starts with a verb"),
-    done_when: z.string().max(200).describe("An observable fact that proves the step is done"),
-    owner: z.enum(owners).describe("Who does it; exactly one agent"),
-    after: z.array(z.string()).max(6).describe("Ids of steps that must be done first, such as P2"),
+    items: z
+      .array(
+        z.strictObject({
+          title: z.string().max(120).describe("What to do, as an order: starts with a verb"),
+          done_when: z.string().max(200).describe("An observable fact that proves it"),
+          owner: z.enum(owners).describe("Who does it; exactly one agent"),
+          after: z.array(z.string()).max(6).describe("Ids of earlier steps it must wait for, such as P2"),
+        }),
+      )
+      .min(1)
+      .max(6)
+      .describe("The new steps"),
   }),
-  run: ({ title, done_when, owner, after }, workspace) => {
-    const missing = after.filter((id) => !workspace.items.some((item) => item.id === id));
-    if (missing.length > 0)
-      return workspace.report(
-        `Nothing was added: "${title}" would have to wait for ${missing.join(", ")}, which the plan does not hold.`,
-      );
-    const item = workspace.addItem({ title, doneWhen: done_when, owner, after });
-    const waits = after.length === 0 ? "It can start at once." : `It waits for ${after.join(" and ")}.`;
-    return workspace.report(
-      `Added ${item.id} for the ${owner}: ${title}. It is done when ${done_when}. ${waits}`,
-    );
-  },
+  run: ({ items }, workspace) =>
+    workspace.report(
+      ...items.map(({ title, done_when, owner, after }) => {
+        const missing = after.filter((id) => !workspace.items.some((item) => item.id === id));
+        if (missing.length > 0)
+          return `"${title}" was left out: it would wait for ${missing.join(", ")}, which the plan does not hold.`;
+        const { id } = workspace.addItem({ title, doneWhen: done_when, owner, after });
+        const waits = after.length === 0 ? "can start at once" : `waits for ${after.join(" and ")}`;
+        return `${id} for the ${owner}: ${title}; done when ${done_when}; ${waits}.`;
+      }),
+    ),
 });
 
 const setPlanItem = defineTool({
@@ -65,7 +73,7 @@ const showPlan = defineTool({
     const listed = items
       .toReversed()
       .slice(0, 7)
-      .map((item) => `${item.id} [${item.status}] ${item.title}${after(item.after)}`);
+      .map((item) => `${item.id} [${item.status}] ${item.title}${predecessors(item.after)}`);
     return workspace.report(
       `${owner === "all" ? "The whole team" : `The ${owner}`} has ${count(items.length, "step")}, newest first:`,
       listed.length === 0 ? "none so far." : `${listed.join("; ")}.`,
@@ -73,7 +81,7 @@ const showPlan = defineTool({
   },
 });
 
-function after(ids: readonly string[]): string {
+function predecessors(ids: readonly string[]): string {
   return ids.length === 0 ? "" : ` (after ${ids.join(", ")})`;
 }
 
@@ -108,31 +116,31 @@ function act({ task, random }: Turn, workspace: Workspace): ToolCall {
   const { items } = workspace;
   const started = items.find((item) => item.status === "started");
   const [ready] = workspace.readyItems;
-  if (items.length >= 4 && random() < 0.7) {
-    if (started)
-      return {
-        tool: "set_plan_item",
-        args: {
-          id: started.id,
-          status: "done",
-          evidence: `the ${started.owner} reports that ${started.doneWhen}`,
-        },
-      };
-    if (ready)
-      return {
-        tool: "set_plan_item",
-        args: { id: ready.id, status: "started", evidence: `nothing that ${ready.id} waits for is left` },
-      };
+  if (started && random() < 0.8) {
+    const evidence = `the ${started.owner} reports that ${started.doneWhen}`;
+    return { tool: "set_plan_item", args: { id: started.id, status: "done", evidence } };
   }
-  if (items.length >= 4 && random() < 0.4)
+  if (ready && random() < 0.7) {
+    const evidence = `nothing that ${ready.id} waits for is left`;
+    return { tool: "set_plan_item", args: { id: ready.id, status: "started", evidence } };
+  }
+  if (items.length >= 12 || (items.length > 0 && random() < 0.3))
     return { tool: "show_plan", args: { owner: pick(["all", ...owners], random) } };
-  const topics = topicsOf(task);
-  const topic = topics[Math.floor(items.length / 5) % topics.length] ?? "record";
-  const [title, doneWhen, owner] = pick(steps(topic).slice(items.length % 5, (items.length % 5) + 1), random);
-  const last = items.at(-1);
+  const planned = items.map((item) => item.title).join();
+  const topics = topicsOf(task).slice(0, 5);
+  const topic = pick(topics.filter((candidate) => !planned.includes(candidate)).concat(topics), random);
+  const skipped = pick([0, 3, 4], random);
+  const chosen = steps(topic).filter((_, index) => index !== skipped);
   return {
-    tool: "add_plan_item",
-    args: { title, done_when: doneWhen, owner, after: last && items.length % 5 > 0 ? [last.id] : [] },
+    tool: "add_plan_items",
+    args: {
+      items: chosen.map(([title, doneWhen, owner], index) => ({
+        title,
+        done_when: doneWhen,
+        owner,
+        after: index === 0 ? [] : [`P${items.length + index}`],
+      })),
+    },
   };
 }
 
@@ -155,5 +163,5 @@ Pitfalls: plans of more than twelve steps, steps that say "and", closing a step 
 ${handOver(next)}`;
 
 /** Breaks the task into steps and keeps the plan true. */
-const planner: Member = { name: "planner", system, tools: [addPlanItem, setPlanItem, showPlan], next, act };
+const planner: Member = { name: "planner", system, tools: [addPlanItems, setPlanItem, showPlan], next, act };
 export default planner;

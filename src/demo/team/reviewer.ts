@@ -101,6 +101,8 @@ Read in this order: the task, the contract, the file, the checks. Object only to
 
 Severity: a blocker loses data, leaks, or breaks a demand. A major will cost somebody a day. Everything else is minor, and three minors per file are enough.
 
+Ask four questions of every file. What does it assume that nobody promised? What happens on the second call, and on the thousandth? Which name would mislead somebody who reads only the signature? Which line could go without anybody missing it? An answer that surprises you is a finding; an answer that merely differs from your own habit is not.
+
 Verify repairs yourself on the newest revision before you settle a finding. Waive what is true but not worth the change, with the reason.
 
 Answer in at most 100 words: your verdict first (ship, repair or redesign), then the findings by id. Praise nothing in general.

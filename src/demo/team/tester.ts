@@ -6,35 +6,45 @@ import { type Check, count, type Workspace } from "../workspace.ts";
 
 const next = ["coder", "reviewer", "planner"];
 
-const addCheck = defineTool({
-  name: "add_check",
+const addChecks = defineTool({
+  name: "add_checks",
   description:
-    "Adds a check: a rule that is either true or false of a file. It counts as not run until run_checks has answered it.",
+    "Adds checks to one file and runs them at once. A check is a rule that is either true or false of the file.",
   schema: z.strictObject({
-    path: z.string().describe("File the check is about; it may not exist yet"),
-    rule: z
-      .enum(rules)
-      .describe(
-        "exports, contains and lacks look for the argument; balanced and documented take none; max-lines and max-columns compare with a number",
-      ),
-    argument: z.string().max(80).describe("What the rule looks for, a limit in digits, or an empty string"),
-    demand: z
-      .string()
-      .max(160)
-      .describe("The demand of the task or contract that would be broken if it failed"),
+    path: z.string().describe("File the checks are about; it may not exist yet"),
+    checks: z
+      .array(
+        z.strictObject({
+          rule: z
+            .enum(rules)
+            .describe(
+              "exports, contains and lacks look for the argument; balanced and documented take none; max-lines and max-columns compare with a number",
+            ),
+          argument: z
+            .string()
+            .max(80)
+            .describe("What the rule looks for, a limit in digits, or an empty string"),
+          demand: z.string().max(160).describe("The demand of the task or contract that it protects"),
+        }),
+      )
+      .min(1)
+      .max(5)
+      .describe("The new checks"),
   }),
-  run: ({ path, rule, argument, demand }, workspace) => {
-    const twin = workspace.checks.find(
-      (check) => check.path === path && check.rule === rule && check.argument === argument,
-    );
-    if (twin)
-      return workspace.report(`${twin.id} already asks this of ${path}: ${worded(twin)}. Nothing was added.`);
-    const check = workspace.addCheck({ path, rule, argument });
+  run: ({ path, checks }, workspace) => {
+    const told = checks.map(({ rule, argument, demand }) => {
+      const twin = workspace.checks.find(
+        (check) => check.path === path && check.rule === rule && check.argument === argument,
+      );
+      if (twin) return `${twin.id} asks already whether ${worded(twin)}.`;
+      const { id } = workspace.addCheck({ path, rule, argument });
+      return `${id}: ${worded({ rule, argument })}, because ${demand}.`;
+    });
+    const failed = workspace.runChecks(path).filter((check) => check.verdict?.passed === false);
     return workspace.report(
-      `Added ${check.id} for ${path}: ${worded(check)}. It protects this demand: ${demand}.`,
-      workspace.fileAt(path)
-        ? "The file exists, so it can run now."
-        : "The file is not written yet, so it will fail.",
+      `Checks for ${path}.`,
+      ...told,
+      failed.length === 0 ? "All checks of this file pass." : `Failing: ${failures(failed)}.`,
     );
   },
 });
@@ -54,10 +64,7 @@ const runChecks = defineTool({
     const broken = failed.filter((check) => before.get(check.id) === true);
     return workspace.report(
       `Ran ${count(ran.length, "check")} of ${path === "*" ? "all files" : path}: ${ran.length - failed.length} passed, ${failed.length} failed.`,
-      failed
-        .slice(0, 5)
-        .map((check) => `${check.id} failed on ${check.path}: ${check.verdict?.evidence}.`)
-        .join(" "),
+      failed.length > 0 ? `Failing: ${failures(failed)}.` : "",
       mended.length > 0 ? `Passing again: ${mended.map(({ id }) => id).join(", ")}.` : "",
       broken.length > 0 ? `Broken since the last run: ${broken.map(({ id }) => id).join(", ")}.` : "",
       ran.length === 0 ? "There is nothing to run; add a check first." : "",
@@ -92,6 +99,11 @@ const showCheck = defineTool({
   },
 });
 
+function failures(failed: readonly Check[]): string {
+  const told = failed.slice(0, 5).map(({ id, path, verdict }) => `${id} on ${path}, ${verdict?.evidence}`);
+  return told.join("; ");
+}
+
 function worded({ rule, argument }: Pick<Check, "rule" | "argument">): string {
   switch (rule) {
     case "exports":
@@ -113,43 +125,45 @@ function worded({ rule, argument }: Pick<Check, "rule" | "argument">): string {
 
 /** Checks that any file behind a contract should pass, each with the demand that it protects. */
 function wanted(
-  path: string,
   exports: readonly string[],
-): readonly (Omit<Check, "id"> & { readonly demand: string })[] {
+): readonly (Pick<Check, "rule" | "argument"> & { readonly demand: string })[] {
   return [
     ...exports.map((name) => ({
-      path,
       rule: "exports" as const,
       argument: name,
       demand: `the contract promises ${name}`,
     })),
-    { path, rule: "documented", argument: "", demand: "callers can use an export without reading its code" },
-    { path, rule: "lacks", argument: "console.log", demand: "a library leaves all output to its caller" },
-    { path, rule: "balanced", argument: "", demand: "the file is complete and can be compiled" },
-    { path, rule: "max-columns", argument: "120", demand: "a reader sees whole lines next to a diff" },
-    { path, rule: "lacks", argument: ": any", demand: "the compiler checks every value that goes in or out" },
-    { path, rule: "max-lines", argument: "60", demand: "a module keeps its one reason to exist" },
+    { rule: "documented", argument: "", demand: "callers use an export without reading its code" },
+    { rule: "lacks", argument: "console.log", demand: "a library leaves all output to its caller" },
+    { rule: "balanced", argument: "", demand: "the file must be complete before it can compile" },
+    { rule: "max-columns", argument: "120", demand: "a reader wants to see whole lines next to a diff" },
+    { rule: "lacks", argument: ": any", demand: "the compiler has to check every value" },
+    { rule: "max-lines", argument: "60", demand: "a module keeps its one reason to exist" },
   ];
 }
 
 function act({ random }: Turn, workspace: Workspace): ToolCall {
-  const unasked = workspace.files
-    .flatMap((file) => wanted(file.path, workspace.moduleAt(file.path)?.exports ?? []))
-    .filter(
-      ({ path, rule, argument }) =>
+  const [failing] = workspace.failingChecks;
+  if (failing && random() < 0.4) return { tool: "show_check", args: { id: failing.id } };
+  const stale = workspace.checks.filter((check) => workspace.isStale(check));
+  if (stale.length > 0 && random() < 0.8)
+    return { tool: "run_checks", args: { path: stale.length > 3 ? "*" : (stale[0]?.path ?? "*") } };
+  const unasked = workspace.files.toReversed().flatMap(({ path }) => {
+    const checks = wanted(workspace.moduleAt(path)?.exports ?? []).filter(
+      ({ rule, argument }) =>
         !workspace.checks.some(
           (check) => check.path === path && check.rule === rule && check.argument === argument,
         ),
     );
-  const stale = workspace.checks.filter((check) => workspace.isStale(check));
-  if (stale.length > 0 && random() < 0.6)
-    return { tool: "run_checks", args: { path: stale.length > 3 ? "*" : (stale[0]?.path ?? "*") } };
-  const [failing] = workspace.failingChecks;
-  if (failing && random() < 0.5) return { tool: "show_check", args: { id: failing.id } };
-  if (unasked.length > 0) return { tool: "add_check", args: { ...pick(unasked.slice(0, 4), random) } };
+    return checks.length > 0 ? [{ path, checks: checks.slice(0, 2 + Math.floor(random() * 3)) }] : [];
+  });
+  if (unasked.length > 0) return { tool: "add_checks", args: { ...pick(unasked.slice(0, 2), random) } };
   if (workspace.checks.length > 0 && random() < 0.5)
     return { tool: "show_check", args: { id: pick(workspace.checks, random).id } };
-  return { tool: "run_checks", args: { path: "*" } };
+  return {
+    tool: "run_checks",
+    args: { path: pick(["*", ...workspace.files.map(({ path }) => path)], random) },
+  };
 }
 
 const system = `You are the Tester of a software team of six agents. You find out whether the files do what the contracts and the user's task demand, and you report it so exactly that the coder can repair it without asking. You do not change files. You are paid for failures found early, not for green lists.
@@ -160,14 +174,16 @@ A check is one rule about one file that is either true or false. It protects one
 Method
 1. Read the contract before the code. Somebody who has seen the implementation tests what it does instead of what it should do.
 2. Begin with what users notice: a missing export, a file that is cut off, output where none belongs. Then the limits the task names. Then whatever has broken before.
-3. Ask of each file: What happens with nothing, with one, with too many? What if the same thing arrives twice, or in the wrong order? Which value is exactly on the limit? Turn every answer into a check if a rule can express it, and into a sentence for the reviewer if none can.
-4. Run checks after each change of a file. An answer for an older revision is no answer. Run all of them before you call anything finished, because repairs break neighbours.
-5. Look at a failure before you report it. Show the check, read the lines it points to, and decide: is the file wrong, or is the check?
+3. Choose limits that a real mistake would cross. A file that may have a thousand lines, or a line that may have a thousand columns, has no limit at all. If the task states a number, the check states the same number.
+4. Ask of each file: What happens with nothing, with one, with too many? What if the same thing arrives twice, or in the wrong order? Which value is exactly on the limit? Turn every answer into a check if a rule can express it, and into a sentence for the reviewer if none can.
+5. Run checks after each change of a file. An answer for an older revision is no answer. Run all of them before you call anything finished, because repairs break neighbours.
+6. Look at a failure before you report it. Show the check, read the lines it points to, and decide: is the file wrong, or is the check?
 
 Reporting
 - Give the id of the check, the file, the line, what was expected and what was found. One failure per sentence.
 - Separate fact from suspicion. "C4 failed: line 12 contains console.log" is a fact. "The queue may lose entries" is a suspicion and must say what would prove it.
 - Never soften a failure and never inflate one. How bad it is, the reviewer decides.
+- Say what you did not look at. A list of everything that passed hides the file that was never opened; one honest sentence about it helps more than ten green lines.
 - A check that is wrong is withdrawn in plain words, not quietly forgotten.
 
 Done means: every contract has checks for all its exports, every demand with a number has a check at that number, all checks have run on the newest revision, and each failure is either repaired or known to the coder.
@@ -181,5 +197,5 @@ Pitfalls: checking names instead of behaviour alone, limits so generous that the
 ${handOver(next)}`;
 
 /** Evaluates the files against the contracts. */
-const tester: Member = { name: "tester", system, tools: [addCheck, runChecks, showCheck], next, act };
+const tester: Member = { name: "tester", system, tools: [addChecks, runChecks, showCheck], next, act };
 export default tester;
