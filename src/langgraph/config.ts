@@ -1,0 +1,55 @@
+import { randomUUID } from "node:crypto";
+import type { RunId, SessionId } from "../runtime/event.ts";
+import { isObject, text, type ConfigLike } from "./shapes.ts";
+
+const LANGCHAIN_STORAGE = Symbol.for("ls:tracing_async_local_storage");
+const CHILD_CONFIG = Symbol.for("lc:child_config");
+
+/**
+ * The config of the LangChain call that is running, from LangChain's own AsyncLocalStorage; found by its global
+ * symbol, so that no copy of @langchain/core has to be loaded. Streaming calls run without one.
+ */
+export function ambientConfig(): ConfigLike | undefined {
+  const storage: unknown = (globalThis as Record<symbol, unknown>)[LANGCHAIN_STORAGE];
+  if (!isObject(storage) || typeof storage["getStore"] !== "function") return undefined;
+  const store: unknown = (storage as { getStore(): unknown }).getStore();
+  const extra = isObject(store) ? store["extra"] : undefined;
+  const config: unknown = isObject(extra) ? (extra as Record<symbol, unknown>)[CHILD_CONFIG] : undefined;
+  return isObject(config) ? config : undefined;
+}
+
+/** The second argument of a node function, when it is a config. */
+export function configOf(value: unknown): ConfigLike | undefined {
+  return isObject(value) && ("configurable" in value || "metadata" in value) ? value : undefined;
+}
+
+/** Id of the span that a config's callbacks report to. */
+export function parentIdOf(config: ConfigLike | undefined): string | undefined {
+  const callbacks = config?.callbacks;
+  return isObject(callbacks) ? text(callbacks["_parentRunId"]) : undefined;
+}
+
+/** The session of a call. */
+export function sessionOf(
+  metadata: Readonly<Record<string, unknown>> | undefined,
+  configurable?: Readonly<Record<string, unknown>>,
+): SessionId | undefined {
+  const thread = configurable?.["thread_id"] ?? metadata?.["thread_id"];
+  return typeof thread === "string" || typeof thread === "number" ? String(thread) : undefined;
+}
+
+/**
+ * An object that lives as long as one invocation of the root graph and is passed to everything in it: the run
+ * control, in older versions the caller's abort signal, which LangGraph hands down to nested graphs.
+ */
+export function runToken(config: ConfigLike | undefined): object | undefined {
+  const signals = config?.configurable?.["__pregel_abort_signals"];
+  const external = isObject(signals) ? signals["externalAbortSignal"] : undefined;
+  return [config?.control, external].find(isObject);
+}
+
+/** The id that the caller gave the run, or a new one. */
+export function runIdOf(config: ConfigLike | undefined): RunId {
+  const info = isObject(config) ? (config as Record<string, unknown>)["executionInfo"] : undefined;
+  return (isObject(info) ? text(info["runId"]) : undefined) ?? randomUUID();
+}

@@ -1,0 +1,76 @@
+import type { AgentMiddleware } from "langchain";
+import { withHandler } from "./callbacks.ts";
+import { EngineFetch, type Fetch } from "./fetch.ts";
+import { CacheSageHandler } from "./handler.ts";
+import type { Host } from "./host.ts";
+import { createInstrument } from "./instrument.ts";
+import { createMiddleware } from "./middleware.ts";
+import { NextAgents } from "./next-agents.ts";
+import { safeHost } from "./safe-host.ts";
+import { Tracker } from "./tracker.ts";
+import { Unattended } from "./unattended.ts";
+import { createWrapNode, type WrapNode } from "./wrap-node.ts";
+
+/** Fields of ChatOpenAI that `model` reads and merges with its own. */
+export interface ModelFields {
+  readonly callbacks?: unknown;
+  readonly apiKey?: unknown;
+  readonly openAIApiKey?: unknown;
+  readonly configuration?: { readonly fetch?: unknown; readonly apiKey?: unknown } | undefined;
+}
+
+/** Fields that `model` sets. */
+export interface ObservedModelFields {
+  callbacks: CacheSageHandler[];
+  configuration: { baseURL: string; fetch: Fetch };
+  apiKey?: string;
+}
+
+/** What cachesage offers to an application, bound to one engine. */
+export interface Framework {
+  /** The callback handler. */
+  readonly handler: CacheSageHandler;
+  /** A `fetch` that adds hints to model requests that go to the engine, and to nothing else. */
+  readonly fetch: Fetch;
+  /** Fields to spread into ChatOpenAI. The user's callbacks, configuration and fetch in `fields` are kept. */
+  readonly model: <F extends object = Record<never, never>>(fields?: F) => F & ObservedModelFields;
+  /** Observes a compiled graph, its subgraphs, or the graph inside createAgent, in place; anything else is let be. */
+  readonly instrument: <T>(graph: T) => T;
+  /**
+   * Observes one node function, or names a Runnable. In runs that no handler sees, the run's start is told and its
+   * end is not: a single node cannot know it.
+   */
+  readonly wrapNode: WrapNode;
+  /** Middleware for langchain's createAgent. */
+  readonly middleware: () => AgentMiddleware;
+}
+
+/** Makes the framework side. Nothing in it ever throws into the application or waits for the host. */
+export function createFramework(given: Host): Framework {
+  const host = safeHost(given);
+  const tracker = new Tracker(host);
+  const unattended = new Unattended(tracker);
+  const next = new NextAgents(host, tracker.names);
+  const handler = new CacheSageHandler(host, tracker, next, unattended);
+  const engine = new EngineFetch(host, tracker);
+
+  const model = <F extends object = Record<never, never>>(fields?: F): F & ObservedModelFields => {
+    const { callbacks, apiKey, openAIApiKey, configuration } = (fields ?? {}) as ModelFields;
+    const base = typeof configuration?.fetch === "function" ? (configuration.fetch as Fetch) : undefined;
+    const hasKey = [apiKey, openAIApiKey, configuration?.apiKey].some((key) => key !== undefined);
+    return {
+      ...fields,
+      ...(host.apiKey !== undefined && !hasKey && { apiKey: host.apiKey }),
+      callbacks: withHandler(callbacks, handler),
+      configuration: { ...configuration, baseURL: host.baseURL, fetch: engine.around(base) },
+    } as F & ObservedModelFields;
+  };
+  return {
+    handler,
+    fetch: engine.around(),
+    model,
+    instrument: createInstrument({ host, tracker, unattended, handler }),
+    wrapNode: createWrapNode({ host, tracker, unattended, next }),
+    middleware: createMiddleware(host, tracker, unattended),
+  };
+}

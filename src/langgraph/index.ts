@@ -1,0 +1,4 @@
+export { createFramework, type Framework, type ModelFields, type ObservedModelFields } from "./framework.ts";
+export type { CacheSageHandler } from "./handler.ts";
+export type { Fetch } from "./fetch.ts";
+export type { WrapNode, WrapNodeOptions } from "./wrap-node.ts";

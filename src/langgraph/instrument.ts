@@ -1,0 +1,113 @@
+import { START } from "../runtime/event.ts";
+import { withHandler } from "./callbacks.ts";
+import { configOf } from "./config.ts";
+import type { CacheSageHandler } from "./handler.ts";
+import type { Host } from "./host.ts";
+import { setPlan } from "./node-plans.ts";
+import { planGraph, subgraphsOf, type GraphPlan } from "./plan.ts";
+import { guard } from "./safe-host.ts";
+import { settle } from "./settle.ts";
+import { isObject, isPregel, type PregelLike } from "./shapes.ts";
+import { isNode } from "./span.ts";
+import { flatten } from "./topology.ts";
+import type { Unattended } from "./unattended.ts";
+import type { Tracker } from "./tracker.ts";
+
+/** Marks the bodies that are scoped, with the trackers that do it; shared by all copies of the package. */
+const SCOPED_BY = Symbol.for("cachesage.scoped-by");
+
+interface Observer {
+  readonly host: Host;
+  readonly tracker: Tracker;
+  readonly unattended: Unattended;
+  readonly handler: CacheSageHandler;
+}
+
+/** Observes compiled graphs in place. */
+export function createInstrument(observer: Observer): <T>(graph: T) => T {
+  const { host } = observer;
+  const declared = new WeakSet<object>();
+  return (graph) => {
+    guard(host, "instrument", () => {
+      const target = pregelOf(graph);
+      if (!target) return;
+      const plan = planGraph(target);
+      scope(target, plan, observer, new Set());
+      attach(target, observer.handler);
+      // Copies that withConfig makes share their nodes with the original: one graph, told once.
+      if (declared.has(target.nodes)) return;
+      declared.add(target.nodes);
+      host.emit({ type: "topology", at: host.clock.now(), graph: plan.name, ...flatten(plan) });
+    });
+    return graph;
+  };
+}
+
+/** A compiled graph, or the one inside langchain's createAgent. */
+function pregelOf(graph: unknown): PregelLike | undefined {
+  if (isPregel(graph)) return graph;
+  const inner = isObject(graph) ? graph["graph"] : undefined;
+  return isPregel(inner) ? inner : undefined;
+}
+
+function scope(graph: PregelLike, plan: GraphPlan, observer: Observer, seen: Set<PregelLike>): void {
+  if (seen.has(graph)) return;
+  seen.add(graph);
+  for (const [name, node] of Object.entries(graph.nodes)) {
+    const nodePlan = plan.nodes.get(name);
+    if (name === START || !nodePlan) continue;
+    const subgraphs = subgraphsOf(node);
+    for (const subgraph of subgraphs)
+      scope(subgraph, nodePlan.subgraph ?? planGraph(subgraph), observer, seen);
+    // Keeps getState, getSubgraphs and drawings on the graph itself and not on its scoped stand-in.
+    if (subgraphs.length > 0 && !node.subgraphs?.length) node.subgraphs = subgraphs;
+    if (!isScoped(node.bound, observer.tracker)) node.bound = scoped(node.bound, observer);
+    setPlan(node.bound, nodePlan);
+  }
+}
+
+interface Invocable {
+  invoke(...parameters: readonly unknown[]): unknown;
+}
+
+function isScoped(body: object, tracker: Tracker): boolean {
+  const by: unknown = (body as { [SCOPED_BY]?: unknown })[SCOPED_BY];
+  return Array.isArray(by) && by.includes(tracker);
+}
+
+/**
+ * The same Runnable, with `invoke` inside of the node's scope. A proxy and not a subclass: everything else about it,
+ * private fields included, stays the object that the user or LangGraph made.
+ */
+function scoped(body: object, { tracker, unattended, host }: Observer): object {
+  const invoke = (input: unknown, config?: unknown, ...rest: unknown[]) => {
+    const call = () => (body as Invocable).invoke(input, config, ...rest);
+    const entered = guard(host, "node", () => unattended.enter(configOf(config)));
+    if (!entered) return call();
+    const { span, isOurs } = entered;
+    return settle(
+      () => tracker.scopes.run({ span }, call),
+      (status) => {
+        if (isOurs) span.end(status);
+        else if (isNode(span)) span.node.returned = true;
+      },
+    );
+  };
+  const by = [...((body as { [SCOPED_BY]?: readonly object[] })[SCOPED_BY] ?? []), tracker];
+  return new Proxy(body, {
+    get(target, key) {
+      if (key === "invoke") return invoke;
+      if (key === SCOPED_BY) return by;
+      const value: unknown = Reflect.get(target, key, target);
+      const isMethod = typeof value === "function" && key !== "constructor" && !Object.hasOwn(target, key);
+      // Methods run on the target: on the proxy they could not reach its private fields.
+      return isMethod ? value.bind(target) : value;
+    },
+  });
+}
+
+/** Adds the handler to a graph's own callbacks, once. LangGraph merges them with those of a call. */
+function attach(graph: PregelLike, handler: CacheSageHandler): void {
+  const callbacks: unknown = graph.config?.callbacks;
+  graph.config = { ...graph.config, callbacks: withHandler(callbacks, handler) };
+}

@@ -1,0 +1,42 @@
+import type { AgentMiddleware } from "langchain";
+import { ambientConfig } from "./config.ts";
+import type { Host } from "./host.ts";
+import { guard } from "./safe-host.ts";
+import { settle } from "./settle.ts";
+import { isObject, type ConfigLike } from "./shapes.ts";
+import type { Tracker } from "./tracker.ts";
+import type { Unattended } from "./unattended.ts";
+
+/** What langchain's createMiddleware brands its results with; by symbol, so that langchain need not be installed. */
+const MIDDLEWARE = Symbol.for("AgentMiddleware");
+
+/**
+ * Middleware for createAgent. It wraps model calls only: any other hook would add nodes to the user's graph. Where
+ * no handler sees the graph, each model call counts as an activation, and the end of the run stays unknown.
+ */
+export function createMiddleware(
+  host: Host,
+  tracker: Tracker,
+  unattended: Unattended,
+): () => AgentMiddleware {
+  const wrapModelCall = (request: unknown, handler: (request: unknown) => unknown): unknown => {
+    const entered = guard(host, "middleware", () => unattended.enter(configAround(request)));
+    if (!entered) return handler(request);
+    const { span, isOurs } = entered;
+    return settle(
+      () => tracker.scopes.run({ span }, () => handler(request)),
+      (status) => {
+        if (isOurs) span.end(status);
+      },
+    );
+  };
+  const middleware = { [MIDDLEWARE]: true, name: "cachesage", wrapModelCall };
+  return () => ({ ...middleware }) as unknown as AgentMiddleware;
+}
+
+/** LangChain's ambient config has the agent's name and callbacks; the request itself has the configurable part only. */
+function configAround(request: unknown): ConfigLike | undefined {
+  const runtime = isObject(request) && isObject(request["runtime"]) ? request["runtime"] : {};
+  const { configurable } = runtime;
+  return ambientConfig() ?? (isObject(configurable) ? { configurable } : undefined);
+}

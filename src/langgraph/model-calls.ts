@@ -1,0 +1,118 @@
+import type { Identity, PromptShape, Status } from "../runtime/event.ts";
+import { ambientConfig } from "./config.ts";
+import type { Host } from "./host.ts";
+import { namespacePath } from "./identity.ts";
+import { shapeOf, textShape } from "./prompt.ts";
+import { Request } from "./request.ts";
+import { isObject, text } from "./shapes.ts";
+import { activationOf, identityOf, placeOf, type Span } from "./span.ts";
+import type { Tracker } from "./tracker.ts";
+import type { Unattended } from "./unattended.ts";
+import { answerOf, usageOf } from "./usage.ts";
+
+/** Calls whose stream a consumer left half-way, in a run whose end nobody sees, are dropped beyond this many. */
+const MAX_OPEN = 4096;
+
+/** Where a callback says that a model call happens. */
+interface CallStart {
+  readonly id: string;
+  readonly parentId: string | undefined;
+  readonly metadata: Readonly<Record<string, unknown>> | undefined;
+  readonly name: string | undefined;
+}
+
+/** Model calls that callbacks see. */
+export class ModelCalls {
+  readonly #host: Host;
+  readonly #tracker: Tracker;
+  readonly #unattended: Unattended;
+  readonly #open = new Map<string, Request>();
+
+  constructor(host: Host, tracker: Tracker, unattended: Unattended) {
+    this.#host = host;
+    this.#tracker = tracker;
+    this.#unattended = unattended;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  start(call: CallStart, prompt: string | readonly unknown[], tools?: unknown): void {
+    if (this.#open.has(call.id)) return;
+    const place = this.#place(call);
+    if (!place) return;
+    const { span, identity, isOurs } = place;
+    const shape = typeof prompt === "string" ? textShape(prompt) : shapeOf(prompt, tools);
+    this.#begin(call.id, span, identity, shape, isOurs);
+  }
+
+  token(id: string, token: string, fields: unknown): void {
+    const chunk = isObject(fields) && isObject(fields["chunk"]) ? fields["chunk"]["message"] : undefined;
+    const calls = isObject(chunk) ? chunk["tool_call_chunks"] : undefined;
+    // A stream opens with an empty chunk that names the role; it is not a token.
+    if (token !== "" || (Array.isArray(calls) && calls.length > 0)) this.#open.get(id)?.token();
+  }
+
+  streamEvent(id: string, event: unknown): void {
+    if (isObject(event) && event["event"] === "content-block-delta") this.#open.get(id)?.token();
+  }
+
+  /** `fromCache`: LangChain's own response cache answered and no request left. */
+  end(id: string, output: unknown, fromCache: boolean): void {
+    const request = this.#open.get(id);
+    if (!request) return;
+    request.end("completed", fromCache ? undefined : usageOf(output));
+    const answer = this.#host.cacheHints ? answerOf(output) : undefined;
+    if (answer !== undefined) this.#host.answer(request.identity, answer);
+  }
+
+  fail(id: string, status: Status): void {
+    this.#open.get(id)?.end(status);
+  }
+
+  #begin(id: string, span: Span, identity: Identity, prompt: PromptShape, isOurs: boolean): void {
+    if (this.#open.size >= MAX_OPEN) this.#open.values().next().value?.end("cancelled");
+    const request = new Request(this.#host, { id, identity, run: span.run, prompt }, () => {
+      this.#open.delete(id);
+      if (isOurs) span.end("completed");
+    });
+    this.#open.set(id, request);
+    // Refines the node's scope for this one call; LangChain awaits us in the call's own async context.
+    this.#tracker.scopes.enterWith({ span, request });
+  }
+
+  /** The span and identity of a call; when no graph is seen, the call is an activation of its own. */
+  #place(call: CallStart): { span: Span; identity: Identity; isOurs: boolean } | undefined {
+    const { parentId, metadata, name } = call;
+    const around = this.#tracker.around(parentId);
+    if (around === null) return undefined;
+    if (around) {
+      if (!activationOf(around) && !isInGraph(metadata)) this.#activateRoot(around, metadata);
+      const identity = identityOf(around);
+      return identity && { span: around, identity: { ...identity, ...placeIn(metadata) }, isOurs: false };
+    }
+    const config = { ...ambientConfig(), ...(metadata && { metadata }), callbacks: undefined };
+    const entered = this.#unattended.enter(config, isInGraph(metadata) ? undefined : name);
+    const identity = entered && identityOf(entered.span);
+    return identity && { span: entered.span, identity, isOurs: entered.isOurs };
+  }
+
+  /** A chain of LangChain's, outside of any graph, is an agent by its name. */
+  #activateRoot(span: Span, metadata: CallStart["metadata"]): void {
+    let root = span;
+    while (root.parent) root = root.parent;
+    const agent = text(metadata?.["lc_agent_name"]) ?? root.name;
+    if (agent !== "") this.#tracker.activate(root, agent, []);
+  }
+}
+
+function isInGraph(metadata: CallStart["metadata"]): boolean {
+  return metadata?.["langgraph_node"] !== undefined;
+}
+
+function placeIn(metadata: CallStart["metadata"]): Partial<Identity> {
+  const path = namespacePath(metadata?.["langgraph_checkpoint_ns"] ?? metadata?.["checkpoint_ns"]);
+  const step = metadata?.["langgraph_step"];
+  return path.length > 0 ? placeOf({ path, step: typeof step === "number" ? step : undefined }) : {};
+}

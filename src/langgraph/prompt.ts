@@ -1,0 +1,86 @@
+import { hash } from "node:crypto";
+import type { PromptPart, PromptShape } from "../runtime/event.ts";
+import { isObject } from "./shapes.ts";
+
+/** Messages in graph state stay the same objects from node to node, so each is hashed once; one changed in place keeps its hash. */
+const known = new WeakMap<object, PromptPart>();
+const NOTHING = part("");
+const ROLES: Readonly<Record<string, string>> = { developer: "system", human: "user", ai: "assistant" };
+
+/** Shape of a prompt given as LangChain messages, or as the messages of an OpenAI request; they agree. */
+export function shapeOf(messages: readonly unknown[], tools: unknown): PromptShape {
+  const parts = messages.map((message) => messagePart(message));
+  const first = messages.findIndex((message) => roleOf(message) !== "system");
+  const head = first < 0 ? parts.length : first;
+  const toolsText = Array.isArray(tools) && tools.length > 0 ? JSON.stringify(tools) : "";
+  return { anchor: anchorOf(parts.slice(0, head), toolsText), history: parts.slice(head) };
+}
+
+/** Shape of the prompt of a completion model, which has no anchor. */
+export function textShape(prompt: string): PromptShape {
+  return { anchor: NOTHING, history: [part(prompt)] };
+}
+
+/** Shape of the prompt in a parsed request body of Chat Completions, Responses or Completions. */
+export function bodyShape(body: Readonly<Record<string, unknown>>): PromptShape {
+  const { messages, input, instructions, prompt, tools } = body;
+  if (prompt !== undefined) return textShape([prompt].flat().map(String).join("\n"));
+  const head = typeof instructions === "string" ? [{ role: "system", content: instructions }] : [];
+  const rest = messages ?? (typeof input === "string" ? [{ role: "user", content: input }] : input);
+  return shapeOf([...head, ...(Array.isArray(rest) ? rest : [])], tools);
+}
+
+function anchorOf(system: readonly PromptPart[], tools: string): PromptPart {
+  if (system.length === 0 && tools === "") return NOTHING;
+  const length = system.reduce((sum, { length: own }) => sum + own, tools.length);
+  return { hash: digest([...system.map((one) => one.hash), tools].join("\n")), length };
+}
+
+function messagePart(message: unknown): PromptPart {
+  if (!isObject(message)) return part(String(message));
+  let found = known.get(message);
+  if (!found) known.set(message, (found = part(messageText(message))));
+  return found;
+}
+
+function messageText(message: Readonly<Record<string, unknown>>): string {
+  const content = contentText(message["content"] ?? message["output"] ?? message["arguments"]);
+  const id = message["tool_call_id"] ?? message["call_id"] ?? "";
+  return [roleOf(message), String(id), content, ...callTexts(message["tool_calls"])].join("\n");
+}
+
+function roleOf(message: unknown): string {
+  if (!isObject(message)) return "";
+  const { type, role } = message;
+  const name = typeof role === "string" ? role : typeof type === "string" ? type : "";
+  return ROLES[name] ?? name;
+}
+
+/** A text sent as a string and the same text sent as blocks are one prompt to most chat templates. */
+function contentText(content: unknown): string {
+  if (typeof content === "string") return content;
+  if (content === undefined || content === null) return "";
+  if (!Array.isArray(content)) return JSON.stringify(content);
+  return content
+    .map((block: unknown) =>
+      isObject(block) && typeof block["text"] === "string" ? block["text"] : JSON.stringify(block),
+    )
+    .join("");
+}
+
+function callTexts(calls: unknown): readonly string[] {
+  if (!Array.isArray(calls)) return [];
+  return calls.filter(isObject).map(({ id, name, args, function: wire }) => {
+    const { name: wireName, arguments: wireArguments } = isObject(wire) ? wire : {};
+    return [id, name ?? wireName, args === undefined ? wireArguments : JSON.stringify(args)].join("\n");
+  });
+}
+
+function part(content: string): PromptPart {
+  return { hash: digest(content), length: content.length };
+}
+
+/** 80 bits: measured as fast as anything in node:crypto, and collisions cost a wrong prediction at worst. */
+function digest(content: string): string {
+  return hash("sha1", content, "hex").slice(0, 20);
+}

@@ -1,0 +1,63 @@
+import type { Identity, PromptShape, Status, Usage } from "../runtime/event.ts";
+import type { Host } from "./host.ts";
+import type { Open, Run } from "./span.ts";
+
+/** One model call, from its start to its end. */
+export class Request implements Open {
+  readonly id: string;
+  readonly identity: Identity;
+  /** The body that the host was told of, so that a client's retry is not told again. */
+  told: string | undefined;
+  readonly #host: Host;
+  readonly #run: Run;
+  readonly #onEnd: () => void;
+  #hasToken = false;
+  #ended = false;
+
+  constructor(
+    host: Host,
+    call: {
+      readonly id: string;
+      readonly identity: Identity;
+      readonly run: Run;
+      readonly prompt: PromptShape;
+    },
+    onEnd: () => void = () => {},
+  ) {
+    const { id, identity, run, prompt } = call;
+    this.id = id;
+    this.identity = identity;
+    this.#host = host;
+    this.#run = run;
+    this.#onEnd = onEnd;
+    run.open.add(this);
+    if (!run.ended)
+      host.emit({ type: "request-start", at: host.clock.now(), ...identity, request: id, prompt });
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Notes that a token arrived; only the first one counts. */
+  token(): void {
+    if (this.#hasToken || this.#ended) return;
+    this.#hasToken = true;
+    if (this.#run.ended) return;
+    const at = this.#host.clock.now();
+    this.#host.emit({ type: "request-first-token", at, ...this.identity, request: this.id });
+  }
+
+  /** Ends the call; later calls do nothing. */
+  end(status: Status, usage?: Usage): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#run.open.delete(this);
+    if (!this.#run.ended) {
+      const at = this.#host.clock.now();
+      const spent = usage && Object.keys(usage).length > 0 ? { usage } : {};
+      this.#host.emit({ type: "request-end", at, ...this.identity, request: this.id, status, ...spent });
+    }
+    this.#onEnd();
+  }
+}

@@ -1,0 +1,42 @@
+import type { Host } from "./host.ts";
+
+/** The same host with every method contained: whatever it throws ends in `fault`, and that is contained as well. */
+export function safeHost(host: Host): Host {
+  const contained = <T>(where: string, use: () => T): T | undefined => {
+    try {
+      return use();
+    } catch (error) {
+      fault(where, error);
+      return undefined;
+    }
+  };
+  const fault = (where: string, error: unknown) => {
+    try {
+      host.fault(where, error);
+    } catch {
+      // A host that cannot even take a fault has nobody left to tell.
+    }
+  };
+  return {
+    clock: { now: () => contained("clock", () => host.clock.now()) ?? 0 },
+    baseURL: host.baseURL,
+    ...(host.apiKey !== undefined && { apiKey: host.apiKey }),
+    cacheHints: host.cacheHints,
+    emit: (event) => contained("emit", () => host.emit(event)),
+    decorate: (call) => contained("decorate", () => host.decorate(call)),
+    requestBody: (identity, body) => contained("requestBody", () => host.requestBody(identity, body)),
+    answer: (identity, answer) => contained("answer", () => host.answer(identity, answer)),
+    fault,
+    warn: (message) => contained("warn", () => host.warn(message)),
+  };
+}
+
+/** Runs one of our own steps; an error of ours is the host's to know and never the application's. */
+export function guard<T>(host: Host, where: string, use: () => T): T | undefined {
+  try {
+    return use();
+  } catch (error) {
+    host.fault(where, error);
+    return undefined;
+  }
+}

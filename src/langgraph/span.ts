@@ -1,0 +1,106 @@
+import type { AgentId, Identity, RunId, SessionId, Status } from "../runtime/event.ts";
+import type { NodePlan } from "./plan.ts";
+import type { Request } from "./request.ts";
+
+/** Something that was started in a run and has to be ended, at the latest with the run. */
+export interface Open {
+  end(status: Status): void;
+}
+
+/** One invocation of a graph. */
+export interface Run {
+  readonly id: RunId;
+  readonly session: SessionId | undefined;
+  readonly graph: string | undefined;
+  readonly open: Set<Open>;
+  /** Spans started so far. */
+  spans: number;
+  interrupted: boolean;
+  ended: boolean;
+}
+
+/** One activation of an agent. */
+export interface Activation {
+  readonly id: string;
+  readonly identity: Identity;
+}
+
+/** A tool call. */
+export interface ToolCall {
+  readonly call: string;
+  readonly tool: string;
+  readonly identity: Identity;
+}
+
+/** A piece of a run as LangChain traces it: a graph, a node, a tool, or anything that runs inside one. */
+export interface Span extends Open {
+  readonly id: string;
+  readonly run: Run;
+  readonly parent: Span | undefined;
+  readonly name: string;
+  /** Name that createAgent put into the metadata; inherited by everything inside. */
+  readonly agentName: string | undefined;
+  /** Set for nodes only. */
+  readonly node: Node | undefined;
+  /** The activation that began with this span, if one did. */
+  activation?: Activation;
+  /** Set for tool calls inside an agent. */
+  tool?: ToolCall;
+  /** Failed requests that only `fetch` saw and that the client may try again, by body. */
+  retryable?: Map<string, Request>;
+  /** Of a graph with joins: who arrived so far, by join. */
+  arrived?: Map<string, Set<string>>;
+}
+
+/** What a span knows when it is a node. */
+export interface Node {
+  /** Node names from the root graph to this node. */
+  readonly path: readonly string[];
+  readonly step: number | undefined;
+  readonly plan: NodePlan | undefined;
+  /** Name as an agent, when the node was given one. */
+  readonly agent: string | undefined;
+  /** What is known already about the agents that run next. */
+  readonly next: Set<AgentId>;
+  /** True once the node's own code has returned: what LangGraph runs then is its conditional edges. */
+  returned: boolean;
+}
+
+/** A span that is a node. */
+export type NodeSpan = Span & { readonly node: Node };
+
+/** What cachesage keeps in its AsyncLocalStorage. */
+export interface CallScope {
+  readonly span: Span;
+  /** The request that a callback saw and that is on its way to `fetch`. */
+  readonly request?: Request;
+}
+
+/** The activation that a span belongs to. */
+export function activationOf(span: Span | undefined): Activation | undefined {
+  for (let at = span; at; at = at.parent) if (at.activation) return at.activation;
+  return undefined;
+}
+
+/** The node that a span belongs to, itself included. */
+export function nodeOf(span: Span | undefined): NodeSpan | undefined {
+  for (let at = span; at; at = at.parent) if (isNode(at)) return at;
+  return undefined;
+}
+
+/** Tells nodes from all other spans. */
+export function isNode(span: Span | undefined): span is NodeSpan {
+  return span?.node !== undefined;
+}
+
+/** Where a call inside a span happens; undefined outside of any agent. */
+export function identityOf(span: Span): Identity | undefined {
+  const activation = activationOf(span);
+  const node = nodeOf(span)?.node;
+  return activation && node ? { ...activation.identity, ...placeOf(node) } : activation?.identity;
+}
+
+/** The namespace and step of an identity. */
+export function placeOf({ path, step }: Pick<Node, "path" | "step">): Pick<Identity, "namespace" | "step"> {
+  return { namespace: path.join("|"), ...(step !== undefined && { step }) };
+}

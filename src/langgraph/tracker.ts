@@ -1,0 +1,183 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { AgentId, SessionId, Status } from "../runtime/event.ts";
+import type { Host } from "./host.ts";
+import { isFrameworkNode, nodeAgent, pathAgent } from "./identity.ts";
+import { NodeNames } from "./node-names.ts";
+import { UNNAMED } from "./plan.ts";
+import {
+  activationOf,
+  isNode,
+  nodeOf,
+  placeOf,
+  type CallScope,
+  type Node,
+  type NodeSpan,
+  type Run,
+  type Span,
+  type ToolCall,
+} from "./span.ts";
+
+const ABORT_LINGER_MS = 1000;
+
+/** What is known when a span starts. */
+export interface SpanStart {
+  readonly id: string;
+  readonly parentId: string | undefined;
+  readonly name: string;
+  readonly session: SessionId | undefined;
+  readonly agentName: string | undefined;
+  readonly node?: Node;
+}
+
+/** Open spans of all runs, and the agents active in them. */
+export class Tracker {
+  readonly names = new NodeNames();
+  /** Carries the span, and the request if a callback saw one, from LangGraph to `fetch`. */
+  readonly scopes = new AsyncLocalStorage<CallScope>();
+  readonly #host: Host;
+  readonly #spans = new Map<string, Span>();
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /** Number of spans that have started and not ended. */
+  get size(): number {
+    return this.#spans.size;
+  }
+
+  /** The open span with this id. */
+  find(id: unknown): Span | undefined {
+    return typeof id === "string" ? this.#spans.get(id) : undefined;
+  }
+
+  /**
+   * The span around a call: by its parent id, else by the async context. `undefined` when it is a root; null when it
+   * is a straggler of a run that has ended.
+   */
+  around(parentId: string | undefined): Span | undefined | null {
+    const known = this.find(parentId);
+    if (known) return known;
+    const ambient = this.scopes.getStore()?.span;
+    if (!ambient?.run.ended) return ambient;
+    return parentId === undefined ? undefined : null;
+  }
+
+  /** Opens a span; undefined when it is known already or comes after the end of its run. */
+  start(start: SpanStart): Span | undefined {
+    const { id, name, session, agentName, node } = start;
+    // Versions of @langchain/core that do not drop duplicate handlers call one handler twice.
+    if (this.#spans.has(id)) return undefined;
+    const parent = this.around(start.parentId);
+    if (parent === null) return undefined;
+    const run = parent?.run ?? this.startRun(id, session, name || undefined);
+    return this.open({ id, run, parent, name, agentName, node });
+  }
+
+  /** Opens a span in a known run; a node begins its agent's activation. */
+  open(parts: Omit<Span, "end">): Span {
+    const span: Span = { ...parts, end: (status) => this.end(span, status) };
+    this.#spans.set(span.id, span);
+    span.run.open.add(span);
+    span.run.spans++;
+    if (isNode(span)) this.#activateNode(span);
+    return span;
+  }
+
+  /** Opens a run. */
+  startRun(id: string, session: SessionId | undefined, graph: string | undefined): Run {
+    const run: Run = { id, session, graph, open: new Set(), spans: 0, interrupted: false, ended: false };
+    const at = this.#host.clock.now();
+    const known = { ...(session !== undefined && { session }), ...(graph !== undefined && { graph }) };
+    this.#host.emit({ type: "run-start", at, run: id, ...known });
+    return run;
+  }
+
+  /** Ends a span with what it opened; a root span ends its run and whatever is still open there. */
+  end(span: Span, status: Status): void {
+    if (!this.#spans.delete(span.id)) return;
+    const { run, tool, activation } = span;
+    run.open.delete(span);
+    for (const request of span.retryable?.values() ?? []) request.end("failed");
+    const isRoot = span.id === run.id;
+    const final = isRoot && status === "completed" && run.interrupted ? "interrupted" : status;
+    if (isRoot) for (const open of run.open) open.end(final === "interrupted" ? final : "cancelled");
+    if (run.ended) return;
+    const at = this.#host.clock.now();
+    if (tool) {
+      const { identity, ...call } = tool;
+      this.#host.emit({ type: "tool-end", at, ...identity, ...call, status: final });
+    }
+    if (activation) {
+      const { identity, id } = activation;
+      this.#host.emit({ type: "agent-end", at, ...identity, activation: id, status: final });
+    }
+    if (isRoot) this.endRun(run, final);
+  }
+
+  /**
+   * LangGraph never tells the end of a run that is aborted in the first turn of a node. A run in which nothing starts
+   * for a second after an aborted node is taken to be over.
+   */
+  expectEnd(run: Run): void {
+    const { spans } = run;
+    const check = () => {
+      const root = this.#spans.get(run.id);
+      if (root && run.spans === spans) this.end(root, "cancelled");
+    };
+    setTimeout(check, ABORT_LINGER_MS).unref();
+  }
+
+  /** Ends a run; events of it that come later are dropped. */
+  endRun(run: Run, status: Status): void {
+    if (run.ended) return;
+    run.ended = true;
+    const session = run.session === undefined ? {} : { session: run.session };
+    this.#host.emit({ type: "run-end", at: this.#host.clock.now(), run: run.id, ...session, status });
+  }
+
+  /** Begins an activation with a span, unless the span is a graph inside that very agent already. */
+  activate(span: Span, agent: AgentId, path: readonly string[], step?: number): void {
+    if (span.activation || span.run.ended) return;
+    if (!isNode(span) && activationOf(span.parent)?.identity.agent === agent) return;
+    const { id: run, session } = span.run;
+    const identity = { agent, run, ...(session !== undefined && { session }), ...placeOf({ path, step }) };
+    span.activation = { id: span.id, identity };
+    const at = this.#host.clock.now();
+    this.#host.emit({ type: "agent-start", at, ...identity, activation: span.id });
+  }
+
+  /** Makes a span a tool call. */
+  startTool(span: Span, tool: ToolCall): void {
+    span.tool = tool;
+    if (span.run.ended) return;
+    const { identity, ...call } = tool;
+    this.#host.emit({ type: "tool-start", at: this.#host.clock.now(), ...identity, ...call });
+  }
+
+  /** Finds out which agent a node belongs to, and begins its activation where that agent begins. */
+  #activateNode(span: NodeSpan): void {
+    const { node, parent: graph } = span;
+    const { path, step } = node;
+    const whole = node.agent === undefined ? this.#wholeGraphAgent(span) : undefined;
+    const own = graph ? nodeAgent(path) : (pathAgent(path) ?? span.name);
+    if (graph && whole !== undefined) this.activate(graph, whole, path.slice(0, -1));
+    else this.activate(span, node.agent ?? own, path, step);
+    if (!node.plan) this.names.learn(span, activationOf(span)?.identity.agent ?? span.name);
+  }
+
+  /** The agent that the node's whole graph is; undefined when its nodes are agents of their own. */
+  #wholeGraphAgent(span: NodeSpan): AgentId | undefined {
+    const { node, parent: graph, name } = span;
+    if (!graph) return undefined;
+    if (graph.agentName !== graph.parent?.agentName) return graph.agentName;
+    if (!isFrameworkNode(name)) return undefined;
+    if (!(node.plan?.graph.isAgent ?? this.names.isAgentGraph(span))) return undefined;
+    const compiled = node.plan?.graph.name ?? graph.name;
+    const outer = nodeOf(graph.parent);
+    if (!outer) return compiled;
+    // Called by a tool, it is an agent of its own; called by any other node, it is that node's agent.
+    const enclosing = activationOf(outer)?.identity.agent;
+    return isFrameworkNode(outer.name) && compiled !== UNNAMED ? compiled : enclosing;
+  }
+}

@@ -1,0 +1,82 @@
+import type { AgentId } from "../runtime/event.ts";
+import { ambientConfig, configOf } from "./config.ts";
+import { explicitAgent, nameAgent } from "./explicit-agent.ts";
+import type { Host } from "./host.ts";
+import type { NextAgents } from "./next-agents.ts";
+import { guard } from "./safe-host.ts";
+import { settle } from "./settle.ts";
+import { isObject } from "./shapes.ts";
+import { isNode, type Span } from "./span.ts";
+import type { Tracker } from "./tracker.ts";
+import type { Unattended } from "./unattended.ts";
+
+/** Options of `wrapNode`. */
+export interface WrapNodeOptions {
+  /** Agent id of the node; default: the node's name, with the names of the subgraph nodes around it. */
+  readonly agent?: AgentId;
+}
+
+interface Wrapper {
+  readonly host: Host;
+  readonly tracker: Tracker;
+  readonly unattended: Unattended;
+  readonly next: NextAgents;
+}
+
+/**
+ * `T` has no constraint: only then does a node written in place of the argument keep the types of its state and
+ * config.
+ */
+export type WrapNode = <T>(node: T, options?: WrapNodeOptions) => T;
+
+/** Wraps node functions; a Runnable is only named, since a function around it would hide its subgraphs. */
+export function createWrapNode(wrapper: Wrapper): WrapNode {
+  return <T>(node: T, { agent }: WrapNodeOptions = {}): T => {
+    const wrapped = guard(wrapper.host, "wrapNode", () => wrap(wrapper, node, agent));
+    return (wrapped as T | undefined) ?? node;
+  };
+}
+
+function wrap(wrapper: Wrapper, node: unknown, agent: AgentId | undefined): unknown {
+  if (typeof node !== "function") {
+    if (isObject(node) && agent !== undefined) nameAgent(node, agent);
+    return undefined;
+  }
+  if (isGenerator(node)) return undefined;
+  const name = agent ?? explicitAgent(node);
+  const wrapped = function (this: unknown, ...parameters: unknown[]): unknown {
+    const call = (): unknown => Reflect.apply(node, this, parameters);
+    return inScope(wrapper, configOf(parameters[1]), name, call);
+  };
+  for (const key of ["name", "length"] as const)
+    Object.defineProperty(wrapped, key, { value: node[key], configurable: true });
+  if (name !== undefined) nameAgent(wrapped, name);
+  return wrapped;
+}
+
+function inScope(
+  { host, tracker, unattended, next }: Wrapper,
+  config: ReturnType<typeof configOf>,
+  agent: AgentId | undefined,
+  call: () => unknown,
+): unknown {
+  const entered = guard(host, "wrapNode", () => unattended.enter(config ?? ambientConfig(), agent));
+  if (!entered) return call();
+  const { span, isOurs } = entered;
+  return settle(
+    () => tracker.scopes.run({ span }, call),
+    (status, output) => {
+      if (isOurs) guard(host, "wrapNode", () => leave(next, span, status === "completed", output));
+      if (isOurs) span.end(status);
+    },
+  );
+}
+
+function leave(next: NextAgents, span: Span, isCompleted: boolean, output: unknown): void {
+  if (isCompleted && isNode(span)) next.ended(span, output);
+}
+
+/** The body of a generator runs when it is read, which is outside of any scope that could be put around it. */
+function isGenerator(node: object): boolean {
+  return /Generator/.test(Object.prototype.toString.call(node));
+}

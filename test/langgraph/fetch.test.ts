@@ -1,0 +1,296 @@
+import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
+import { createReactAgent } from "@langchain/langgraph/prebuilt";
+import type { ChatOpenAI } from "@langchain/openai";
+import { createAgent, tool } from "langchain";
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import type { Host } from "../../src/langgraph/host.ts";
+import type { Fetch } from "../../src/langgraph/index.ts";
+import { only, seenBy, startBench, type Bench } from "./bench.ts";
+import { drain } from "./drain.ts";
+
+const input = { messages: [{ role: "user" as const, content: "x" }] };
+const noop = tool(() => "x", { name: "noop", description: "Does nothing.", schema: z.object({}) });
+
+function oneNode(model: ChatOpenAI, options?: Parameters<ChatOpenAI["invoke"]>[1]) {
+  return new StateGraph(MessagesAnnotation)
+    .addNode("worker", async ({ messages }) => ({ messages: [await model.invoke(messages, options)] }))
+    .addEdge(START, "worker")
+    .compile();
+}
+
+describe("with cacheHints off", () => {
+  const wirings: Readonly<Record<string, (model: ChatOpenAI, bench?: Bench) => Promise<unknown>>> = {
+    instrument: (model, bench) => {
+      const graph = oneNode(model);
+      return (bench?.sage.instrument(graph) ?? graph).invoke(input);
+    },
+    wrapNode: (model, bench) => {
+      const node = async () => ({ messages: [await model.invoke("hi")] });
+      const wrapped = bench?.sage.wrapNode(node, { agent: "planner" }) ?? node;
+      return new StateGraph(MessagesAnnotation)
+        .addNode("n", wrapped)
+        .addEdge(START, "n")
+        .compile()
+        .invoke(input);
+    },
+    middleware: (model, bench) =>
+      createAgent({ model, tools: [noop], middleware: bench ? [bench.sage.middleware()] : [] }).invoke(input),
+    "handler in config": (model, bench) => {
+      const agent = createReactAgent({ llm: model, tools: [noop] });
+      return agent.invoke(input, { ...(bench && { callbacks: [bench.sage.handler] }) });
+    },
+    stream: async (model, bench) => {
+      const graph = oneNode(model);
+      const observed = bench?.sage.instrument(graph) ?? graph;
+      await drain(await observed.stream(input, { streamMode: "messages" }));
+    },
+    "no callbacks at the call": (model, bench) => {
+      const graph = oneNode(model, { callbacks: [] });
+      return (bench?.sage.instrument(graph) ?? graph).invoke(input);
+    },
+  };
+  const apis = [false, true];
+
+  test.each(apis.flatMap((api) => Object.entries(wirings).map(([name, run]) => ({ name, api, run }))))(
+    "$name sends the same bytes as without cachesage (useResponsesApi $api)",
+    async ({ api, run }) => {
+      await using bench = await startBench(undefined, { cacheHints: false });
+      await run(bench.plainModel({ useResponsesApi: api }));
+      await run(bench.model({ useResponsesApi: api }), bench);
+      const [without, withIt] = bench.server.requests;
+      expect(bench.server.requests).toHaveLength(2);
+      expect(withIt?.raw).toBe(without?.raw);
+      expect(withIt?.headers).toEqual(without?.headers);
+      expect(only(bench.events, "request-start")).toHaveLength(1);
+      expect([bench.bodies, bench.answers]).toEqual([[], []]);
+    },
+  );
+});
+
+test("the very arguments pass through when there is nothing to add", async () => {
+  const seen: unknown[] = [];
+  const base: Fetch = async (...given) => {
+    seen.push(...given);
+    return Response.json({});
+  };
+  await using bench = await startBench(undefined, { decorate: () => undefined });
+  const { fetch } = bench.sage.model({ configuration: { fetch: base } }).configuration;
+  const init = { method: "POST", body: "{}" };
+  const node = bench.sage.wrapNode(async (_state: unknown, _config: unknown) =>
+    fetch(`${bench.server.url}/other`, init),
+  );
+  const graph = new StateGraph(MessagesAnnotation)
+    .addNode("n", async (state, config) => {
+      await node(state, config);
+      await fetch("http://elsewhere.invalid/v1/chat/completions", init);
+      await fetch(`${bench.server.url}/models`);
+      return {};
+    })
+    .addEdge(START, "n")
+    .compile();
+  await graph.invoke(input);
+  expect(seen[1]).toBe(init);
+  expect(seen[3]).toBe(init);
+  expect(seen[4]).toBe(`${bench.server.url}/models`);
+  expect(bench.server.requests).toEqual([]);
+});
+
+test("a request that goes elsewhere is neither decorated nor told", async () => {
+  await using elsewhere = await startBench();
+  await using bench = await startBench();
+  const model = elsewhere.plainModel({ configuration: { fetch: bench.sage.fetch } });
+  await bench.sage.instrument(oneNode(model, { callbacks: [] })).invoke(input);
+  expect(elsewhere.server.requests[0]?.body).not.toHaveProperty("seen_by");
+  expect(only(bench.events, "request-start")).toEqual([]);
+});
+
+test("what the user set wins, as a field and as a header in any case", async () => {
+  await using bench = await startBench(undefined, {
+    decorate: () => ({
+      fields: { priority: 1, model: "other", extra: { deep: true } },
+      headers: { "X-Session": "ours", "x-more": "1", Authorization: "ours" },
+    }),
+  });
+  const model = bench.model({ modelKwargs: { priority: 9 } });
+  const graph = bench.sage.instrument(oneNode(model, { options: { headers: { "x-session": "theirs" } } }));
+  await graph.invoke(input);
+  const [request] = bench.server.requests;
+  expect(request?.body).toMatchObject({ priority: 9, model: "scripted", extra: { deep: true } });
+  expect(request?.headers).toMatchObject({
+    "x-session": "theirs",
+    "x-more": "1",
+    authorization: "Bearer local",
+  });
+});
+
+describe.each([400, 422])("when the server answers %s to a hint", (status) => {
+  const refusing: (field: string) => Parameters<typeof startBench>[0] = (field) => (request) =>
+    field in request.body ? { status } : { text: "ok" };
+
+  test("the original is sent once more, and hints stop with one warning", async () => {
+    await using bench = await startBench(refusing("seen_by"));
+    const model = bench.model();
+    const graph = bench.sage.instrument(oneNode(model));
+    await Promise.all([graph.invoke(input), graph.invoke(input)]);
+    await graph.invoke(input);
+    expect(bench.warnings).toHaveLength(1);
+    expect(bench.warnings[0]).toContain("seen_by");
+    expect(bench.warnings[0]).toContain(String(status));
+    const hinted = bench.server.requests.filter(({ body }) => "seen_by" in body);
+    expect(hinted).toHaveLength(2);
+    expect(bench.server.requests).toHaveLength(5);
+    expect(only(bench.events, "request-end").map((event) => event.status)).toEqual([
+      "completed",
+      "completed",
+      "completed",
+    ]);
+  });
+
+  test("the same holds for streams, and other hints and endpoints stay on", async () => {
+    let fields: Record<string, unknown> = { bad: 1 };
+    await using bench = await startBench(refusing("bad"), { decorate: () => ({ fields }) });
+    const graph = bench.sage.instrument(oneNode(bench.model()));
+    await drain(await graph.stream(input, { streamMode: "messages" }));
+    fields = { good: 1 };
+    await graph.invoke(input);
+    expect(bench.server.requests.map(({ body }) => ["bad" in body, "good" in body])).toEqual([
+      [true, false],
+      [false, false],
+      [false, true],
+    ]);
+    fields = { bad: 1 };
+    await bench.sage.instrument(oneNode(bench.model({ useResponsesApi: true }))).invoke(input);
+    expect(bench.server.requests.at(-2)?.path).toBe("/v1/responses");
+    expect(bench.server.requests.at(-2)?.body).toHaveProperty("bad");
+    expect(bench.warnings).toHaveLength(2);
+  });
+
+  test("an error that is the user's own reaches the user, and hints stay on", async () => {
+    await using bench = await startBench(() => ({ status }));
+    const graph = bench.sage.instrument(oneNode(bench.model()));
+    await expect(graph.invoke(input)).rejects.toMatchObject({ status });
+    expect(bench.server.requests).toHaveLength(2);
+    expect(bench.warnings).toEqual([]);
+    bench.server.script = () => ({ text: "ok" });
+    await graph.invoke(input);
+    expect(seenBy(bench.server).at(-1)).toMatchObject({ agent: "worker" });
+  });
+});
+
+const failure = (run: Promise<unknown>) =>
+  run.then(
+    () => undefined,
+    (error: Error) => error,
+  );
+
+test.each([
+  ["a timeout", () => ({ timeout: 30 })],
+  ["an abort", () => ({ signal: AbortSignal.timeout(30) })],
+])("%s surfaces as it does without cachesage", async (_name, options) => {
+  await using bench = await startBench(() => ({ hang: true }));
+  const without = await failure(oneNode(bench.plainModel(), options()).invoke(input));
+  const withIt = await failure(bench.sage.instrument(oneNode(bench.model(), options())).invoke(input));
+  expect(without).toBeInstanceOf(Error);
+  expect(withIt?.name).toBe(without?.name);
+  expect(withIt?.message).toBe(without?.message);
+  expect(bench.sage.handler.pending).toBe(0);
+});
+
+test("a slow reader holds the server back, also when fetch reads along", async () => {
+  const chunks = 512;
+  for (const callbacks of [undefined, []]) {
+    await using bench = await startBench(() => ({ flood: chunks }));
+    const { configuration } = bench.sage.model();
+    let response: Response | undefined;
+    const graph = bench.sage.instrument(
+      new StateGraph(MessagesAnnotation)
+        .addNode("worker", async () => {
+          response = await configuration.fetch(`${bench.server.url}/chat/completions`, {
+            method: "POST",
+            body: JSON.stringify({ stream: true, messages: [], callbacks }),
+          });
+          const reader = response.body?.getReader();
+          await reader?.read();
+          await new Promise((resolve) => setTimeout(resolve, 100));
+          expect(bench.server.written).toBeLessThan(chunks * 64 * 1024 * 0.75);
+          await reader?.cancel();
+          return {};
+        })
+        .addEdge(START, "worker")
+        .compile(),
+    );
+    await graph.invoke(input);
+    expect(only(bench.events, "request-end")).toMatchObject([{ status: "cancelled" }]);
+  }
+});
+
+test("an answer read along is the same answer", async () => {
+  await using bench = await startBench(() => ({ text: "grüße" }));
+  const body = JSON.stringify({ model: "m", messages: [{ role: "user", content: "x" }] });
+  const send = (fetch: Fetch) => fetch(`${bench.server.url}/chat/completions`, { method: "POST", body });
+  const without = await send(globalThis.fetch);
+  let withIt: Response | undefined;
+  let text: string | undefined;
+  const graph = bench.sage.instrument(
+    new StateGraph(MessagesAnnotation)
+      .addNode("worker", async () => {
+        withIt = await send(bench.sage.fetch);
+        text = await withIt.text();
+        return {};
+      })
+      .addEdge(START, "worker")
+      .compile(),
+  );
+  await graph.invoke(input);
+  expect(text).toBe(await without.text());
+  expect(withIt).toMatchObject({ status: 200, url: without.url, ok: true });
+  expect(withIt?.headers.get("content-type")).toBe(without.headers.get("content-type"));
+});
+
+test("a fetch of the user's own is called inside ours", async () => {
+  const bodies: unknown[] = [];
+  const own: Fetch = (url, init) => {
+    bodies.push(JSON.parse(String(init?.body)));
+    return globalThis.fetch(url, init);
+  };
+  await using bench = await startBench();
+  await bench.sage.instrument(oneNode(bench.model({ configuration: { fetch: own } }))).invoke(input);
+  expect(bodies).toMatchObject([{ seen_by: { agent: "worker" } }]);
+});
+
+test("the key of the host is used only when the user gave none", async () => {
+  await using bench = await startBench();
+  const { sage } = bench;
+  expect(sage.model().apiKey).toBe("local");
+  expect(sage.model({ apiKey: "mine" }).apiKey).toBe("mine");
+  expect(sage.model({ openAIApiKey: "mine" })).not.toHaveProperty("apiKey");
+  expect(sage.model({ configuration: { apiKey: "mine" } })).not.toHaveProperty("apiKey");
+});
+
+const nonsense: readonly unknown[] = [
+  null,
+  7,
+  "text",
+  { fields: 7 },
+  { fields: [1, 2] },
+  { fields: { n: 1n } },
+  { fields: { undefinedField: undefined, functionField: () => {} } },
+  { headers: { "bad name": "x", "x-ok": "bad\nvalue" } },
+  (() => {
+    const fields: Record<string, unknown> = {};
+    fields["self"] = fields;
+    return { fields };
+  })(),
+];
+
+test.each(nonsense.map((value, index) => [index, value] as const))(
+  "a decoration that makes no sense (%i) leaves the bytes alone",
+  async (_index, value) => {
+    await using bench = await startBench(undefined, { decorate: () => value } as unknown as Partial<Host>);
+    await bench.plainModel().invoke(input.messages as never);
+    await bench.sage.instrument(oneNode(bench.model())).invoke(input);
+    const [without, withIt] = bench.server.requests;
+    expect(withIt?.raw).toBe(without?.raw);
+  },
+);

@@ -1,0 +1,284 @@
+import { once } from "node:events";
+import { Command, interrupt, MemorySaver, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
+import { createReactAgent } from "@langchain/langgraph/prebuilt";
+import { tool } from "langchain";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { lines, only, seenBy, startBench, type Bench } from "./bench.ts";
+import { signal } from "./signal.ts";
+
+const State = MessagesAnnotation;
+const session = { configurable: { thread_id: "thread" } };
+
+function settled(bench: Bench): readonly string[] {
+  expect(bench.faults).toEqual([]);
+  expect(bench.sage.handler.pending).toBe(0);
+  return lines(bench.events);
+}
+
+test("interrupt and resume are two runs of one session, the first one interrupted", async () => {
+  await using bench = await startBench();
+  const model = bench.model();
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("review", async () => {
+        const answer: string = interrupt("fine?");
+        return { messages: [await model.invoke(answer)] };
+      })
+      .addEdge(START, "review")
+      .compile({ checkpointer: new MemorySaver() }),
+  );
+  await graph.invoke({ messages: [] }, session);
+  expect(settled(bench)).toEqual(["run-start", "+review", "-review interrupted", "run-end interrupted"]);
+  bench.events.length = 0;
+  await graph.invoke(new Command({ resume: "yes" }), session);
+  expect(settled(bench)).toEqual([
+    "run-start",
+    "+review",
+    "review: request",
+    "review: completed",
+    "review => __end__ (edge)",
+    "-review completed",
+    "run-end completed",
+  ]);
+  expect(seenBy(bench.server)).toMatchObject([{ session: "thread", step: 1 }]);
+});
+
+test("an interrupt inside a subgraph's agent interrupts it, its node and the run", async () => {
+  await using bench = await startBench(() => ({ tool: { name: "approve", arguments: {} } }));
+  const approve = tool(() => interrupt("may I?") as string, {
+    name: "approve",
+    description: "Asks a human.",
+    schema: z.object({}),
+  });
+  const agent = createReactAgent({ llm: bench.model(), tools: [approve], name: "clerk" });
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("desk", agent)
+      .addEdge(START, "desk")
+      .compile({ checkpointer: new MemorySaver() }),
+  );
+  await graph.invoke({ messages: [{ role: "user", content: "x" }] }, session);
+  expect(settled(bench)).toEqual([
+    "run-start",
+    "+desk",
+    "desk: request",
+    "desk: completed",
+    "desk: tool approve",
+    "desk: tool approve interrupted",
+    "-desk interrupted",
+    "run-end interrupted",
+  ]);
+});
+
+test("interruptBefore and interruptAfter, which throw nothing, interrupt the run", async () => {
+  for (const when of [{ interruptBefore: ["b" as const] }, { interruptAfter: ["a" as const] }]) {
+    await using bench = await startBench();
+    const graph = bench.sage.instrument(
+      new StateGraph(State)
+        .addNode("a", () => ({}))
+        .addNode("b", () => ({}))
+        .addEdge(START, "a")
+        .addEdge("a", "b")
+        .compile({ checkpointer: new MemorySaver(), ...when }),
+    );
+    await graph.invoke({ messages: [] }, session);
+    expect(settled(bench)).toEqual([
+      "run-start",
+      "+a",
+      "a => b (edge)",
+      "-a completed",
+      "run-end interrupted",
+    ]);
+    bench.events.length = 0;
+    await graph.invoke(null, session);
+    expect(settled(bench).at(-1)).toBe("run-end completed");
+  }
+});
+
+test("each retry of a node is an activation of its own", async () => {
+  await using bench = await startBench((_request, index) => (index === 0 ? { status: 503 } : { text: "ok" }));
+  const model = bench.model();
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("flaky", async () => ({ messages: [await model.invoke("hi")] }), {
+        retryPolicy: { maxAttempts: 2, initialInterval: 1, jitter: false, logWarning: false },
+      })
+      .addEdge(START, "flaky")
+      .compile(),
+  );
+  await graph.invoke({ messages: [] }, session);
+  expect(settled(bench)).toEqual([
+    "run-start",
+    "+flaky",
+    "flaky: request",
+    "flaky: failed",
+    "-flaky failed",
+    "+flaky",
+    "flaky: request",
+    "flaky: completed",
+    "flaky => __end__ (edge)",
+    "-flaky completed",
+    "run-end completed",
+  ]);
+  expect(new Set(only(bench.events, "agent-start").map(({ activation }) => activation)).size).toBe(2);
+});
+
+test("an error of the application passes unchanged and fails the run", async () => {
+  await using bench = await startBench();
+  const failure = new Error("out of paper");
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("printer", () => {
+        throw failure;
+      })
+      .addEdge(START, "printer")
+      .compile(),
+  );
+  await expect(graph.invoke({ messages: [] })).rejects.toBe(failure);
+  expect(settled(bench)).toEqual(["run-start", "+printer", "-printer failed", "run-end failed"]);
+});
+
+test("a sibling of a failed node is cancelled with the run", async () => {
+  await using bench = await startBench(() => ({ hang: true }));
+  const model = bench.model();
+  const arrived = signal();
+  bench.server.script = () => {
+    arrived.resolve();
+    return { hang: true };
+  };
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("waits", async (_state, config) => ({ messages: [await model.invoke("hi", config)] }))
+      .addNode("fails", async () => {
+        await arrived.promise;
+        throw new Error("broken");
+      })
+      .addEdge(START, "waits")
+      .addEdge(START, "fails")
+      .compile(),
+  );
+  await expect(graph.invoke({ messages: [] })).rejects.toThrow("broken");
+  const log = settled(bench);
+  expect(log).toContain("-fails failed");
+  expect(log).toContain("-waits cancelled");
+  expect(log).toContain("waits: cancelled");
+  expect(log.at(-1)).toBe("run-end failed");
+});
+
+test("a run aborted in the first turn of its node is cancelled, although LangGraph never says so", async () => {
+  await using bench = await startBench();
+  const controller = new AbortController();
+  const never = signal();
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("slow", async () => {
+        controller.abort();
+        await never.promise;
+        return {};
+      })
+      .addEdge(START, "slow")
+      .compile(),
+  );
+  await expect(graph.invoke({ messages: [] }, { signal: controller.signal })).rejects.toThrow(/abort/i);
+  await bench.until("run-end");
+  expect(settled(bench)).toEqual(["run-start", "+slow", "-slow cancelled", "run-end cancelled"]);
+});
+
+test("what a node left running is known by its identity and told no more after the run", async () => {
+  await using bench = await startBench();
+  const model = bench.model();
+  const ended = signal();
+  const done = signal<unknown>();
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("notes", () => {
+        void ended.promise.then(async () => done.resolve((await model.invoke("later")).content));
+        return {};
+      })
+      .addEdge(START, "notes")
+      .compile(),
+  );
+  await graph.invoke({ messages: [] }, session);
+  const log = settled(bench);
+  ended.resolve();
+  expect(await done.promise).toBe("ok");
+  expect(settled(bench)).toEqual(log);
+  expect(seenBy(bench.server)).toMatchObject([{ agent: "notes", session: "thread" }]);
+});
+
+test("aborting a request that hangs cancels request, agent and run", async () => {
+  await using bench = await startBench();
+  const model = bench.model();
+  const controller = new AbortController();
+  bench.server.script = () => {
+    setImmediate(() => controller.abort());
+    return { hang: true };
+  };
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("slow", async (_state, config) => ({ messages: [await model.invoke("hi", config)] }))
+      .addEdge(START, "slow")
+      .compile(),
+  );
+  await expect(graph.invoke({ messages: [] }, { signal: controller.signal })).rejects.toThrow(/abort/i);
+  await bench.until("run-end");
+  expect(settled(bench)).toEqual([
+    "run-start",
+    "+slow",
+    "slow: request",
+    "-slow cancelled",
+    "slow: cancelled",
+    "run-end cancelled",
+  ]);
+});
+
+test("a stream that its consumer leaves half-way ends with the run at the latest", async () => {
+  await using bench = await startBench(() => ({ text: "a long answer" }));
+  const model = bench.model();
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("skims", async () => {
+        let chunks = 0;
+        for await (const chunk of await model.stream("hi")) if (chunk && ++chunks === 4) break;
+        return {};
+      })
+      .addEdge(START, "skims")
+      .compile(),
+  );
+  await graph.invoke({ messages: [] });
+  const log = settled(bench);
+  expect(log.filter((line) => line.startsWith("skims: "))).toEqual([
+    "skims: request",
+    "skims: token",
+    "skims: cancelled",
+  ]);
+  expect(log.at(-1)).toBe("run-end completed");
+});
+
+test("leaving the graph's own stream ends the run", async () => {
+  await using bench = await startBench();
+  const blocked = signal();
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("a", () => ({}))
+      .addNode("b", async () => {
+        await blocked.promise;
+        return {};
+      })
+      .addEdge(START, "a")
+      .addEdge("a", "b")
+      .compile(),
+  );
+  const controller = new AbortController();
+  const aborted = once(controller.signal, "abort");
+  const read = async () => {
+    for await (const chunk of await graph.stream({ messages: [] }, { signal: controller.signal }))
+      if ("a" in chunk) controller.abort();
+  };
+  await expect(read()).rejects.toThrow(/abort/i);
+  await aborted;
+  await bench.until("run-end");
+  blocked.resolve();
+  expect(settled(bench).at(-1)).toBe("run-end cancelled");
+});

@@ -1,0 +1,102 @@
+import { RunnableLambda, type RunnableConfig } from "@langchain/core/runnables";
+import {
+  Annotation,
+  Command,
+  END,
+  MessagesAnnotation,
+  Send,
+  START,
+  StateGraph,
+  type LangGraphRunnableConfig,
+} from "@langchain/langgraph";
+import { ChatOpenAI } from "@langchain/openai";
+import { createAgent, type AgentMiddleware } from "langchain";
+import { expectTypeOf, test } from "vitest";
+import type { Framework } from "../../src/langgraph/index.ts";
+
+declare const sage: Framework;
+
+const State = Annotation.Root({ topic: Annotation<string>, count: Annotation<number> });
+type Values = typeof State.State;
+
+const onState = async (state: Values, config: RunnableConfig) => ({
+  topic: `${state.topic}${config.runName}`,
+});
+
+test("wrapNode returns the very type it is given", () => {
+  expectTypeOf(sage.wrapNode(onState)).toEqualTypeOf(onState);
+  expectTypeOf(sage.wrapNode(onState, { agent: "planner" })).toEqualTypeOf(onState);
+  const lambda = RunnableLambda.from((text: string) => text.length);
+  expectTypeOf(sage.wrapNode(lambda)).toEqualTypeOf(lambda);
+  expectTypeOf(sage.wrapNode(3 as const)).toEqualTypeOf<3>();
+});
+
+test("a node written in place keeps the types of state and config", () => {
+  new StateGraph(State)
+    .addNode(
+      "planner",
+      sage.wrapNode((state, config) => {
+        expectTypeOf(state).toEqualTypeOf<Values>();
+        expectTypeOf(config).toExtend<LangGraphRunnableConfig>();
+        return { count: state.count + 1 };
+      }),
+    )
+    .addNode(
+      "router",
+      sage.wrapNode((state: Values) => new Command({ goto: state.count > 3 ? END : "planner" })),
+      { ends: ["planner", END] },
+    )
+    .addNode({
+      writer: sage.wrapNode((state: Values) => ({ topic: state.topic }), { agent: "writer" }),
+    })
+    .addEdge(START, "planner")
+    .addConditionalEdges("planner", (state) => [new Send("writer", state)], ["writer"])
+    .compile();
+});
+
+test("a wrapped node is held to the state like the bare one", () => {
+  const graph = new StateGraph(State);
+  // @ts-expect-error a node cannot be a number
+  graph.addNode("bare", 3);
+  // @ts-expect-error a node cannot be a number
+  graph.addNode("wrapped", sage.wrapNode(3));
+  graph.addNode(
+    "reader",
+    // @ts-expect-error the state has no such field
+    sage.wrapNode((state) => ({ topic: state.missing })),
+  );
+  expectTypeOf(graph.addNode("bare", onState)).toEqualTypeOf(graph.addNode("bare", sage.wrapNode(onState)));
+});
+
+test("instrument returns the very type it is given", () => {
+  const graph = new StateGraph(State)
+    .addNode("planner", () => ({ count: 1 }))
+    .addEdge(START, "planner")
+    .compile();
+  const observed = sage.instrument(graph);
+  expectTypeOf(observed).toEqualTypeOf(graph);
+  expectTypeOf(observed.invoke).parameters.toEqualTypeOf<Parameters<typeof graph.invoke>>();
+  expectTypeOf<Awaited<ReturnType<typeof observed.invoke>>>().toEqualTypeOf<Values>();
+  const agent = createAgent({ model: new ChatOpenAI({ apiKey: "x" }), tools: [], name: "alice" });
+  expectTypeOf(sage.instrument(agent)).toEqualTypeOf(agent);
+});
+
+test("model spreads into ChatOpenAI, alone, with fields and around others", () => {
+  expectTypeOf(new ChatOpenAI({ model: "m", ...sage.model() })).toEqualTypeOf<ChatOpenAI>();
+  expectTypeOf(
+    new ChatOpenAI(sage.model({ model: "m", temperature: 0, configuration: { timeout: 1 } })),
+  ).toEqualTypeOf<ChatOpenAI>();
+  expectTypeOf(sage.model({ temperature: 0 }).temperature).toEqualTypeOf<number>();
+  expectTypeOf(sage.model().configuration.baseURL).toEqualTypeOf<string>();
+});
+
+test("handler and middleware fit where LangChain wants them", async () => {
+  const graph = new StateGraph(MessagesAnnotation)
+    .addNode("n", () => ({}))
+    .addEdge(START, "n")
+    .compile();
+  await graph.invoke({ messages: [] }, { callbacks: [sage.handler] });
+  graph.withConfig({ callbacks: [sage.handler] });
+  expectTypeOf(sage.middleware()).toExtend<AgentMiddleware>();
+  createAgent({ model: new ChatOpenAI({ apiKey: "x" }), tools: [], middleware: [sage.middleware()] });
+});
