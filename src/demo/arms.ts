@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import PQueue from "p-queue";
 import { ChatOpenAI } from "@langchain/openai";
 import { CacheSage, type CacheSageStats } from "../cachesage.ts";
@@ -8,6 +9,9 @@ import { attachTarget, startTarget, type Target, type TargetStats } from "./targ
 /** none: the engine's prefix cache is off. lru: the unmodified stack. hints: cachesage attached, flag on. */
 export const arms = ["none", "lru", "hints"] as const;
 export type Arm = (typeof arms)[number];
+
+/** Longer than any prompt of the team: fourteen turns of answers and tool results on the longest anchor. */
+const CONTEXT_TOKENS = 6144;
 
 export interface ArmOptions {
   readonly runs: readonly RunPlan[];
@@ -44,6 +48,7 @@ export async function playArm(arm: Arm, options: ArmOptions): Promise<ArmResult>
           kvTokens: options.kvTokens,
           prefixCaching: arm !== "none",
           order: arm === "hints" ? "scored" : "lru",
+          contextTokens: CONTEXT_TOKENS,
         })
       : await attachTarget(options.engine, options.signal);
   try {
@@ -88,6 +93,8 @@ async function play(
   });
   const graph = sage ? sage.instrument(team) : team;
   const queue = new PQueue({ concurrency: options.concurrency });
+  // Every open run listens to the one signal of Ctrl-C, which is no leak.
+  setMaxListeners(0, options.signal);
   const started = performance.now();
   await queue.addAll(
     options.runs.map((plan, index) => async () => {

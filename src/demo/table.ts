@@ -61,10 +61,8 @@ function summary(rows: readonly DemoRow[]): string {
   });
   const spread = (name: string, unit: string, of: (pair: (typeof pairs)[number]) => number) => {
     const values = pairs.map(of);
-    const show = (value: number) => `${value >= 0 ? "+" : ""}${value.toFixed(1)}`;
-    return `  ${name}: ${show(median(values))} ${unit} (${show(Math.min(...values))} to ${show(Math.max(...values))})`;
+    return `  ${name}: ${signed(median(values))} ${unit} (${signed(Math.min(...values))} to ${signed(Math.max(...values))})`;
   };
-  const relative = (after: number, before: number) => 100 * (after / before - 1);
   return [
     `hints against lru, median over ${pairs.length} seeds (least to most):`,
     spread("hit rate", "points", ({ lru, hints }) => 100 * (hints.hit_rate - lru.hit_rate)),
@@ -76,4 +74,13 @@ function summary(rows: readonly DemoRow[]): string {
 
 function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
+}
+
+function signed(value: number): string {
+  return `${value >= 0 ? "+" : ""}${value.toFixed(1)}`;
+}
+
+/** Change in percent. */
+function relative(after: number, before: number): number {
+  return 100 * (after / before - 1);
 }

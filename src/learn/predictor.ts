@@ -167,7 +167,7 @@ export class LearnedPredictor implements Predictor {
       const probability = probabilities[index] ?? 0;
       if (probability >= LEAST_PROBABILITY) list.push({ run, agent: this.#agents.name(index), probability });
     }
-    return list.sort((a, b) => b.probability - a.probability);
+    return list.toSorted((a, b) => b.probability - a.probability);
   }
 
   #request({ run, agent: name, namespace, step, prompt, request }: RequestStartEvent): void {

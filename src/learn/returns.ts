@@ -75,8 +75,9 @@ function trimmed(counts: Float32Array): readonly number[] {
   return [...counts.subarray(0, counts.findLastIndex((value) => value > 0) + 1)];
 }
 
+const table = () => new Float32Array(MAX_GAP + 1);
+
 function gaps(): Gaps {
-  const table = () => new Float32Array(MAX_GAP + 1);
   return { returned: table(), ended: table(), samples: 0, due: 0, value: table(), support: table() };
 }
 

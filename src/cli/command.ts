@@ -1,0 +1,42 @@
+import type { z } from "zod";
+
+/** 0 done, 1 failed, 2 used wrongly, 3 a gate that the caller set was not met. */
+export type ExitCode = 0 | 1 | 2 | 3;
+
+/** All that a command has to do with the outside. Texts are written as they are, line ends included. */
+export interface CommandIo {
+  /** Data, for pipes. */
+  stdout(text: string): void;
+  /** Progress and notes, for people. */
+  stderr(text: string): void;
+  /** Aborts on the first Ctrl-C; the command cleans up and returns, and the process exits with 130. */
+  readonly signal: AbortSignal;
+  /** Whether stderr is a terminal. */
+  readonly isTTY: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * A command as a file of this folder declares it, as its default export; the file is called like the command.
+ * Whatever is slow to load belongs into `run`, since `--help` loads every file.
+ */
+export interface CommandDefinition<Schema extends z.ZodObject = z.ZodObject> {
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  readonly description: string;
+  /** A command line that works as it stands. */
+  readonly example: string;
+  /** Strict object schema; flags, types, defaults and help come from it. */
+  readonly options: Schema;
+  /** Which of the options are given by position instead of by flag, in order; an array takes what is left. */
+  readonly arguments?: readonly (keyof z.output<Schema> & string)[];
+  run(options: z.output<Schema>, io: CommandIo): Promise<ExitCode>;
+}
+
+/** Types a command definition; returns it unchanged. */
+export function defineCommand<Schema extends z.ZodObject>(
+  definition: CommandDefinition<Schema>,
+): CommandDefinition<Schema> {
+  return definition;
+}

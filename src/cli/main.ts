@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+import { runProgram } from "./program.ts";
+
+const interrupt = new AbortController();
+let interruptedWith: number | undefined;
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)
+  process.on(signal, () => {
+    if (interruptedWith !== undefined) process.exit(code);
+    interruptedWith = code;
+    interrupt.abort();
+  });
+
+// The reader of a pipe, such as `head`, may leave first; that is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  interruptedWith ??= error.code === "EPIPE" ? 0 : 1;
+  interrupt.abort();
+});
+
+const exitCode = await runProgram(process.argv.slice(2), {
+  stdout: (text) => void process.stdout.write(text),
+  stderr: (text) => void process.stderr.write(text),
+  signal: interrupt.signal,
+  isTTY: process.stderr.isTTY,
+  env: process.env,
+});
+// Pipes are written in the background on some systems: leave when the last byte is out.
+process.stdout.write("", () => process.exit(interruptedWith ?? exitCode));

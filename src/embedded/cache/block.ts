@@ -1,0 +1,86 @@
+/** Tokens in a full cache block. */
+export const blockTokens = 16;
+
+/**
+ * A node of the prefix tree: up to 16 tokens that follow the tokens of every block above it. Only full blocks have
+ * children. A block is resident exactly as long as it has holders.
+ */
+export interface Block {
+  readonly parent: Block | undefined;
+  readonly key: string;
+  readonly tokens: readonly number[];
+  /** Position of its first token. */
+  readonly start: number;
+  readonly children: Map<string, Block>;
+  /** Chains that pass through it; a subset of its parent's. */
+  readonly holders: Set<Chain>;
+  /** Prefix ids it was claimed for. */
+  readonly owners: Set<Owner>;
+  /** Tick of its last use by a request. */
+  usedAt: number;
+  /** One bit for each token that a prefetch computed and no request has hit yet. */
+  prefetched: number;
+}
+
+/** What one llama sequence holds: a path of blocks from the root. */
+export interface Chain {
+  readonly id: number;
+  readonly blocks: Block[];
+  /** Tokens in its blocks. */
+  length: number;
+  /** A request or prefetch is working on it: nothing of it may be dropped. */
+  running: boolean;
+}
+
+/** What was said about one prefix id, and which blocks it stands for. */
+export interface Owner {
+  readonly id: string;
+  value: number;
+  /** Clock time at which the value stops counting. */
+  expiresAt: number;
+  /** Clock time until which its blocks may not be dropped; -Infinity: not pinned. */
+  pinnedUntil: number;
+  blocks: Set<Block>;
+}
+
+/** Makes the block that `tokens` form under `parent`; it holds nothing and is not in the tree yet. */
+export function createBlock(parent: Block | undefined, tokens: readonly number[], prefetched: number): Block {
+  return {
+    parent,
+    key: blockKey(tokens, 0, tokens.length),
+    tokens,
+    start: parent === undefined ? 0 : parent.start + parent.tokens.length,
+    children: new Map(),
+    holders: new Set(),
+    owners: new Set(),
+    usedAt: 0,
+    prefetched,
+  };
+}
+
+/** Names the tokens in [start, end) under their parent. */
+export function blockKey(tokens: readonly number[], start: number, end: number): string {
+  let key = "";
+  for (let index = start; index < end; index++) key += `${tokens[index]} `;
+  return key;
+}
+
+/** Number of leading tokens of `block` that `tokens` shows from `start` on. */
+export function commonTokens(block: Block, tokens: readonly number[], start: number): number {
+  const limit = Math.min(block.tokens.length, tokens.length - start);
+  let common = 0;
+  while (common < limit && block.tokens[common] === tokens[start + common]) common++;
+  return common;
+}
+
+/** Mask of the first `count` tokens of a block. */
+export function firstBits(count: number): number {
+  return (1 << count) - 1;
+}
+
+/** Number of set bits, for masks of up to 16 tokens. */
+export function bitCount(mask: number): number {
+  let count = 0;
+  for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}

@@ -1,0 +1,77 @@
+import { z } from "zod";
+import { hintEnvelope } from "../hints/envelope.ts";
+import type { Chat, ChatMessage } from "./chat.ts";
+
+const textPart = z.object({ type: z.literal("text", "only text parts are supported"), text: z.string() });
+const content = z.union([z.string(), z.array(textPart)], "content is a string or a list of text parts");
+
+const toolCall = z.object({
+  id: z.string().nullish(),
+  function: z.object({ name: z.string(), arguments: z.string() }),
+});
+
+const message = z.discriminatedUnion("role", [
+  z.object({ role: z.enum(["system", "developer", "user"]), content }),
+  z.object({
+    role: z.literal("assistant"),
+    content: content.nullish(),
+    tool_calls: z.array(toolCall).nullish(),
+  }),
+  z.object({ role: z.literal("tool"), content, tool_call_id: z.string().nullish() }),
+]);
+
+const tool = z.looseObject({
+  type: z.literal("function"),
+  function: z.looseObject({ name: z.string().min(1) }),
+});
+
+const toolChoice = z.union(
+  [
+    z.enum(["none", "auto", "required"]),
+    z.object({ type: z.literal("function"), function: z.object({ name: z.string() }) }),
+  ],
+  'tool_choice is "none", "auto", "required" or names a function',
+);
+
+/** The messages and tools of a prompt. */
+export const promptBody = z.object({
+  messages: z.array(message).min(1, "messages is empty"),
+  tools: z.array(tool).nullish(),
+});
+
+/** Body of a chat completion request. Fields that it does not know are ignored. */
+export const chatRequest = promptBody.extend({
+  model: z.string().nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  max_tokens: z.int().min(0).nullish(),
+  max_completion_tokens: z.int().min(0).nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().gt(0).max(1).nullish(),
+  top_k: z.int().min(-1).nullish(),
+  seed: z.int().nullish(),
+  stop: z.union([z.string(), z.array(z.string())], "stop is a string or a list of strings").nullish(),
+  n: z.literal(1, "n can only be 1").nullish(),
+  tool_choice: toolChoice.nullish(),
+  kv_hints: hintEnvelope.nullish(),
+});
+
+export type ChatRequest = z.output<typeof chatRequest>;
+
+/** The conversation of a request body. */
+export function toChat(body: z.output<typeof promptBody>): Chat {
+  return { messages: body.messages.map((item) => toMessage(item)), tools: body.tools ?? [] };
+}
+
+function toMessage(item: z.output<typeof message>): ChatMessage {
+  const text = contentText(item.content);
+  if (item.role === "developer") return { role: "system", text };
+  if (item.role !== "assistant") return { role: item.role, text };
+  const calls = (item.tool_calls ?? []).map((call) => JSON.stringify(call.function));
+  return { role: "assistant", text: [text, ...calls].filter((part) => part.length > 0).join("\n") };
+}
+
+function contentText(value: z.output<typeof content> | null | undefined): string {
+  if (value === null || value === undefined) return "";
+  return typeof value === "string" ? value : value.map((part) => part.text).join("");
+}

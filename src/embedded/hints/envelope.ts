@@ -1,0 +1,56 @@
+import { z } from "zod";
+
+/** One action of an envelope; its payload is checked by verb, so that a bad one spoils no other. */
+const action = z.object({
+  action_id: z.string(),
+  action_type: z.string(),
+  action_version: z.literal("1"),
+  payload: z.unknown(),
+});
+
+/** Hints on the wire. */
+export const hintEnvelope = z.object({
+  protocol_version: z.literal("1"),
+  message_id: z.string(),
+  actions: z.array(action),
+});
+
+export type HintEnvelope = z.output<typeof hintEnvelope>;
+export type HintAction = HintEnvelope["actions"][number];
+
+export interface HintOutcome {
+  readonly action_id: string;
+  readonly status: "applied" | "ignored" | "rejected" | "failed" | "cancelled";
+  readonly reason?: string;
+  readonly tokens?: number;
+}
+
+/** What became of an envelope: one outcome for each action, in order. */
+export interface HintReply {
+  readonly message_id: string;
+  readonly outcomes: readonly HintOutcome[];
+}
+
+const prefix = z.string().min(1);
+const value = z.number().min(0).max(1);
+const ttl = z.number().positive().optional();
+
+/** Payloads by verb. */
+export const hintPayloads = {
+  "kv.retain": z.object({
+    prefix,
+    value: value.optional(),
+    ttl_ms: ttl,
+    anchor: prefix.optional(),
+    anchor_value: value.optional(),
+  }),
+  "kv.release": z.object({ prefix }),
+  "kv.evict": z.object({ prefix }),
+  "kv.pin": z.object({ prefix, ttl_ms: ttl }),
+  "kv.prefetch": z.object({ prefix, value, anchor: prefix.optional(), body: z.unknown() }),
+  "kv.cancel": z.object({ prefix }),
+} as const;
+
+export type HintVerb = keyof typeof hintPayloads;
+export type RetainPayload = z.output<(typeof hintPayloads)["kv.retain"]>;
+export type PrefetchPayload = z.output<(typeof hintPayloads)["kv.prefetch"]>;

@@ -1,0 +1,65 @@
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { blockTokens } from "../cache/block.ts";
+import type { EngineCore } from "../core.ts";
+import { applyHints } from "../hints/apply-hints.ts";
+import { hintEnvelope } from "../hints/envelope.ts";
+import { chatRoute } from "./chat-route.ts";
+import { errorBody, HttpError, readBody } from "./http-error.ts";
+
+/** The engine's HTTP interface: OpenAI's chat completions, hints, models, health and metrics. */
+export function createApp(core: EngineCore): Hono {
+  const { id, options } = core;
+  const app = new Hono();
+  app.use(
+    bodyLimit({
+      maxSize: options.bodyLimitBytes,
+      onError: (context) =>
+        context.json(
+          errorBody(413, "body_too_large", `The body is larger than ${options.bodyLimitBytes} bytes.`),
+          413,
+        ),
+    }),
+  );
+  app.post("/v1/chat/completions", (context) => chatRoute(core, context));
+  app.post("/v1/kv_hints", async (context) => {
+    const envelope = await readBody(context.req, hintEnvelope);
+    const target = { ...core, pool: core.cache.pool, contextTokens: options.contextTokens };
+    const reply = await applyHints(target, envelope, context.req.raw.signal);
+    core.metrics.observeHints(envelope, reply);
+    return context.json(reply);
+  });
+  app.get("/v1/models", (context) =>
+    context.json({
+      object: "list",
+      data: [
+        {
+          id,
+          object: "model",
+          created: 0,
+          owned_by: "cachesage",
+          max_model_len: options.contextTokens,
+          description: core.description,
+        },
+      ],
+    }),
+  );
+  app.get("/health", (context) =>
+    context.json({ status: "ok", engine: "embedded", model: id, kv_hints: "1", block_tokens: blockTokens }),
+  );
+  app.get("/metrics", async (context) =>
+    context.text(await core.metrics.text(), 200, { "Content-Type": core.metrics.contentType }),
+  );
+  app.notFound((context) =>
+    context.json(
+      errorBody(404, "not_found", `${context.req.method} ${context.req.path} does not exist.`),
+      404,
+    ),
+  );
+  app.onError((error, context) => {
+    const { status, code } =
+      error instanceof HttpError ? error : ({ status: 500, code: "internal_error" } as const);
+    return context.json(errorBody(status, code, error.message), status);
+  });
+  return app;
+}

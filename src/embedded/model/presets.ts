@@ -1,0 +1,27 @@
+/** Shape of a random-weight llama model. Heads are 64 wide, which keeps attention cheap and prefill near linear. */
+export interface ModelShape {
+  readonly name: string;
+  readonly width: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly feedForward: number;
+}
+
+export const headWidth = 64;
+/** Tokens the positions are declared for; the engine's own limit is `contextTokens`. */
+export const trainedContext = 131072;
+export const vocabularySize = 4096;
+
+/** The models the engine writes itself: `nano` has 9.7 M weights and 1 KiB of KV a token, `bench` 29.9 M and 2 KiB. */
+export const presets = {
+  nano: { name: "nano", width: 512, layers: 2, heads: 4, keyValueHeads: 2, feedForward: 1536 },
+  bench: { name: "bench", width: 768, layers: 4, heads: 4, keyValueHeads: 2, feedForward: 2304 },
+} as const satisfies Readonly<Record<string, ModelShape>>;
+
+export type PresetName = keyof typeof presets;
+
+/** Tells a preset's name from a path. */
+export function isPreset(model: string): model is PresetName {
+  return Object.hasOwn(presets, model);
+}

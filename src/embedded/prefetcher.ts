@@ -1,0 +1,147 @@
+import type { Outcome } from "../runtime/action.ts";
+import type { KvCache, Lease } from "./cache/kv-cache.ts";
+import type { Counters } from "./counters.ts";
+
+/** A prompt to have in cache before it is asked for. */
+export interface PrefetchRequest {
+  readonly prefix: string;
+  readonly anchor?: string | undefined;
+  readonly tokens: readonly number[];
+  readonly anchorLength: number;
+  /** In [0, 1]; only blocks worth less are displaced. */
+  readonly value: number;
+}
+
+interface Job extends PrefetchRequest {
+  readonly resolve: (outcome: Outcome) => void;
+  lease: Lease | undefined;
+  position: number;
+  computed: number;
+  /** Why it is to end before it is done. */
+  withdrawn: string | undefined;
+}
+
+/** Computes prompts ahead, most valuable first, in chunks between which it can be paused or cancelled. */
+export class Prefetcher {
+  readonly #cache: KvCache;
+  readonly #counters: () => Counters;
+  readonly #chunkTokens: number;
+  readonly #jobs: Job[] = [];
+
+  constructor(cache: KvCache, chunkTokens: number, counters: () => Counters) {
+    this.#cache = cache;
+    this.#chunkTokens = chunkTokens;
+    this.#counters = counters;
+  }
+
+  get isIdle(): boolean {
+    return this.#jobs.length === 0;
+  }
+
+  /** Queues a prefetch, in place of one for the same prefix. Resolves when it is done, stopped or cancelled. */
+  submit(request: PrefetchRequest, signal?: AbortSignal): Promise<Outcome> {
+    this.cancel(request.prefix, "another prefetch of this prefix took its place");
+    return new Promise((resolve) => {
+      const job: Job = {
+        ...request,
+        resolve,
+        lease: undefined,
+        position: 0,
+        computed: 0,
+        withdrawn: undefined,
+      };
+      const index = this.#jobs.findIndex((other) => other.value < job.value);
+      this.#jobs.splice(index < 0 ? this.#jobs.length : index, 0, job);
+      signal?.addEventListener("abort", () => this.#withdraw(job, "the caller went away"), { once: true });
+    });
+  }
+
+  /** Withdraws the prefetch of a prefix. False: there is none. */
+  cancel(prefix: string, reason: string): boolean {
+    const jobs = this.#jobs.filter((job) => job.prefix === prefix && job.withdrawn === undefined);
+    for (const job of jobs) this.#withdraw(job, reason);
+    return jobs.length > 0;
+  }
+
+  cancelAll(reason: string): void {
+    for (const job of Array.from(this.#jobs)) this.#withdraw(job, reason);
+  }
+
+  /** Lets go of the sequence at work, so that requests see and may use what is computed. */
+  pause(): void {
+    for (const job of this.#jobs) this.#letGo(job);
+  }
+
+  /** Computes one chunk of the most valuable job. */
+  async step(): Promise<void> {
+    const job = this.#jobs[0];
+    if (job === undefined) return;
+    // A more valuable job may have come in front of one that was at work.
+    for (const other of this.#jobs) if (other !== job) this.#letGo(other);
+    const ended =
+      job.withdrawn === undefined
+        ? await this.#advance(job).catch((error: unknown) => this.#fail(job, error))
+        : undefined;
+    if (job.withdrawn !== undefined) this.#end(job, { status: "cancelled", reason: job.withdrawn });
+    else if (ended !== undefined) this.#end(job, ended);
+  }
+
+  async #advance(job: Job): Promise<Outcome | undefined> {
+    const { pool } = this.#cache;
+    const { tokens, value } = job;
+    if (job.lease === undefined) {
+      const options = { limit: tokens.length, owner: job.prefix, ceiling: value, isRequest: false };
+      job.lease = await this.#cache.open(tokens, options);
+      if (job.lease === undefined)
+        return { status: "ignored", reason: "every sequence holds something worth more" };
+      job.position = job.lease.reused;
+    }
+    const { chain } = job.lease;
+    const chunk = tokens.slice(job.position, job.position + this.#chunkTokens);
+    if (chunk.length > 0) {
+      if (!pool.append(chain, chunk, value, true)) {
+        const reason = `stopped at ${job.position} of ${tokens.length} tokens: what is resident is worth more`;
+        return { status: job.computed > 0 ? "applied" : "ignored", reason };
+      }
+      await this.#cache.erase();
+      const started = performance.now();
+      await this.#cache.evaluate(chain, chunk);
+      const counters = this.#counters();
+      counters.busyMs += performance.now() - started;
+      counters.prefetchedTokens += chunk.length;
+      job.position += chunk.length;
+      job.computed += chunk.length;
+    }
+    return job.position >= tokens.length ? { status: "applied" } : undefined;
+  }
+
+  #withdraw(job: Job, reason: string): void {
+    job.withdrawn ??= reason;
+    // Between chunks nothing waits for it; during one, the step ends it.
+    if (job.lease === undefined) this.#end(job, { status: "cancelled", reason });
+  }
+
+  #fail(job: Job, error: unknown): Outcome {
+    if (job.lease !== undefined) this.#cache.pool.drop(job.lease.chain);
+    job.lease = undefined;
+    return { status: "failed", reason: String(error) };
+  }
+
+  #end(job: Job, outcome: Outcome): void {
+    const index = this.#jobs.indexOf(job);
+    if (index < 0) return;
+    this.#jobs.splice(index, 1);
+    this.#letGo(job);
+    job.resolve({ ...outcome, tokens: job.computed });
+  }
+
+  #letGo(job: Job): void {
+    if (job.lease === undefined) return;
+    const { chain } = job.lease;
+    const { pool } = this.#cache;
+    pool.claim(chain, job.prefix);
+    if (job.anchor !== undefined) pool.claim(chain, job.anchor, job.anchorLength);
+    pool.close(chain);
+    job.lease = undefined;
+  }
+}

@@ -1,0 +1,304 @@
+import type { Outcome } from "../runtime/action.ts";
+import { blockTokens } from "./cache/block.ts";
+import type { KvCache } from "./cache/kv-cache.ts";
+import { type Counters, zeroCounters } from "./counters.ts";
+import { Generation, type GenerationRequest, type GenerationResult } from "./generation.ts";
+import { Prefetcher, type PrefetchRequest } from "./prefetcher.ts";
+
+export interface SchedulerOptions {
+  readonly maxRunning: number;
+  /** Most tokens computed in one step. */
+  readonly chunkTokens: number;
+  readonly prefixCaching: boolean;
+}
+
+interface Step {
+  readonly generation: Generation;
+  readonly tokens: readonly number[];
+}
+
+/** Larger prefetch chunks would make an arriving request wait noticeably. */
+const largestPrefetchChunk = 256;
+
+/** Thrown into a request that cannot get the KV blocks it needs although nothing else runs. */
+export class KvBudgetError extends Error {}
+
+/**
+ * Continuous batching: each step computes one token of every answer under way and a chunk of the prompts that wait,
+ * first come first served. Cache operations happen between steps; prefetches only when there is no request.
+ */
+export class Scheduler {
+  counters: Counters = zeroCounters();
+  readonly #cache: KvCache;
+  readonly #options: SchedulerOptions;
+  readonly #prefetcher: Prefetcher;
+  readonly #waiting: Generation[] = [];
+  readonly #running: Generation[] = [];
+  readonly #loop: Promise<void>;
+  #wake: () => void = () => {};
+  #isAwake = true;
+  #closed: unknown;
+  #idle: (() => void)[] = [];
+
+  constructor(cache: KvCache, options: SchedulerOptions) {
+    this.#cache = cache;
+    this.#options = options;
+    const chunk = Math.min(options.chunkTokens, largestPrefetchChunk);
+    this.#prefetcher = new Prefetcher(cache, chunk, () => this.counters);
+    this.#loop = this.#run();
+  }
+
+  get running(): number {
+    return this.#running.length;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Computes an answer. Aborting frees its place within one step; what is computed stays cached. */
+  generate(request: GenerationRequest, signal?: AbortSignal): Promise<GenerationResult> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    const generation = new Generation(request, signal);
+    this.counters.requests++;
+    if (request.prefix !== undefined)
+      this.#prefetcher.cancel(request.prefix, "the request it was for has arrived");
+    this.#waiting.push(generation);
+    signal?.addEventListener("abort", () => this.wake(), { once: true });
+    this.wake();
+    return generation.done;
+  }
+
+  /** Queues a prefetch; see Prefetcher. */
+  async prefetch(request: PrefetchRequest, signal?: AbortSignal): Promise<Outcome> {
+    if (this.#closed !== undefined || signal?.aborted) return { status: "cancelled", tokens: 0 };
+    if (!this.#options.prefixCaching)
+      return { status: "ignored", reason: "prefix caching is off", tokens: 0 };
+    const outcome = this.#prefetcher.submit(request, signal);
+    this.wake();
+    return outcome;
+  }
+
+  /** Withdraws the prefetch of a prefix. False: there is none. */
+  cancelPrefetch(prefix: string): boolean {
+    return this.#prefetcher.cancel(prefix, "cancelled");
+  }
+
+  /** Resolves when no request and no prefetch is left and dropped blocks are erased. */
+  settle(): Promise<void> {
+    if (this.#closed !== undefined) return Promise.resolve();
+    const settled = new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.wake();
+    return settled;
+  }
+
+  /** Withdraws prefetches, waits for requests, then empties the cache and the counts. */
+  async reset(): Promise<void> {
+    this.#prefetcher.cancelAll("the engine is being reset");
+    await this.settle();
+    this.#cache.pool.clear();
+    this.counters = zeroCounters();
+    await this.settle();
+  }
+
+  /** Ends everything: requests fail with `reason`, prefetches are cancelled. */
+  async close(reason: unknown): Promise<void> {
+    this.#closed ??= reason;
+    this.wake();
+    await this.#loop;
+  }
+
+  /** Makes the loop look again, for instance at blocks to erase. */
+  wake(): void {
+    this.#isAwake = true;
+    this.#wake();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#closed === undefined) {
+      this.#isAwake = false;
+      this.#dropAborted();
+      // Requests may use, share or displace what a prefetch has computed so far.
+      if (this.#waiting.length > 0) this.#prefetcher.pause();
+      await this.#admit();
+      if (this.#running.length > 0) {
+        await this.#compute(this.#plan());
+      } else if (this.#waiting.length === 0 && !this.#prefetcher.isIdle) {
+        await this.#prefetcher.step();
+      } else if (this.#waiting.length === 0) await this.#rest();
+    }
+    this.#prefetcher.pause();
+    this.#prefetcher.cancelAll("the engine is closing");
+    for (const generation of [...this.#running, ...this.#waiting]) generation.fail(this.#closed);
+    for (const resolve of this.#idle) resolve();
+  }
+
+  async #rest(): Promise<void> {
+    await this.#cache.erase();
+    if (this.#isAwake) return;
+    for (const resolve of this.#idle) resolve();
+    this.#idle = [];
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #dropAborted(): void {
+    for (const generation of [...this.#running, ...this.#waiting])
+      if (generation.signal?.aborted) this.#end(generation, () => generation.fail(generation.signal?.reason));
+  }
+
+  async #admit(): Promise<void> {
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (this.#running.length >= this.#options.maxRunning) return;
+      if (this.#running.length > 0 && !this.#fits(next)) return;
+      const { tokens, request } = next;
+      const limit = this.#options.prefixCaching ? tokens.length - 1 : 0;
+      const lease = await this.#cache.open(tokens, {
+        limit,
+        owner: request.prefix,
+        ceiling: Infinity,
+        isRequest: true,
+      });
+      if (lease === undefined) {
+        if (this.#running.length > 0) return;
+        this.#end(next, () => next?.fail(new KvBudgetError("pinned prefixes hold every sequence")));
+        continue;
+      }
+      this.#waiting.shift();
+      this.#running.push(next);
+      next.lease = lease;
+      next.position = lease.reused;
+      if (next.cachedTokens !== undefined) continue;
+      next.cachedTokens = lease.reused;
+      this.counters.promptTokens += request.prompt.length;
+      this.counters.hitTokens += lease.reused;
+    }
+  }
+
+  /** Prompts that are being computed have a claim on blocks that they do not hold yet. */
+  #fits(generation: Generation): boolean {
+    const promised = this.#running.reduce((total, { length, position }) => total + length - position, 0);
+    const needed = Math.ceil((generation.length + 1 + promised) / blockTokens) + this.#running.length;
+    return needed <= this.#cache.pool.available;
+  }
+
+  #plan(): readonly Step[] {
+    const steps: Step[] = [];
+    let left = this.#options.chunkTokens;
+    const decoding = this.#running.filter((generation) => generation.isDecoding);
+    const prefilling = this.#running.filter((generation) => !generation.isDecoding);
+    for (const generation of [...decoding, ...prefilling]) {
+      if (left === 0) break;
+      if (!this.#running.includes(generation)) continue;
+      const tokens = generation.next(left);
+      if (!this.#extend(generation, tokens, steps)) continue;
+      steps.push({ generation, tokens });
+      left -= tokens.length;
+    }
+    return steps;
+  }
+
+  /** Finds room for tokens; where there is none, the request admitted last gives way and starts again later. */
+  #extend(generation: Generation, tokens: readonly number[], steps: readonly Step[]): boolean {
+    const chain = generation.lease?.chain;
+    if (chain === undefined) return false;
+    while (!this.#cache.pool.append(chain, tokens, Infinity)) {
+      const victim = this.#running.findLast((other) => !steps.some((step) => step.generation === other));
+      if (victim === undefined) return false;
+      if (victim === generation && this.#running.length === 1) {
+        this.#giveUp(generation);
+        return false;
+      }
+      this.#preempt(victim);
+      if (victim === generation) return false;
+    }
+    return true;
+  }
+
+  #giveUp(generation: Generation): void {
+    this.#end(generation, () => {
+      if (generation.outputTokens > 0) generation.finish("length");
+      else
+        generation.fail(
+          new KvBudgetError("the KV budget left by pinned prefixes is too small for this prompt"),
+        );
+    });
+  }
+
+  #preempt(generation: Generation): void {
+    this.counters.preemptions++;
+    this.#letGo(generation);
+    this.#running.splice(this.#running.indexOf(generation), 1);
+    this.#waiting.unshift(generation);
+  }
+
+  async #compute(steps: readonly Step[]): Promise<void> {
+    await this.#cache.erase();
+    const started = performance.now();
+    // Issued in one tick, they make one llama batch.
+    const results = await Promise.allSettled(steps.map((step) => this.#evaluate(step)));
+    this.counters.busyMs += performance.now() - started;
+    for (const [index, { generation, tokens }] of steps.entries()) {
+      const result = results[index];
+      if (result?.status === "fulfilled") this.#advance(generation, tokens.length, result.value);
+      else this.#break(generation, result?.reason);
+    }
+  }
+
+  async #evaluate({ generation, tokens }: Step): Promise<number | undefined> {
+    const { lease, position, length, request } = generation;
+    if (lease === undefined) return undefined;
+    const isLast = position + tokens.length === length && request.maxTokens > 0;
+    return this.#cache.evaluate(lease.chain, tokens, isLast ? generation.sampling : undefined);
+  }
+
+  #advance(generation: Generation, computed: number, token: number | undefined): void {
+    const { prompt } = generation.request;
+    this.counters.computedTokens += Math.max(0, Math.min(computed, prompt.length - generation.position));
+    generation.position += computed;
+    if (generation.position < generation.length) return;
+    if (token === undefined) {
+      this.#end(generation, () => generation.finish("length"));
+      return;
+    }
+    // From here on the prompt counts as its prefix's, also for requests that start while this one goes on.
+    if (generation.outputTokens === 0) this.#claim(generation);
+    const before = generation.outputTokens;
+    const finish = generation.accept(token);
+    this.counters.outputTokens += generation.outputTokens - before;
+    if (finish !== undefined) this.#end(generation, () => generation.finish(finish));
+  }
+
+  #break(generation: Generation, reason: unknown): void {
+    const chain = generation.lease?.chain;
+    generation.lease = undefined;
+    if (chain !== undefined) this.#cache.pool.drop(chain);
+    this.#end(generation, () => generation.fail(reason));
+  }
+
+  #end(generation: Generation, settle: () => void): void {
+    for (const list of [this.#running, this.#waiting]) {
+      const index = list.indexOf(generation);
+      if (index >= 0) list.splice(index, 1);
+    }
+    this.#letGo(generation);
+    settle();
+  }
+
+  #claim({ lease, request }: Generation): void {
+    if (lease === undefined || !this.#options.prefixCaching) return;
+    if (request.prefix !== undefined) this.#cache.pool.claim(lease.chain, request.prefix);
+    if (request.anchor !== undefined)
+      this.#cache.pool.claim(lease.chain, request.anchor, request.anchorLength);
+  }
+
+  #letGo(generation: Generation): void {
+    const { lease } = generation;
+    if (lease === undefined) return;
+    this.#claim(generation);
+    if (this.#options.prefixCaching) this.#cache.pool.close(lease.chain);
+    else this.#cache.pool.drop(lease.chain);
+    generation.lease = undefined;
+  }
+}

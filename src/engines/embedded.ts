@@ -1,0 +1,201 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { EmbeddedClient } from "../embedded/client.ts";
+import type { EmbeddedEngine } from "../embedded/engine.ts";
+import type { HintAction, HintEnvelope, HintReply } from "../embedded/hints/envelope.ts";
+import { embeddedOptions } from "../embedded/options.ts";
+import { EngineError } from "../errors.ts";
+import { type Action, type Hint, type Outcome, prefixId, type RetainHint } from "../runtime/action.ts";
+import type {
+  Decoration,
+  EngineAdapter,
+  EngineDefinition,
+  EngineInfo,
+  OutgoingCall,
+} from "../runtime/engine.ts";
+
+const options = embeddedOptions.extend({
+  url: z.url().optional().describe("A running embedded engine; without it one starts in this process"),
+  apiKey: z.string().min(1).optional().describe("Key for a proxy in front of a running engine"),
+});
+
+type Options = z.output<typeof options>;
+
+/** Adapter of the embedded engine. */
+export interface EmbeddedAdapter extends EngineAdapter {
+  /** The engine that connect() started in this process, if it did. */
+  readonly engine: EmbeddedEngine | undefined;
+}
+
+/** Milliseconds that a running engine has to say what it is. */
+const connectTimeout = 5000;
+
+class Embedded implements EmbeddedAdapter {
+  readonly specificationVersion = "v1";
+  readonly name = "embedded";
+  readonly supports = {
+    retain: "native",
+    release: "native",
+    prefetch: "native",
+    pin: "native",
+    evict: "native",
+    cancel: "native",
+  } as const;
+  /** The engine asks for no key, but clients do. */
+  readonly apiKey: string;
+  readonly #options: Options;
+  readonly #client: EmbeddedClient | undefined;
+  #engine: EmbeddedEngine | undefined;
+  #isClosed = false;
+
+  constructor(chosen: Options) {
+    this.#options = chosen;
+    this.#client = chosen.url === undefined ? undefined : new EmbeddedClient(chosen.url, chosen.apiKey);
+    this.apiKey = chosen.apiKey ?? "embedded";
+  }
+
+  get engine(): EmbeddedEngine | undefined {
+    return this.#engine;
+  }
+
+  get baseURL(): string {
+    const baseURL = this.#client?.baseURL ?? this.#engine?.baseURL;
+    if (baseURL !== undefined) return baseURL;
+    throw new EngineError("ENGINE_UNREACHABLE", "embedded", "the engine has no address yet", {
+      hint: "Await connect() first: it starts the engine.",
+    });
+  }
+
+  async connect(signal?: AbortSignal): Promise<EngineInfo> {
+    if (this.#client === undefined) return this.#start(signal);
+    const timeout = AbortSignal.timeout(connectTimeout);
+    const health = await this.#client
+      .health(signal === undefined ? timeout : AbortSignal.any([signal, timeout]))
+      .catch((error: unknown) => {
+        if (!timeout.aborted || signal?.aborted) throw error;
+        throw new EngineError("ENGINE_UNREACHABLE", "embedded", `no answer within ${connectTimeout} ms`, {
+          hint: "Is something else listening there?",
+          cause: error,
+        });
+      });
+    return { engine: "embedded", models: [health.model], blockTokens: health.block_tokens };
+  }
+
+  decorate(call: OutgoingCall, decisions: readonly Action[]): Decoration {
+    const { agent, run } = call.identity;
+    const prefix = prefixId({ agent, run });
+    const anchor = prefixId({ agent });
+    const retained = (id: string): RetainHint | undefined =>
+      decisions.findLast(
+        (action): action is RetainHint => action.type === "retain" && prefixId(action.prefix) === id,
+      );
+    const own = retained(prefix);
+    const shared = retained(anchor);
+    const payload = {
+      prefix,
+      anchor,
+      ...(own !== undefined && { value: own.value, ...(own.ttlMs !== undefined && { ttl_ms: own.ttlMs }) }),
+      ...(shared !== undefined && { anchor_value: shared.value }),
+    };
+    return { fields: { kv_hints: envelope(prefix, [["kv.retain", payload]]) } };
+  }
+
+  async apply(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]> {
+    const outcomes = new Map<Hint, Outcome>();
+    const send = async (group: readonly Hint[]): Promise<void> => {
+      if (group.length === 0) return;
+      const answers = await this.#send(group, signal);
+      for (const [index, hint] of group.entries())
+        outcomes.set(hint, answers[index] ?? { status: "failed", reason: "the engine gave no outcome" });
+    };
+    const words = hints.filter(({ type }) => type !== "prefetch");
+    // What is said about values counts for the prefetches that follow. They end one by one, so each goes alone.
+    await send(words);
+    await Promise.all(hints.filter(({ type }) => type === "prefetch").map((hint) => send([hint])));
+    return hints.map((hint) => outcomes.get(hint) ?? { status: "failed", reason: "not sent" });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#engine?.close();
+  }
+
+  async #start(signal?: AbortSignal): Promise<EngineInfo> {
+    signal?.throwIfAborted();
+    if (this.#engine === undefined) {
+      const { url: _url, apiKey: _apiKey, ...engineOptions } = this.#options;
+      const { startEmbeddedEngine } = await import("../embedded/engine.ts");
+      const engine = await startEmbeddedEngine(engineOptions);
+      if (this.#isClosed || signal?.aborted) {
+        await engine.close();
+        signal?.throwIfAborted();
+        throw new EngineError("ENGINE_UNREACHABLE", "embedded", "the adapter was closed while it connected");
+      }
+      this.#engine = engine;
+    }
+    return { engine: "embedded", models: [this.#engine.model], blockTokens: this.#engine.blockTokens };
+  }
+
+  async #send(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]> {
+    const everywhere = (outcome: Outcome): readonly Outcome[] => hints.map(() => outcome);
+    if (this.#isClosed) return everywhere({ status: "cancelled", reason: "the adapter is closed" });
+    const message = envelope(
+      randomUUID(),
+      hints.map((hint) => toAction(hint)),
+    );
+    try {
+      const reply = await this.#deliver(message, signal);
+      return reply.outcomes.map(({ status, reason, tokens }) => ({
+        status,
+        ...(reason !== undefined && { reason }),
+        ...(tokens !== undefined && { tokens }),
+      }));
+    } catch (error) {
+      if (signal?.aborted) return everywhere({ status: "cancelled", reason: "withdrawn by the caller" });
+      return everywhere({ status: "failed", reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  #deliver(message: HintEnvelope, signal?: AbortSignal): Promise<HintReply> {
+    const carrier = this.#client ?? this.#engine;
+    if (carrier instanceof EmbeddedClient) return carrier.hints(message, signal);
+    if (carrier !== undefined) return carrier.applyHints(message, signal);
+    return Promise.reject(new Error("the engine is not connected"));
+  }
+}
+
+function toAction(hint: Hint): readonly [string, unknown] {
+  const prefix = prefixId(hint.prefix);
+  switch (hint.type) {
+    case "retain":
+      return ["kv.retain", { prefix, value: hint.value, ttl_ms: hint.ttlMs }];
+    case "prefetch": {
+      const anchor = prefixId({ agent: hint.prefix.agent });
+      return ["kv.prefetch", { prefix, anchor, value: hint.value, body: hint.body }];
+    }
+    case "pin":
+      return ["kv.pin", { prefix, ttl_ms: hint.ttlMs }];
+    default:
+      return [`kv.${hint.type}`, { prefix }];
+  }
+}
+
+function envelope(messageId: string, actions: readonly (readonly [string, unknown])[]): HintEnvelope {
+  return {
+    protocol_version: "1",
+    message_id: messageId,
+    actions: actions.map(([type, payload], index): HintAction => ({
+      action_id: String(index),
+      action_type: type,
+      action_version: "1",
+      payload,
+    })),
+  };
+}
+
+export default {
+  name: "embedded",
+  description: "llama.cpp in this process, or a running `cachesage serve`; carries out every hint itself",
+  options,
+  create: (chosen): EmbeddedAdapter => new Embedded(chosen),
+} satisfies EngineDefinition<typeof options>;
