@@ -25,6 +25,7 @@ const options = z.strictObject({
     .default("nano")
     .describe("Random-weight preset (nano, bench) or the path of a .gguf file."),
   engine: z.url().optional().describe("A cachesage server that already runs; arms lru and hints only."),
+  arms: z.array(z.enum(["none", "lru", "hints"])).min(1).default(["none", "lru", "hints"]).describe("Arms to play."),
   json: z.boolean().default(false).describe("Print one JSON object instead of the table."),
 });
 

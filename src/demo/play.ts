@@ -14,6 +14,7 @@ export interface DemoOptions {
   readonly route: Route;
   readonly model: string;
   readonly engine?: string | undefined;
+  readonly arms: readonly Arm[];
   readonly signal: AbortSignal;
   /** Told what goes on; `finished` when an arm is over. */
   readonly progress: (text: string, finished: boolean) => void;
@@ -37,7 +38,8 @@ export async function playDemo(options: DemoOptions): Promise<DemoResult> {
   let differing = 0;
   let unnamed = 0;
   let answers = 0;
-  const played = options.engine === undefined ? arms : arms.filter((arm) => arm !== "none");
+  // A server that runs already cannot be told to forget.
+  const played = options.engine === undefined ? options.arms : options.arms.filter((arm) => arm !== "none");
   for (const [turn, seed] of options.seed.entries()) {
     const pinned = Array.from({ length: options.runs }, () => new Map<number, string>());
     for (const arm of rotate(played, turn)) {

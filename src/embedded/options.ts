@@ -19,7 +19,7 @@ export const embeddedOptions = z.strictObject({
   prefixCaching: z
     .boolean()
     .default(true)
-    .describe("Keep KV between requests; off: every request starts empty"),
+    .describe("Reuse of KV between requests; without it every request starts empty"),
   order: z
     .enum(["lru", "scored"])
     .default("scored")
@@ -32,7 +32,7 @@ export const embeddedOptions = z.strictObject({
     .int()
     .min(1)
     .default(() => Math.max(1, availableParallelism() - 1))
-    .describe("CPU threads of llama.cpp; default: all cores but one"),
+    .describe("CPU threads of llama.cpp; all cores but one unless set"),
   chunkTokens: z.int().min(16).max(2048).default(256).describe("Most tokens computed in one step"),
   maxRunning: z.int().min(1).max(256).default(16).describe("Requests computed at once; others wait in order"),
   answerTokens: z
@@ -49,7 +49,7 @@ export const embeddedOptions = z.strictObject({
     .string()
     .min(1)
     .default(() => envPaths("cachesage", { suffix: "" }).cache)
-    .describe("Folder for the models that the engine writes; default: the user's cache folder"),
+    .describe("Folder for the models that the engine writes; the user's cache folder unless set"),
   seed: z
     .int()
     .min(0)
