@@ -4,14 +4,15 @@ import { ChatOpenAI } from "@langchain/openai";
 import { CacheSage, type CacheSageStats } from "../cachesage.ts";
 import { CallLog } from "./call-log.ts";
 import { buildTeam, runConfig, type RunPlan } from "./graph.ts";
+import type { Route } from "./routing.ts";
 import { attachTarget, startTarget, type Target, type TargetStats } from "./target.ts";
 
 /** none: the engine's prefix cache is off. lru: the unmodified stack. hints: cachesage attached, flag on. */
 export const arms = ["none", "lru", "hints"] as const;
 export type Arm = (typeof arms)[number];
 
-/** Longer than any prompt of the team: fourteen turns of answers and tool results on the longest anchor. */
-const CONTEXT_TOKENS = 6144;
+/** Longer than any prompt of the team: ten turns of answers and tool results on the longest anchor. */
+const CONTEXT_TOKENS = 4096;
 
 export interface ArmOptions {
   readonly runs: readonly RunPlan[];
@@ -25,7 +26,7 @@ export interface ArmOptions {
   readonly engine: string | undefined;
   /** Tells this arm's prompts from other arms' on the same server. */
   readonly nonce: string;
-  readonly routeByModel: boolean;
+  readonly route: Route;
   readonly signal: AbortSignal;
   /** Told after each finished run. */
   readonly onRun: () => void;
@@ -66,11 +67,7 @@ export async function playArm(arm: Arm, options: ArmOptions): Promise<ArmResult>
   }
 }
 
-async function play(
-  target: Target,
-  sage: CacheSage | undefined,
-  options: ArmOptions,
-): Promise<ArmResult> {
+async function play(target: Target, sage: CacheSage | undefined, options: ArmOptions): Promise<ArmResult> {
   const fields = {
     model: target.model,
     apiKey: "embedded",
@@ -87,7 +84,7 @@ async function play(
   const team = buildTeam({
     model,
     toolMs: options.toolMs,
-    routeByModel: options.routeByModel,
+    route: options.route,
     log,
     nonce: options.engine === undefined ? "" : `[${options.nonce}] `,
   });

@@ -13,7 +13,7 @@ import { Annotation, END, MessagesAnnotation, START, StateGraph } from "@langcha
 import type { ChatOpenAI } from "@langchain/openai";
 import type { CallLog } from "./call-log.ts";
 import type { DemoTool, Member } from "./member.ts";
-import { namedNext, type Random, team } from "./routing.ts";
+import { declaredNext, namedNext, type Random, type Route, team } from "./routing.ts";
 import architect from "./team/architect.ts";
 import coder from "./team/coder.ts";
 import documenter from "./team/documenter.ts";
@@ -35,7 +35,7 @@ export interface RunPlan {
 export interface TeamOptions {
   readonly model: ChatOpenAI;
   readonly toolMs: number;
-  readonly routeByModel: boolean;
+  readonly route: Route;
   readonly log: CallLog;
   /** Put before every system message, so that arms on one running server cannot find each other's prefixes. */
   readonly nonce: string;
@@ -59,7 +59,9 @@ export function buildTeam(options: TeamOptions) {
   for (const member of [planner, architect, coder, tester, reviewer, documenter])
     graph = graph.addNode(member.name, node(member, options)) as typeof graph;
   for (const name of team)
-    graph.addConditionalEdges(name, (state, config) => route(state, plan(config), options), [...team, END]);
+    graph.addConditionalEdges(name, (state, config) => route(state, plan(config), options), [
+      ...declaredNext(name, options.route),
+    ]);
   return graph.addEdge(START, "planner").compile();
 }
 
@@ -96,8 +98,8 @@ function node(member: Member, { model, toolMs, log, nonce }: TeamOptions) {
   };
 }
 
-function route(state: typeof State.State, { path }: RunPlan, { routeByModel, log }: TeamOptions): string {
-  if (routeByModel && state.step < 14) {
+function route(state: typeof State.State, { path }: RunPlan, { route: by, log }: TeamOptions): string {
+  if (by === "llm" && state.step < 10) {
     if (state.named !== undefined) return state.named;
     log.unnamedRoutes++;
   }
@@ -122,7 +124,8 @@ async function timedAnswer(
     if (ttftMs === undefined && chunk.text !== "") ttftMs = performance.now() - sent;
     chunks.push(chunk);
   }
-  const whole = chunks.length > 0 ? chunks.reduce((head, tail): AIMessageChunk => head.concat(tail)) : undefined;
+  const whole =
+    chunks.length > 0 ? chunks.reduce((head, tail): AIMessageChunk => head.concat(tail)) : undefined;
   const usage = whole?.usage_metadata as UsageMetadata | undefined;
   log.calls.push({
     agent,

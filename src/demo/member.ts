@@ -8,7 +8,7 @@ export interface DemoTool {
   readonly description: string;
   /** Arguments; the JSON schema the model sees comes from it. */
   readonly schema: z.ZodObject;
-  /** Returns what the agent reads: 40 to 200 words of plain text. Throws ZodError on arguments outside the schema. */
+  /** Returns what the agent reads: 15 to 80 words of plain text. Throws ZodError on arguments outside the schema. */
   run(args: Readonly<Record<string, unknown>>, workspace: Workspace): string;
 }
 
@@ -42,5 +42,5 @@ export function defineTool<Schema extends z.ZodObject>(tool: {
 /** The paragraph that ends every system message: how to name the next agent. */
 export function handOver(next: readonly string[]): string {
   const name = next.includes("END") ? "<agent or END>" : "<agent>";
-  return `Finish your answer with exactly one line \`NEXT: ${name}\`, naming one of: ${next.join(", ")}. Write nothing after that line.`;
+  return `End with exactly one line \`NEXT: ${name}\`, naming one of: ${next.join(", ")}.`;
 }

@@ -53,7 +53,6 @@ export async function playDemo(options: DemoOptions): Promise<DemoResult> {
         runs,
         engine: options.engine,
         nonce: `${seed}-${arm}`,
-        routeByModel: options.route === "llm",
         onRun: () => options.progress(`${label}: ${++done}/${runs.length} runs`, false),
       });
       const seconds = ((performance.now() - started) / 1000).toFixed(1);

@@ -19,7 +19,12 @@ const table: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   documenter: { [END]: 0.85, reviewer: 0.15 },
 };
 export const team = Object.keys(table);
-const MOST_STEPS = 14;
+
+/** Whom an agent may hand over to, or END: what the app's conditional edges declare. */
+export function declaredNext(agent: string, route: Route): readonly string[] {
+  return [...new Set([...(route === "table" ? Object.keys(table[agent] ?? {}) : team), END])];
+}
+const MOST_STEPS = 10;
 
 export function random(...seed: readonly number[]): Random {
   let mixed = 0x9e3779b9;

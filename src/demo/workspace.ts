@@ -62,7 +62,8 @@ export interface Section {
   readonly text: string;
 }
 
-const MAX_MESSAGE_WORDS = 150;
+/** Longer answers would fill a small model's context. */
+const FIRST_WORDS = /^\s*\S+(?:\s+\S+){0,59}/;
 
 /** What one run of the team works on: plan, design, files, checks, findings and documents. In memory, deterministic. */
 export class Workspace {
@@ -205,40 +206,30 @@ export class Workspace {
       .filter(({ name }) => !text.includes(name));
   }
 
-  /** What a tool says: its own message, cut at 150 words, and where the workspace stands now. 40 to 200 words in all. */
+  /** What a tool says: its own message, cut at 60 words, and where the workspace stands. 15 to 80 words in all. */
   report(...sentences: readonly string[]): string {
     const message = sentences.filter((sentence) => sentence !== "").join(" ");
-    const words = /^\s*\S+(?:\s+\S+){0,149}/.exec(message)?.[0] ?? "";
-    const cut =
-      words.length < message.trimEnd().length ? `${words} … (cut at ${MAX_MESSAGE_WORDS} words)` : words;
-    return `${cut}\n\n${this.#standing()}`;
+    const words = FIRST_WORDS.exec(message)?.[0] ?? "";
+    const cut = words.length < message.trimEnd().length ? `${words} … (cut here)` : words;
+    return `${cut}\n${this.#standing()}`;
   }
 
   #standing(): string {
-    const done = this.items.filter((item) => item.status === "done").length;
-    const lines = this.files.reduce((sum, file) => sum + file.lines.length, 0);
-    const unanswered = this.checks.filter((check) => this.isStale(check)).length;
     return (
-      `The workspace now holds ${done} of ${count(this.#items.size, "plan item")} done, ` +
-      `${count(this.#decisions.length, "decision")}, ${count(this.#modules.size, "module contract")}, ` +
-      `${count(this.#files.size, "file")} with ${count(lines, "line")}, ` +
-      `${count(this.#checks.size, "check")} (${this.failingChecks.length} failing, ${unanswered} to run), ` +
-      `${count(this.openFindings.length, "open finding")} and ${count(this.#sections.size, "document section")}. ` +
-      this.#mostUrgent()
+      `Now ${count(this.#files.size, "file")}, ${count(this.failingChecks.length, "failing check")}, ` +
+      `${count(this.openFindings.length, "open finding")}; next: ${this.#mostUrgent()}.`
     );
   }
 
   #mostUrgent(): string {
     const [check] = this.failingChecks;
-    if (check) return `Most urgent: check ${check.id} fails on ${check.path}.`;
+    if (check) return `check ${check.id} of ${check.path}`;
     const [finding] = this.openFindings;
-    if (finding) return `Most urgent: finding ${finding.id} about ${finding.path}.`;
+    if (finding) return `finding ${finding.id} about ${finding.path}`;
     const unwritten = this.modules.find(({ path }) => !this.#files.has(path));
-    if (unwritten) return `Most urgent: ${unwritten.path} is not written yet.`;
+    if (unwritten) return `write ${unwritten.path}`;
     const [ready] = this.readyItems;
-    return ready
-      ? `Ready to start: ${ready.id}, owned by the ${ready.owner}.`
-      : "No step of the plan is ready to start.";
+    return ready ? `the ${ready.owner} starts ${ready.id}` : "nothing is waiting";
   }
 }
 

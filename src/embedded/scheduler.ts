@@ -18,7 +18,7 @@ interface Step {
 }
 
 /** Larger prefetch chunks would make an arriving request wait noticeably. */
-const largestPrefetchChunk = 256;
+const largestPrefetchChunk = 128;
 
 /** Thrown into a request that cannot get the KV blocks it needs although nothing else runs. */
 export class KvBudgetError extends Error {}

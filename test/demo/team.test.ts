@@ -14,7 +14,8 @@ import { capitalised, pick, topicsOf } from "../../src/demo/turn.ts";
 import { Workspace } from "../../src/demo/workspace.ts";
 
 const team: readonly Member[] = [planner, architect, coder, tester, reviewer, documenter];
-const CHARACTERS_PER_TOKEN = 4.5;
+/** As the tokenizer of the demo's default model cuts these prompts: 3.0 to 3.3. */
+const CHARACTERS_PER_TOKEN = 3.2;
 
 function wordsIn(text: string): number {
   return text.trim().split(/\s+/).length;
@@ -115,11 +116,11 @@ test("the routing table hands over only to agents that the prompts name", () => 
 });
 
 describe("tasks", () => {
-  test("there are 24 different ones of 40 to 120 words", () => {
+  test("there are 24 different ones of 30 to 50 words", () => {
     expect(new Set(tasks).size).toBe(24);
     for (const task of tasks) {
-      expect(wordsIn(task)).toBeGreaterThanOrEqual(40);
-      expect(wordsIn(task)).toBeLessThanOrEqual(120);
+      expect(wordsIn(task)).toBeGreaterThanOrEqual(30);
+      expect(wordsIn(task)).toBeLessThanOrEqual(50);
     }
   });
 
@@ -133,12 +134,12 @@ describe("tasks", () => {
 });
 
 describe("a run of the team", () => {
-  test("calls tools with valid arguments and reads 40 to 200 words from each, over 30 turns", () => {
+  test("calls tools with valid arguments and reads 15 to 80 words from each, over 30 turns", () => {
     fc.assert(
       fc.property(...anyRun, (task, seed) => {
         for (const { text } of play(task, seed, 30).said) {
-          expect(wordsIn(text)).toBeGreaterThanOrEqual(40);
-          expect(wordsIn(text)).toBeLessThanOrEqual(200);
+          expect(wordsIn(text)).toBeGreaterThanOrEqual(15);
+          expect(wordsIn(text)).toBeLessThanOrEqual(80);
         }
       }),
     );
@@ -154,10 +155,10 @@ describe("a run of the team", () => {
     );
   });
 
-  test("adds new text on nearly every turn", () => {
+  test("adds new text on at least four turns of five", () => {
     for (const [seed, task] of tasks.entries()) {
       const { said } = play(task, seed, 30);
-      expect(new Set(said.map(({ text }) => text)).size).toBeGreaterThanOrEqual(25);
+      expect(new Set(said.map(({ text }) => text)).size).toBeGreaterThanOrEqual(24);
     }
   });
 
@@ -188,20 +189,20 @@ describe("every tool", () => {
     ["show_check", { id: "C9" }],
     ["review_file", { path: "src/absent.ts" }],
     ["add_finding", { path: "src/absent.ts", line: 1, severity: "minor", problem: "is not there" }],
-    ["settle_finding", { id: "F9", outcome: "fixed", reason: "seen" }],
+    ["settle_finding", { id: "F9", outcome: "fixed" }],
     ["audit_documents", { document: "guide" }],
-  ])("%s answers in 40 to 200 words when there is nothing to work on", (name, args) => {
+  ])("%s answers in 15 to 80 words when there is nothing to work on", (name, args) => {
     const text = tools.find((tool) => tool.name === name)?.run(args, new Workspace()) ?? "";
-    expect(wordsIn(text)).toBeGreaterThanOrEqual(40);
-    expect(wordsIn(text)).toBeLessThanOrEqual(200);
+    expect(wordsIn(text)).toBeGreaterThanOrEqual(15);
+    expect(wordsIn(text)).toBeLessThanOrEqual(80);
   });
 
-  test("keeps its answer below 200 words when a model floods it", () => {
+  test("keeps its answer at 80 words or fewer when a model floods it", () => {
     const write = coder.tools.find(({ name }) => name === "write_file");
     const read = coder.tools.find(({ name }) => name === "read_file");
     const workspace = new Workspace();
     const lines = Array.from({ length: 200 }, () => "word ".repeat(48).trim());
     write?.run({ path: "src/flood.ts", lines, intent: "flood" }, workspace);
-    expect(wordsIn(read?.run({ path: "src/flood.ts", from: 1 }, workspace) ?? "")).toBeLessThanOrEqual(200);
+    expect(wordsIn(read?.run({ path: "src/flood.ts", from: 1 }, workspace) ?? "")).toBeLessThanOrEqual(80);
   });
 });

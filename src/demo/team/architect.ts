@@ -8,53 +8,44 @@ const next = ["planner", "coder", "reviewer"];
 
 const recordDecision = defineTool({
   name: "record_decision",
-  description: "Records a design decision so that nobody argues it again without new facts.",
+  description: "Records a design decision.",
   schema: z.strictObject({
-    title: z.string().max(80).describe("The question that is decided, in a few words"),
-    choice: z.string().max(200).describe("What we do"),
-    reason: z.string().max(300).describe("Why, with the demand of the task that it serves"),
-    rejected: z.string().max(200).describe("The best alternative and what speaks against it"),
+    title: z.string().describe("The question"),
+    choice: z.string().describe("What we do"),
+    reason: z.string().describe("The demand that it serves"),
   }),
-  run: ({ title, choice, reason, rejected }, workspace) => {
+  run: ({ title, choice, reason }, workspace) => {
     const earlier = workspace.decisions.findLast((decision) => decision.title === title);
     const { id } = workspace.decide({ title, choice, reason });
     return workspace.report(
-      `Recorded ${id}, ${title}: ${choice}. Reason: ${reason}. Rejected: ${rejected}.`,
-      earlier ? `It replaces ${earlier.id}, which chose: ${earlier.choice}.` : "",
+      `Recorded ${id}, ${title}: ${choice}, because ${reason}.`,
+      earlier ? `It replaces ${earlier.id}.` : "",
     );
   },
 });
 
 const defineModules = defineTool({
   name: "define_modules",
-  description:
-    "Defines contracts of modules, or replaces them. The coder writes exactly these exports and imports no module that is not listed.",
+  description: "Defines or replaces contracts of modules. The coder writes exactly these exports.",
   schema: z.strictObject({
     modules: z
       .array(
         z.strictObject({
-          path: z
-            .string()
-            .regex(/^src\/[a-z-]+\.ts$/)
-            .describe("File of the module, such as src/order-store.ts"),
-          purpose: z
-            .string()
-            .max(160)
-            .describe("Its one reason to exist; completes the words: this module …"),
-          exports: z.array(z.string().regex(/^\w+$/)).min(1).max(6).describe("Names it exports"),
-          uses: z.array(z.string()).max(6).describe("Paths it may import; empty for a leaf"),
+          path: z.string().describe("Such as src/order-store.ts"),
+          purpose: z.string().describe("Completes the words: this module …"),
+          exports: z.array(z.string()).describe("Exported names"),
+          uses: z.array(z.string()).describe("Paths it may import"),
         }),
       )
-      .min(1)
       .max(4)
       .describe("The contracts, leaves first"),
   }),
   run: ({ modules }, workspace) => {
     const told = modules.map((contract) => {
       const earlier = workspace.defineModule(contract);
-      const { path, purpose, exports, uses } = contract;
-      const follow = earlier && workspace.fileAt(path) ? "; its file exists already and must follow" : "";
-      return `${earlier ? "Replaced" : "Defined"} ${path}: it ${purpose}, exports ${exports.join(", ")} and uses ${uses.join(", ") || "no other module"}${follow}.`;
+      const { path, purpose, exports } = contract;
+      const follow = earlier && workspace.fileAt(path) ? "; its file must follow" : "";
+      return `${earlier ? "Replaced" : "Defined"} ${path}: it ${purpose} (${exports.join(", ")})${follow}.`;
     });
     const unknown = modules.flatMap(({ uses }) => uses).filter((path) => !workspace.moduleAt(path));
     return workspace.report(
@@ -66,18 +57,18 @@ const defineModules = defineTool({
 
 const checkDesign = defineTool({
   name: "check_design",
-  description:
-    "Examines the contracts: import cycles, uses of modules that have no contract, names exported twice, files that lack an export.",
+  description: "Finds import cycles, names exported twice and missing exports.",
   schema: z.strictObject({
-    path: z.string().describe("One module to examine, or * for all of them"),
+    path: z.string().describe("Module to examine, or * for all"),
   }),
   run: ({ path }, workspace) => {
     const modules = workspace.modules.filter((contract) => path === "*" || contract.path === path);
     const problems = modules.flatMap((contract) => problemsOf(contract.path, workspace));
-    const names = modules.map((contract) => contract.path).join(", ") || "nothing";
     return workspace.report(
-      `Examined ${count(modules.length, "contract")} (${names}) and found ${count(problems.length, "problem")}.`,
-      problems.length > 0 ? `${problems.join("; ")}.` : "Imports run one way and no name is exported twice.",
+      `Examined ${count(modules.length, "contract")} (${path}) and found ${count(problems.length, "problem")}.`,
+      problems.length > 0
+        ? `${problems.slice(0, 3).join("; ")}.`
+        : "Imports run one way and no name is exported twice.",
     );
   },
 });
@@ -113,44 +104,40 @@ function reaches(from: string, target: string, workspace: Workspace): boolean {
   return false;
 }
 
-/** Questions that nearly every program has to settle, with both sides. */
-function decisionsAbout(topic: string): readonly (readonly [string, string, string, string])[] {
+/** Questions that nearly every program has to settle. */
+function decisionsAbout(
+  topic: string,
+): readonly (readonly [title: string, choice: string, reason: string])[] {
   return [
     [
       `Identity of a ${topic}`,
       `every ${topic} carries an id that its creator chooses`,
       `tests and retries can then name a ${topic} before it is stored`,
-      `ids given by the store, because a lost answer would leave the caller without one`,
     ],
     [
       `Failure of a ${topic}`,
       `a ${topic} that breaks a rule is returned with the list of its problems; only misuse throws`,
       `the user wants to see all problems at once and not one after the other`,
-      `an exception for the first problem, because callers would need a loop to learn the second`,
     ],
     [
       `Time and the ${topic}`,
       `the clock is a parameter wherever the age of a ${topic} matters`,
       `the task speaks of limits that a test must be able to reach without waiting`,
-      `reading the system clock, because such tests fail on slow machines`,
     ],
     [
       `Growth of the ${topic} list`,
       `the number of entries kept for a ${topic} has a limit with a stated default`,
       `a process that runs for weeks must not fill its memory`,
-      `keeping everything, because nobody notices until it is too late`,
     ],
     [
       `Changes to a ${topic}`,
       `a ${topic} is never changed in place; a new revision replaces it`,
       `readers keep a consistent view while somebody writes`,
-      `locks around mutable fields, because every new caller could forget one`,
     ],
     [
       `Text form of a ${topic}`,
       `one line of text per ${topic}, written and read by the same module`,
       `a broken entry then spoils one line and not the file`,
-      `one large document, because a single mistake makes all of it unreadable`,
     ],
   ];
 }
@@ -172,30 +159,26 @@ function act({ task, random }: Turn, workspace: Workspace): ToolCall {
       tool: "check_design",
       args: { path: pick(["*", ...workspace.modules.map(({ path }) => path)], random) },
     };
-  const [title, choice, reason, rejected] = pick(decisionsAbout(pick(topics, random)), random);
-  return { tool: "record_decision", args: { title, choice, reason, rejected } };
+  const [title, choice, reason] = pick(decisionsAbout(pick(topics, random)), random);
+  return { tool: "record_decision", args: { title, choice, reason } };
 }
 
-const system = `You are the Architect of a software team of six agents. The planner says what has to exist; you decide which parts it consists of, what each part promises and who may depend on whom. You write contracts, not code. A good contract lets the coder work without reading any other module and lets the tester fail a wrong implementation.
+const system = `You are the Architect of a software team of six agents. The planner says what has to exist; you decide which parts it consists of and what each promises. You write contracts, not code.
 
 Principles
 - A module has one reason to exist. If its purpose needs the word "and", it is two modules.
-- Data flows one way. Rules know nothing of storage, storage knows nothing of text formats, and only the outermost part talks to the world. A cycle is always a design error, never bad luck.
-- Choose the boring solution. A map, a sorted array or one pass over the input beats a framework until a number in the task says otherwise.
-- Every limit has a name, a unit and a default: sizes, ages, retries, lengths. Whatever can grow has an upper bound.
-- Errors are part of the interface. Say which inputs are refused, which are repaired and which are the caller's own fault.
+- Data flows one way: rules know nothing of storage, and only the outermost part talks to the world.
+- Choose the boring solution.
+- Every limit has a unit and a default. Errors are part of the interface.
 
 Method
-1. Read the plan and the existing contracts. Extend what is there before you add something new.
-2. Decide first what would be dear to change later: identity, ordering, text formats, units. Record each as a decision, together with the best alternative you rejected.
-3. Define modules from the leaves upwards, so that everything a contract uses exists already.
-4. Check the design after every second change, and repair what the check reports before you hand over.
+1. Extend what is there before you add something new.
+2. Decide first what would be dear to change later: identity, ordering, text formats, units.
+3. Define modules from the leaves upwards, and check the design before you hand over.
 
-Done means: each demand of the task has a module that answers for it, exported names are unique, imports run one way, and the coder can start with any leaf.
+Answer in at most 100 words: what you decided, what it rules out, which module to write first.
 
-Answer in at most 150 words. State what you decided, what it rules out, and which module to write first. Quote paths and exported names exactly as they stand in the contracts.
-
-Hand-over: contracts that are ready go to the coder; a demand that cannot be met as planned goes back to the planner with the reason; a doubt about existing code goes to the reviewer.
+Contracts that are ready go to the coder, a demand that cannot be met to the planner, a doubt about existing code to the reviewer.
 
 ${handOver(next)}`;
 

@@ -6,17 +6,17 @@ import { pick, type Turn } from "../turn.ts";
 import { count, type Workspace } from "../workspace.ts";
 
 const next = ["tester", "reviewer", "architect"];
-const path = z.string().regex(/^src\/[a-z-]+\.ts$/);
-const lines = z.array(z.string().max(240));
+const path = z.string();
+const lines = z.array(z.string());
 /** Longer listings would push the rest of the conversation out of a small model's context. */
-const MAX_LISTED_LINES = 18;
+const MAX_LISTED_LINES = 6;
 
 const readFile = defineTool({
   name: "read_file",
-  description: `Shows numbered lines of a file, at most ${MAX_LISTED_LINES} in one call, and how many lines it has in all.`,
+  description: `Shows at most ${MAX_LISTED_LINES} numbered lines of a file.`,
   schema: z.strictObject({
-    path: path.describe("File to read, such as src/order-store.ts"),
-    from: z.int().min(1).max(5000).describe("First line to show, counted from 1"),
+    path: path.describe("Such as src/order-store.ts"),
+    from: z.int().min(1).max(999).describe("First line, counted from 1"),
   }),
   run: (args, workspace) => {
     const file = workspace.fileAt(args.path);
@@ -32,19 +32,16 @@ const readFile = defineTool({
 
 const writeFile = defineTool({
   name: "write_file",
-  description: "Writes a whole file. An existing file is replaced and its checks become stale.",
+  description: "Writes a whole file. Its checks become stale.",
   schema: z.strictObject({
-    path: path.describe("File to write; must be the path of a module contract"),
-    lines: lines.min(1).max(200).describe("The complete content, one entry per line, without line ends"),
-    intent: z.string().max(160).describe("What this version does that the one before did not"),
+    path: path.describe("Path of a module contract"),
+    lines: lines.max(200).describe("The content, one entry per line"),
+    intent: z.string().describe("What is new in this version"),
   }),
   run: (args, workspace) => {
     const contract = workspace.moduleAt(args.path);
     const earlier = workspace.fileAt(args.path);
     const file = workspace.writeFile(args.path, args.lines);
-    const signatures = args.lines
-      .filter((line) => line.startsWith("export "))
-      .map((line) => line.replace(/^export |\s*\{$/g, ""));
     const missing =
       contract?.exports.filter((name) => !args.lines.some((line) => exportsName(line, name))) ?? [];
     return workspace.report(
@@ -52,26 +49,22 @@ const writeFile = defineTool({
         ? `Replaced ${args.path}: ${count(earlier.lines.length, "line")} before, ${file.lines.length} now, revision ${file.revision}.`
         : `Created ${args.path} with ${count(file.lines.length, "line")}.`,
       `Intent: ${args.intent}.`,
-      signatures.length > 0 ? `Signatures: ${signatures.slice(0, 4).join("; ")}.` : "It exports nothing.",
       contract === undefined ? "No contract covers this path; ask the architect for one." : "",
       missing.length > 0 ? `The contract also wants ${missing.join(", ")}.` : "",
-      contract && missing.length === 0
-        ? `All exports of the contract are there: ${contract.exports.join(", ")}.`
-        : "",
+      contract && missing.length === 0 ? `It exports ${contract.exports.join(", ")} as agreed.` : "",
     );
   },
 });
 
 const replaceLines = defineTool({
   name: "replace_lines",
-  description:
-    "Puts new lines in place of a range of lines of one file. Prefer this over write_file for anything small.",
+  description: "Replaces a range of lines. Prefer it for anything small.",
   schema: z.strictObject({
     path: path.describe("File to change"),
-    from: z.int().min(1).max(5000).describe("First line to replace, counted from 1"),
-    to: z.int().min(1).max(5000).describe("Last line to replace, included; not before the first"),
-    lines: lines.max(60).describe("The new lines; an empty list deletes the range"),
-    reason: z.string().max(160).describe("The check or finding that this answers, or the demand it meets"),
+    from: z.int().min(1).max(999).describe("First line to replace"),
+    to: z.int().min(1).max(999).describe("Last line, included"),
+    lines: lines.max(60).describe("New lines; none deletes the range"),
+    reason: z.string().describe("Check or finding it answers"),
   }),
   run: (args, workspace) => {
     const before = workspace.fileAt(args.path)?.lines.slice(args.from - 1, args.to) ?? [];
@@ -90,17 +83,16 @@ const replaceLines = defineTool({
 
 const listModules = defineTool({
   name: "list_modules",
-  description:
-    "Lists the module contracts with what each exports, and whether its file is missing or written.",
+  description: "Lists module contracts and their exports.",
   schema: z.strictObject({
-    state: z.enum(["all", "missing", "written"]).describe("Which contracts to list"),
+    state: z.enum(["all", "missing", "written"]).describe("State of their files"),
   }),
   run: ({ state }, workspace) => {
     const listed = workspace.modules
       .map((contract) => ({ contract, written: workspace.fileAt(contract.path) !== undefined }))
       .filter(({ written }) => state === "all" || written === (state === "written"));
     const text = listed
-      .slice(-10)
+      .slice(-4)
       .map(
         ({ contract, written }) =>
           `${contract.path} (${written ? "written" : "missing"}) exports ${contract.exports.join(", ")}`,
@@ -117,7 +109,7 @@ function exportsName(line: string, name: string): boolean {
 }
 
 function known(workspace: Workspace): string {
-  const paths = workspace.files.map((file) => file.path).slice(-8);
+  const paths = workspace.files.map((file) => file.path).slice(-4);
   return paths.length === 0 ? "No file has been written yet." : `Known files: ${paths.join(", ")}.`;
 }
 
@@ -159,37 +151,29 @@ function repairOf(workspace: Workspace, file: string, reason: string): ToolCall 
   return { tool: "replace_lines", args: { path: file, from: line, to: line, lines: repaired, reason } };
 }
 
-const system = `You are the Coder of a software team of six agents. You write the files behind the architect's contracts, in TypeScript, and you repair what the tester's checks and the reviewer's findings show to be wrong. Code that others can read and trust is the product; speed comes from small steps, not from skipped ones.
+const system = `You are the Coder of a software team of six agents. You write the files behind the architect's contracts, in TypeScript, and you repair what the tester's checks and the reviewer's findings show to be wrong.
 
 Before you write
-- Read the contract: path, purpose, exports, permitted imports. If it is silent or contradicts itself, do not guess. Say what is missing and hand over to the architect.
-- Read the file as it is now. Line numbers in older messages may be out of date, because every change moves what follows.
-- Look for something that already does half of it. Two functions that differ in one word should be one function with a parameter.
+- Read the contract. If it is silent or contradicts itself, do not guess; ask the architect.
+- Read the file as it is now, because every change moves what follows.
 
 How we write
-- Exports have exactly the names in the contract, and a one-sentence doc comment that states units, ranges and what is thrown. Nothing else is exported.
-- Types are narrow: readonly fields, unions of literals instead of flags, unknown instead of any, no type assertions to silence the compiler.
-- Functions are short and named by verbs. Early returns beat nested conditions. A name says what a thing is, so that a comment only has to say why.
-- Inputs from outside are checked once, at the border. An error message names the value that was refused: "capacity must be positive, got -1".
-- Time, randomness and input or output come in as parameters. A library prints nothing, reads no environment and starts no timer.
-- Whatever is collected is bounded. Whatever is opened is closed in the same function, also when something throws.
-- Edge cases come first: empty input, one element, duplicates, the largest permitted size, text outside ASCII.
-- Order and rounding are decided, never accidental: sort with a tie-break, keep money in the smallest unit, compare text by code point unless people read the list.
-- Performance is a matter of shape. Do not walk a list inside a walk over the same list, do not build text by repeated joining in a loop, and leave everything else simple until somebody measures it.
+- Exports have exactly the names in the contract and a doc comment that states units and what is thrown.
+- Types are narrow: readonly fields, unknown instead of any.
+- Functions are short and named by verbs.
+- Inputs from outside are checked once, at the border. An error names the value it refused: "capacity must be positive, got -1".
+- Time, randomness and input or output come in as parameters. A library prints nothing and starts no timer.
+- Whatever is collected is bounded.
+- Edge cases come first: empty input, one element, duplicates.
 
 How we repair
-1. Take one complaint at a time, the failing check before the finding, the blocker before the minor.
-2. Find the smallest change that removes the cause. Use replace_lines with the exact range; rewrite a file only if more than half of it changes.
-3. Name the check or finding in the reason, so that its author can confirm it.
-4. If the complaint is mistaken, change nothing and explain why in two sentences.
+1. Take one complaint at a time, the failing check before the finding.
+2. Make the smallest change that removes the cause, and name the check or finding in the reason.
+3. Leave what is right as it is.
 
-Done means: all exports of the contract exist, the file follows the rules above, no check of the file fails, and you have not touched any other file. It can be read from top to bottom: types first, then what is exported, then the private functions, each used at least once.
+Answer in at most 100 words: which file and lines changed, why, and what you are unsure about. Do not paste code.
 
-Answer in at most 150 words: which file and lines changed, why, what you deliberately left alone, and what you are unsure about. Do not paste code into the answer; it is in the workspace.
-
-Hand-over: new or repaired code goes to the tester; a change that only affects style goes to the reviewer; a contract that does not work out goes to the architect.
-
-Pitfalls: fixing the test instead of the code, catching an error in order to ignore it, adding an option that nobody asked for, renaming on the way, leaving a debugging line behind.
+New or repaired code goes to the tester, a change of style to the reviewer, a contract that does not work out to the architect.
 
 ${handOver(next)}`;
 
