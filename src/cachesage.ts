@@ -23,7 +23,10 @@ const policies = registry<PolicyDefinition<"prefix">>("policy", new URL("./polic
 const isFunction = (value: unknown) => typeof value === "function";
 const options = z.strictObject({
   engine: z
-    .union([z.string(), z.custom<EngineAdapter>(isAdapter, "expected an engine's name or an EngineAdapter")])
+    .custom<string | EngineAdapter>(
+      (value) => typeof value === "string" || isAdapter(value),
+      'expected an engine\'s name, or an EngineAdapter: specificationVersion "v1", supports, connect, apply and close',
+    )
     .default("embedded")
     .describe("Serving engine: the name of an adapter, or an adapter of your own."),
   engineOptions: z.record(z.string(), z.unknown()).default({}).describe("Options of that adapter."),
@@ -300,13 +303,16 @@ function decisionsFor(standing: ReadonlyMap<string, Action>, { agent, run }: Ide
   return prefixes.flatMap((prefix) => standing.get(prefixId(prefix)) ?? []);
 }
 
+/** Calls what is not ours; what it throws is a fault, and so is a rejection where a user's callback is async. */
 function contained<T>(
   use: () => T,
   fault?: (where: string, error: unknown) => void,
   where = "callback",
 ): T | undefined {
   try {
-    return use();
+    const result = use();
+    if (result instanceof Promise) result.catch((error: unknown) => fault?.(where, error));
+    return result;
   } catch (error) {
     fault?.(where, error);
     return undefined;
@@ -319,6 +325,8 @@ function isAdapter(value: unknown): value is EngineAdapter {
     typeof adapter === "object" &&
     adapter !== null &&
     adapter.specificationVersion === "v1" &&
+    typeof adapter.supports === "object" &&
+    adapter.supports !== null &&
     [adapter.connect, adapter.apply, adapter.close].every(isFunction)
   );
 }

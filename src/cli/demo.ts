@@ -22,8 +22,8 @@ const options = z.strictObject({
     .describe("Who is next: a seeded transition table, chance, or the model's NEXT: line."),
   model: z
     .string()
-    .default("nano")
-    .describe("Random-weight preset (nano, bench) or the path of a .gguf file."),
+    .default("pico")
+    .describe("Random-weight preset (pico, nano, bench) or the path of a .gguf file."),
   engine: z.url().optional().describe("A cachesage server that already runs; arms lru and hints only."),
   arms: z.array(z.enum(["none", "lru", "hints"])).min(1).default(["none", "lru", "hints"]).describe("Arms to play."),
   json: z.boolean().default(false).describe("Print one JSON object instead of the table."),

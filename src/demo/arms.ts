@@ -11,7 +11,7 @@ import { attachTarget, startTarget, type Target, type TargetStats } from "./targ
 export const arms = ["none", "lru", "hints"] as const;
 export type Arm = (typeof arms)[number];
 
-/** Longer than any prompt of the team: ten turns of answers and tool results on the longest anchor. */
+/** Longer than any prompt of the team: fourteen turns of answers and tool results on the longest anchor. */
 const CONTEXT_TOKENS = 4096;
 
 export interface ArmOptions {

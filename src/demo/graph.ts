@@ -99,7 +99,7 @@ function node(member: Member, { model, toolMs, log, nonce }: TeamOptions) {
 }
 
 function route(state: typeof State.State, { path }: RunPlan, { route: by, log }: TeamOptions): string {
-  if (by === "llm" && state.step < 10) {
+  if (by === "llm" && state.step < 14) {
     if (state.named !== undefined) return state.named;
     log.unnamedRoutes++;
   }

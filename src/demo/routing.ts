@@ -11,12 +11,12 @@ export type Route = (typeof routes)[number];
 
 /** Who hands over to whom, how often. Rows sum to 1. */
 const table: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  planner: { architect: 0.85, coder: 0.15 },
-  architect: { coder: 0.85, planner: 0.15 },
-  coder: { tester: 0.8, reviewer: 0.2 },
-  tester: { coder: 0.45, reviewer: 0.55 },
-  reviewer: { documenter: 0.65, coder: 0.25, architect: 0.1 },
-  documenter: { [END]: 0.85, reviewer: 0.15 },
+  planner: { architect: 0.95, coder: 0.05 },
+  architect: { coder: 0.95, planner: 0.05 },
+  coder: { tester: 0.9, reviewer: 0.1 },
+  tester: { coder: 0.65, reviewer: 0.35 },
+  reviewer: { coder: 0.4, documenter: 0.6 },
+  documenter: { [END]: 0.95, reviewer: 0.05 },
 };
 export const team = Object.keys(table);
 
@@ -24,7 +24,7 @@ export const team = Object.keys(table);
 export function declaredNext(agent: string, route: Route): readonly string[] {
   return [...new Set([...(route === "table" ? Object.keys(table[agent] ?? {}) : team), END])];
 }
-const MOST_STEPS = 10;
+const MOST_STEPS = 14;
 
 export function random(...seed: readonly number[]): Random {
   let mixed = 0x9e3779b9;

@@ -152,6 +152,8 @@ export class Scheduler {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
       if (this.#running.length >= this.#options.maxRunning) return;
       if (this.#running.length > 0 && !this.#fits(next)) return;
+      // Looked up only when its turn has come, a prompt also hits what the ones before it have computed meanwhile.
+      if (this.#queued >= this.#options.chunkTokens) return;
       const { tokens, request } = next;
       const limit = this.#options.prefixCaching ? tokens.length - 1 : 0;
       const lease = await this.#cache.open(tokens, {
@@ -174,6 +176,14 @@ export class Scheduler {
       this.counters.promptTokens += request.prompt.length;
       this.counters.hitTokens += lease.reused;
     }
+  }
+
+  /** Prompt tokens of admitted requests that are still to be computed. */
+  get #queued(): number {
+    return this.#running.reduce(
+      (total, { isDecoding, length, position }) => total + (isDecoding ? 0 : length - position),
+      0,
+    );
   }
 
   /** Prompts that are being computed have a claim on blocks that they do not hold yet. */

@@ -1,10 +1,9 @@
-import type { AgentMiddleware } from "langchain";
 import { withHandler } from "./callbacks.ts";
 import { EngineFetch, type Fetch } from "./fetch.ts";
 import { CacheSageHandler } from "./handler.ts";
 import type { Host } from "./host.ts";
 import { createInstrument } from "./instrument.ts";
-import { createMiddleware } from "./middleware.ts";
+import { createMiddleware, type ModelCallMiddleware } from "./middleware.ts";
 import { NextAgents } from "./next-agents.ts";
 import { safeHost } from "./safe-host.ts";
 import { Tracker } from "./tracker.ts";
@@ -42,7 +41,7 @@ export interface Framework {
    */
   readonly wrapNode: WrapNode;
   /** Middleware for langchain's createAgent. */
-  readonly middleware: () => AgentMiddleware;
+  readonly middleware: () => ModelCallMiddleware;
 }
 
 /** Makes the framework side. Nothing in it ever throws into the application or waits for the host. */

@@ -2,10 +2,10 @@ import { guard } from "./safe-host.ts";
 import { sessionOf } from "./config.ts";
 import { explicitAgent } from "./explicit-agent.ts";
 import type { Host } from "./host.ts";
-import { namespacePath } from "./identity.ts";
+import { checkpointOf, namespacePath } from "./identity.ts";
 import { unwrapped, type NextAgents } from "./next-agents.ts";
 import { ModelCalls } from "./model-calls.ts";
-import { planOf } from "./node-plans.ts";
+import { planOf } from "./plan.ts";
 import { agentNameOf, isCommand, isObject, text } from "./shapes.ts";
 import { identityOf, isNode, nodeOf, type Node } from "./span.ts";
 import { statusOf } from "./status.ts";
@@ -214,8 +214,10 @@ function nodeFrom(chain: unknown, metadata: Fields = {}): Node {
   const body = kwargs["first"];
   const plan = planOf(body);
   const step = metadata["langgraph_step"];
+  const checkpoint = checkpointOf(metadata);
   return {
-    path: namespacePath(metadata["langgraph_checkpoint_ns"] ?? metadata["checkpoint_ns"]),
+    checkpoint,
+    path: namespacePath(checkpoint),
     step: typeof step === "number" ? step : undefined,
     plan,
     agent: plan?.agent ?? explicitAgent(body) ?? agentNameOf(body),

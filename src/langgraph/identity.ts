@@ -12,7 +12,12 @@ const MIDDLEWARE_HOOK = /\.(before|after)_(agent|model)$/;
 
 /** True for the nodes that createReactAgent and createAgent put into every agent. */
 export function isFrameworkNode(name: string): boolean {
-  return FRAMEWORK_NODES.has(name) || MIDDLEWARE_HOOK.test(name);
+  return FRAMEWORK_NODES.has(name) || (name.includes(".") && MIDDLEWARE_HOOK.test(name));
+}
+
+/** The checkpoint namespace in the metadata of a call: that of the node it runs in. */
+export function checkpointOf(metadata: Readonly<Record<string, unknown>> | undefined): unknown {
+  return metadata?.["langgraph_checkpoint_ns"] ?? metadata?.["checkpoint_ns"];
 }
 
 /**
@@ -21,11 +26,12 @@ export function isFrameworkNode(name: string): boolean {
  */
 export function namespacePath(namespace: unknown): readonly string[] {
   if (typeof namespace !== "string" || namespace === "") return [];
-  return namespace
-    .split("|")
-    .map((segment) => segment.split(":"))
-    .filter((parts) => parts.length > 1)
-    .map(([name]) => name as string);
+  const names: string[] = [];
+  for (const segment of namespace.split("|")) {
+    const end = segment.indexOf(":");
+    if (end >= 0) names.push(segment.slice(0, end));
+  }
+  return names;
 }
 
 /** Agent id of a path without its framework nodes; undefined when nothing else is left. */
@@ -36,6 +42,7 @@ export function pathAgent(path: readonly string[]): AgentId | undefined {
 /** Agent id of a node that is an agent of its own whatever it is called. */
 export function nodeAgent(path: readonly string[]): AgentId {
   const name = path.at(-1) ?? "";
+  if (path.length <= 1) return name;
   const parent = pathAgent(path.slice(0, -1));
   return parent === undefined ? name : `${parent}/${name}`;
 }

@@ -1,4 +1,3 @@
-import type { AgentMiddleware } from "langchain";
 import { ambientConfig } from "./config.ts";
 import type { Host } from "./host.ts";
 import { guard } from "./safe-host.ts";
@@ -11,6 +10,23 @@ import type { Unattended } from "./unattended.ts";
 const MIDDLEWARE = Symbol.for("AgentMiddleware");
 
 /**
+ * Middleware as createAgent takes it, said without langchain's own type: that package need not be installed for this
+ * one's types to hold.
+ */
+export interface ModelCallMiddleware {
+  readonly name: string;
+  /** Where langchain reads what a middleware adds to an agent's types: nothing. Never set. */
+  readonly "~middlewareTypes"?: {
+    readonly Schema: undefined;
+    readonly ContextSchema: undefined;
+    readonly FullContext: unknown;
+    readonly Tools: readonly [];
+    readonly StreamTransformers: readonly [];
+  };
+  wrapModelCall<Request, Answer>(request: Request, handler: (request: Request) => Answer): Answer;
+}
+
+/**
  * Middleware for createAgent. It wraps model calls only: any other hook would add nodes to the user's graph. Where
  * no handler sees the graph, each model call counts as an activation, and the end of the run stays unknown.
  */
@@ -18,8 +34,8 @@ export function createMiddleware(
   host: Host,
   tracker: Tracker,
   unattended: Unattended,
-): () => AgentMiddleware {
-  const wrapModelCall = (request: unknown, handler: (request: unknown) => unknown): unknown => {
+): () => ModelCallMiddleware {
+  const wrapModelCall: ModelCallMiddleware["wrapModelCall"] = (request, handler) => {
     const entered = guard(host, "middleware", () => unattended.enter(configAround(request)));
     if (!entered) return handler(request);
     const { span, isOurs } = entered;
@@ -31,7 +47,7 @@ export function createMiddleware(
     );
   };
   const middleware = { [MIDDLEWARE]: true, name: "cachesage", wrapModelCall };
-  return () => ({ ...middleware }) as unknown as AgentMiddleware;
+  return () => ({ ...middleware });
 }
 
 /** LangChain's ambient config has the agent's name and callbacks; the request itself has the configurable part only. */

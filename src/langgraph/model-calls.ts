@@ -1,11 +1,11 @@
 import type { Identity, PromptShape, Status } from "../runtime/event.ts";
 import { ambientConfig } from "./config.ts";
 import type { Host } from "./host.ts";
-import { namespacePath } from "./identity.ts";
+import { checkpointOf, namespacePath } from "./identity.ts";
 import { shapeOf, textShape } from "./prompt.ts";
 import { Request } from "./request.ts";
 import { isObject, text } from "./shapes.ts";
-import { activationOf, identityOf, placeOf, type Span } from "./span.ts";
+import { activationOf, identityOf, nodeOf, placeOf, type Span } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
 import type { Unattended } from "./unattended.ts";
 import { answerOf, usageOf } from "./usage.ts";
@@ -90,7 +90,7 @@ export class ModelCalls {
     if (around) {
       if (!activationOf(around) && !isInGraph(metadata)) this.#activateRoot(around, metadata);
       const identity = identityOf(around);
-      return identity && { span: around, identity: { ...identity, ...placeIn(metadata) }, isOurs: false };
+      return identity && { span: around, identity: refined(identity, around, metadata), isOurs: false };
     }
     const config = { ...ambientConfig(), ...(metadata && { metadata }), callbacks: undefined };
     const entered = this.#unattended.enter(config, isInGraph(metadata) ? undefined : name);
@@ -111,8 +111,12 @@ function isInGraph(metadata: CallStart["metadata"]): boolean {
   return metadata?.["langgraph_node"] !== undefined;
 }
 
-function placeIn(metadata: CallStart["metadata"]): Partial<Identity> {
-  const path = namespacePath(metadata?.["langgraph_checkpoint_ns"] ?? metadata?.["checkpoint_ns"]);
+/** The identity with the place that the call's own metadata names, where that is another than its node's. */
+function refined(identity: Identity, span: Span, metadata: CallStart["metadata"]): Identity {
+  const checkpoint = checkpointOf(metadata);
+  if (checkpoint === nodeOf(span)?.node.checkpoint) return identity;
+  const path = namespacePath(checkpoint);
   const step = metadata?.["langgraph_step"];
-  return path.length > 0 ? placeOf({ path, step: typeof step === "number" ? step : undefined }) : {};
+  if (path.length === 0) return identity;
+  return { ...identity, ...placeOf({ path, step: typeof step === "number" ? step : undefined }) };
 }

@@ -31,5 +31,6 @@ export class NodeNames {
 }
 
 function keyOf({ node, parent, run }: NodeSpan): string {
-  return [run.graph ?? "", parent?.name ?? "", ...node.path.slice(0, -1)].join("|");
+  const around = node.path.length > 1 ? node.path.slice(0, -1).join("|") : "";
+  return `${run.graph ?? ""}|${parent?.name ?? ""}|${around}`;
 }

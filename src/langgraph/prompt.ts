@@ -2,18 +2,22 @@ import { hash } from "node:crypto";
 import type { PromptPart, PromptShape } from "../runtime/event.ts";
 import { isObject } from "./shapes.ts";
 
-/** Messages in graph state stay the same objects from node to node, so each is hashed once; one changed in place keeps its hash. */
+/**
+ * Messages in graph state stay the same objects from node to node, and bound tools from call to call, so each is
+ * hashed once; one changed in place keeps its hash.
+ */
 const known = new WeakMap<object, PromptPart>();
 const NOTHING = part("");
 const ROLES: Readonly<Record<string, string>> = { developer: "system", human: "user", ai: "assistant" };
 
 /** Shape of a prompt given as LangChain messages, or as the messages of an OpenAI request; they agree. */
 export function shapeOf(messages: readonly unknown[], tools: unknown): PromptShape {
-  const parts = messages.map((message) => messagePart(message));
+  const parts = messages.map((message) => partOf(message, messageText));
   const first = messages.findIndex((message) => roleOf(message) !== "system");
   const head = first < 0 ? parts.length : first;
-  const toolsText = Array.isArray(tools) && tools.length > 0 ? JSON.stringify(tools) : "";
-  return { anchor: anchorOf(parts.slice(0, head), toolsText), history: parts.slice(head) };
+  const system = parts.slice(0, head);
+  const toolParts = Array.isArray(tools) ? tools.map((tool: unknown) => partOf(tool, JSON.stringify)) : [];
+  return { anchor: anchorOf([...system, ...toolParts]), history: parts.slice(head) };
 }
 
 /** Shape of the prompt of a completion model, which has no anchor. */
@@ -30,16 +34,17 @@ export function bodyShape(body: Readonly<Record<string, unknown>>): PromptShape 
   return shapeOf([...head, ...(Array.isArray(rest) ? rest : [])], tools);
 }
 
-function anchorOf(system: readonly PromptPart[], tools: string): PromptPart {
-  if (system.length === 0 && tools === "") return NOTHING;
-  const length = system.reduce((sum, { length: own }) => sum + own, tools.length);
-  return { hash: digest([...system.map((one) => one.hash), tools].join("\n")), length };
+function anchorOf(parts: readonly PromptPart[]): PromptPart {
+  const [first = NOTHING] = parts;
+  if (parts.length <= 1) return first;
+  const length = parts.reduce((sum, one) => sum + one.length, 0);
+  return { hash: digest(parts.map((one) => one.hash).join("\n")), length };
 }
 
-function messagePart(message: unknown): PromptPart {
-  if (!isObject(message)) return part(String(message));
-  let found = known.get(message);
-  if (!found) known.set(message, (found = part(messageText(message))));
+function partOf(piece: unknown, textOf: (piece: Readonly<Record<string, unknown>>) => string): PromptPart {
+  if (!isObject(piece)) return part(String(piece));
+  let found = known.get(piece);
+  if (!found) known.set(piece, (found = part(textOf(piece))));
   return found;
 }
 

@@ -1,6 +1,6 @@
 import type { Identity, PromptShape, Status, Usage } from "../runtime/event.ts";
 import type { Host } from "./host.ts";
-import type { Open, Run } from "./span.ts";
+import type { Open, Run } from "./run.ts";
 
 /** One model call, from its start to its end. */
 export class Request implements Open {

@@ -18,11 +18,26 @@ export function safeHost(host: Host): Host {
     }
   };
   return {
-    clock: { now: () => contained("clock", () => host.clock.now()) ?? 0 },
+    clock: {
+      now: () => {
+        try {
+          return host.clock.now();
+        } catch (error) {
+          fault("clock", error);
+          return 0;
+        }
+      },
+    },
     baseURL: host.baseURL,
     ...(host.apiKey !== undefined && { apiKey: host.apiKey }),
     cacheHints: host.cacheHints,
-    emit: (event) => contained("emit", () => host.emit(event)),
+    emit: (event) => {
+      try {
+        host.emit(event);
+      } catch (error) {
+        fault("emit", error);
+      }
+    },
     decorate: (call) => contained("decorate", () => host.decorate(call)),
     requestBody: (identity, body) => contained("requestBody", () => host.requestBody(identity, body)),
     answer: (identity, answer) => contained("answer", () => host.answer(identity, answer)),

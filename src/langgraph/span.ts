@@ -1,23 +1,7 @@
-import type { AgentId, Identity, RunId, SessionId, Status } from "../runtime/event.ts";
+import type { AgentId, Identity } from "../runtime/event.ts";
 import type { NodePlan } from "./plan.ts";
 import type { Request } from "./request.ts";
-
-/** Something that was started in a run and has to be ended, at the latest with the run. */
-export interface Open {
-  end(status: Status): void;
-}
-
-/** One invocation of a graph. */
-export interface Run {
-  readonly id: RunId;
-  readonly session: SessionId | undefined;
-  readonly graph: string | undefined;
-  readonly open: Set<Open>;
-  /** Spans started so far. */
-  spans: number;
-  interrupted: boolean;
-  ended: boolean;
-}
+import type { Open, Run } from "./run.ts";
 
 /** One activation of an agent. */
 export interface Activation {
@@ -43,17 +27,19 @@ export interface Span extends Open {
   /** Set for nodes only. */
   readonly node: Node | undefined;
   /** The activation that began with this span, if one did. */
-  activation?: Activation;
+  activation: Activation | undefined;
   /** Set for tool calls inside an agent. */
-  tool?: ToolCall;
+  tool: ToolCall | undefined;
   /** Failed requests that only `fetch` saw and that the client may try again, by body. */
-  retryable?: Map<string, Request>;
+  retryable: Map<string, Request> | undefined;
   /** Of a graph with joins: who arrived so far, by join. */
-  arrived?: Map<string, Set<string>>;
+  arrived: Map<string, Set<string>> | undefined;
 }
 
 /** What a span knows when it is a node. */
 export interface Node {
+  /** The checkpoint namespace, with ids, as LangGraph gives it. */
+  readonly checkpoint: unknown;
   /** Node names from the root graph to this node. */
   readonly path: readonly string[];
   readonly step: number | undefined;
@@ -96,8 +82,10 @@ export function isNode(span: Span | undefined): span is NodeSpan {
 /** Where a call inside a span happens; undefined outside of any agent. */
 export function identityOf(span: Span): Identity | undefined {
   const activation = activationOf(span);
-  const node = nodeOf(span)?.node;
-  return activation && node ? { ...activation.identity, ...placeOf(node) } : activation?.identity;
+  const node = nodeOf(span);
+  // The usual case: the activation began with this very node, and says where it is already.
+  if (!activation || !node || node.activation === activation) return activation?.identity;
+  return { ...activation.identity, ...placeOf(node.node) };
 }
 
 /** The namespace and step of an identity. */

@@ -3,7 +3,8 @@ import type { AgentId, SessionId, Status } from "../runtime/event.ts";
 import type { Host } from "./host.ts";
 import { isFrameworkNode, nodeAgent, pathAgent } from "./identity.ts";
 import { NodeNames } from "./node-names.ts";
-import { UNNAMED } from "./plan.ts";
+import { UNNAMED } from "./plan-graph.ts";
+import type { Run } from "./run.ts";
 import {
   activationOf,
   isNode,
@@ -12,7 +13,6 @@ import {
   type CallScope,
   type Node,
   type NodeSpan,
-  type Run,
   type Span,
   type ToolCall,
 } from "./span.ts";
@@ -28,6 +28,8 @@ export interface SpanStart {
   readonly agentName: string | undefined;
   readonly node?: Node;
 }
+
+type SpanParts = Pick<Span, "id" | "run" | "parent" | "name" | "agentName" | "node">;
 
 /** Open spans of all runs, and the agents active in them. */
 export class Tracker {
@@ -75,8 +77,20 @@ export class Tracker {
   }
 
   /** Opens a span in a known run; a node begins its agent's activation. */
-  open(parts: Omit<Span, "end">): Span {
-    const span: Span = { ...parts, end: (status) => this.end(span, status) };
+  open({ id, run, parent, name, agentName, node }: SpanParts): Span {
+    const span: Span = {
+      id,
+      run,
+      parent,
+      name,
+      agentName,
+      node,
+      activation: undefined,
+      tool: undefined,
+      retryable: undefined,
+      arrived: undefined,
+      end: (status) => this.end(span, status),
+    };
     this.#spans.set(span.id, span);
     span.run.open.add(span);
     span.run.spans++;
@@ -98,7 +112,7 @@ export class Tracker {
     if (!this.#spans.delete(span.id)) return;
     const { run, tool, activation } = span;
     run.open.delete(span);
-    for (const request of span.retryable?.values() ?? []) request.end("failed");
+    if (span.retryable) for (const request of span.retryable.values()) request.end("failed");
     const isRoot = span.id === run.id;
     const final = isRoot && status === "completed" && run.interrupted ? "interrupted" : status;
     if (isRoot) for (const open of run.open) open.end(final === "interrupted" ? final : "cancelled");

@@ -3,7 +3,8 @@ import type { AgentId } from "../runtime/event.ts";
 import { ambientConfig, parentIdOf, runIdOf, runToken, sessionOf } from "./config.ts";
 import { namespacePath } from "./identity.ts";
 import { text, type ConfigLike } from "./shapes.ts";
-import type { Run, Span } from "./span.ts";
+import type { Run } from "./run.ts";
+import type { Span } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
 
 /** Runs known by their session only, in the order they were seen. */
@@ -34,7 +35,8 @@ export class Unattended {
     const seen = this.#tracker.find(parentIdOf(config));
     if (seen) return { span: seen, isOurs: false };
     const { metadata, configurable } = config ?? {};
-    const path = namespacePath(configurable?.["checkpoint_ns"] ?? metadata?.["checkpoint_ns"]);
+    const checkpoint = configurable?.["checkpoint_ns"] ?? metadata?.["checkpoint_ns"];
+    const path = namespacePath(checkpoint);
     const ambient = this.#tracker.scopes.getStore()?.span;
     const around = ambient?.run.ended === false ? ambient : undefined;
     if (around?.node && around.node.path.join("|") === path.join("|")) return { span: around, isOurs: false };
@@ -43,6 +45,7 @@ export class Unattended {
     if (name === undefined) return undefined;
     const step = metadata?.["langgraph_step"];
     const node = {
+      checkpoint,
       path,
       step: typeof step === "number" ? step : undefined,
       plan: undefined,

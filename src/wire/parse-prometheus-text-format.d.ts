@@ -3,7 +3,10 @@ declare module "parse-prometheus-text-format" {
   interface Family {
     readonly name: string;
     readonly type: string;
-    readonly metrics: readonly { readonly value?: string; readonly labels?: Readonly<Record<string, string>> }[];
+    readonly metrics: readonly {
+      readonly value?: string;
+      readonly labels?: Readonly<Record<string, string>>;
+    }[];
   }
   export default function parsePrometheusTextFormat(text: string): readonly Family[];
 }

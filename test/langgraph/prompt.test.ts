@@ -86,6 +86,21 @@ describe("splicing fields into a body", () => {
     );
   });
 
+  test("what a body has already wins, whatever the names are made of", () => {
+    const name = fc.oneof(fc.constantFrom("kv_hints", "priority", "_", "e", "", '"', "\\", "ü"), fc.string());
+    fc.assert(
+      fc.property(name, fc.jsonValue(), fc.jsonValue(), (key, theirs, ours) => {
+        const text = JSON.stringify({ model: "m", [key]: theirs, messages: [key] });
+        expect(splice(text, { [key]: ours })).toBeUndefined();
+      }),
+    );
+  });
+
+  test("an empty object and space around it are no obstacle", () => {
+    for (const body of ["{}", " { } ", '\n{"a": 1}\n'])
+      expect(JSON.parse(splice(body, { b: 2 }) ?? "")).toEqual({ ...JSON.parse(body), b: 2 });
+  });
+
   test("a name that only a message or a tool mentions is not taken", () => {
     const body = JSON.stringify({ messages: ['"priority":1'], tools: [{ priority: 2 }] });
     expect(JSON.parse(splice(body, { priority: 3 }) ?? "")).toMatchObject({ priority: 3 });

@@ -40,7 +40,8 @@ export class ScriptedServer implements AsyncDisposable {
   /** Bytes of flood written to sockets so far. */
   written = 0;
   script: Script;
-  readonly #server = createServer((request, response) => {
+  /** Never closes an idle connection: on a busy machine a client may be about to use it. */
+  readonly #server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {

@@ -10,8 +10,9 @@ import {
   type LangGraphRunnableConfig,
 } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
-import { createAgent, type AgentMiddleware } from "langchain";
+import { createAgent, createMiddleware, type AgentMiddleware } from "langchain";
 import { expectTypeOf, test } from "vitest";
+import { z } from "zod";
 import type { Framework } from "../../src/langgraph/index.ts";
 
 declare const sage: Framework;
@@ -98,5 +99,19 @@ test("handler and middleware fit where LangChain wants them", async () => {
   await graph.invoke({ messages: [] }, { callbacks: [sage.handler] });
   graph.withConfig({ callbacks: [sage.handler] });
   expectTypeOf(sage.middleware()).toExtend<AgentMiddleware>();
-  createAgent({ model: new ChatOpenAI({ apiKey: "x" }), tools: [], middleware: [sage.middleware()] });
+});
+
+test("the middleware is one to createAgent and changes nothing about the agent's type", () => {
+  const model = new ChatOpenAI({ apiKey: "x" });
+  const counter = createMiddleware({ name: "counter", stateSchema: z.object({ count: z.number() }) });
+  const without = createAgent({ model, tools: [], middleware: [counter] });
+  const withIt = createAgent({ model, tools: [], middleware: [counter, sage.middleware()] });
+  type State<T extends { invoke: (...parameters: never[]) => unknown }> = Awaited<ReturnType<T["invoke"]>>;
+  expectTypeOf<State<typeof withIt>>().toEqualTypeOf<State<typeof without>>();
+  expectTypeOf<State<typeof withIt>["count"]>().toEqualTypeOf<number>();
+  expectTypeOf<Parameters<typeof withIt.invoke>>().toEqualTypeOf<Parameters<typeof without.invoke>>();
+  const bare = createAgent({ model, tools: [], middleware: [] });
+  const alone = createAgent({ model, tools: [], middleware: [sage.middleware()] });
+  expectTypeOf<State<typeof alone>>().not.toBeAny();
+  expectTypeOf<State<typeof alone>>().toEqualTypeOf<State<typeof bare>>();
 });

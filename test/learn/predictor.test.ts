@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
 import { END, type Event, START, type TopologyEvent } from "../../src/runtime/event.ts";
@@ -150,13 +150,14 @@ test("values and probabilities stay in [0, 1] on any event order", () => {
   );
 });
 
+function learn(...runs: readonly Event[][]): LearnedPredictor {
+  const predictor = new LearnedPredictor();
+  for (const run of runs) feed(predictor, run);
+  return predictor;
+}
+
 test("a snapshot restores, and two processes' counts add up in either order", () => {
   const app = new App();
-  const learn = (...runs: Event[][]) => {
-    const predictor = new LearnedPredictor();
-    for (const run of runs) feed(predictor, run);
-    return predictor;
-  };
   const one = app.run("1", "a", "b", "c");
   const two = app.run("2", "a", "c", "a");
   const merged = (...states: unknown[]) => {

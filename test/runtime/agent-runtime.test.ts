@@ -1,8 +1,9 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
 import prefixCache from "../../src/policies/prefix-cache.ts";
+import type { Action } from "../../src/runtime/action.ts";
 import { AgentRuntime, type InstalledPolicy } from "../../src/runtime/agent-runtime.ts";
 import type { Event } from "../../src/runtime/event.ts";
 import { Ledger } from "../../src/runtime/ledger.ts";
@@ -41,12 +42,13 @@ const bad = (policy: Policy<"prefix">): InstalledPolicy => ({
   policy,
 });
 
+function play(): readonly (readonly Action[])[] {
+  const app = new App();
+  const { layer } = runtime();
+  return ["1", "2", "3"].flatMap((run) => app.run(run, "a", "b", "c", "b")).map((e) => layer.observe(e));
+}
+
 test("same events, same decisions", () => {
-  const play = () => {
-    const app = new App();
-    const { layer } = runtime();
-    return ["1", "2", "3"].flatMap((run) => app.run(run, "a", "b", "c", "b")).map((e) => layer.observe(e));
-  };
   expect(play()).toEqual(play());
 });
 

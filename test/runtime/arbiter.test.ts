@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Action } from "../../src/runtime/action.ts";
 import { prefixId } from "../../src/runtime/action.ts";
@@ -44,10 +44,12 @@ test("at most one keep verb and one fetch verb is left per prefix", () => {
   );
 });
 
+function winner(...actions: readonly Action[]): Action | undefined {
+  return arbitrate(actions.map((one, i) => ({ policy: `p${i}`, action: one }))).kept[0]?.action;
+}
+
 test("retain beats release, the higher value beats the lower, pin beats both", () => {
   const at = { agent: "a", run: "1" };
-  const winner = (...actions: Action[]) =>
-    arbitrate(actions.map((one, i) => ({ policy: `p${i}`, action: one }))).kept[0]?.action;
   const low: Action = { type: "retain", prefix: at, value: 0.1 };
   const high: Action = { type: "retain", prefix: at, value: 0.9 };
   const release: Action = { type: "release", prefix: at };

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Action, Hint, Outcome } from "../../src/runtime/action.ts";
 import type { EngineAdapter } from "../../src/runtime/engine.ts";
@@ -79,7 +79,7 @@ test("cancel aborts the prefetch under way", async () => {
 
 test("a longer prompt replaces the prefetch of the same prefix, a shorter one does not", async () => {
   const sent: Hint[] = [];
-  let release = () => {};
+  let release: (() => void) | undefined;
   const { hints } = queue(async (batch, signal) => {
     sent.push(...batch);
     await Promise.race([untilAborted(signal), new Promise<void>((resolve) => (release = resolve))]);
@@ -90,7 +90,7 @@ test("a longer prompt replaces the prefetch of the same prefix, a shorter one do
   hints.push([prefetch("a", 50)]);
   hints.push([prefetch("a", 150)]);
   await new Promise((resolve) => setImmediate(resolve));
-  release();
+  release?.();
   await hints.idle();
   expect(sent.map((hint) => (hint.type === "prefetch" ? hint.tokens : 0))).toEqual([100, 150]);
 });

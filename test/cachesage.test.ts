@@ -1,0 +1,253 @@
+import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
+import { ChatOpenAI } from "@langchain/openai";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CacheSage, CacheSageError, InvalidOptionsError, UnknownNameError } from "../src/index.ts";
+import type { CacheSageOptions, EngineAdapter, Event, Hint } from "../src/index.ts";
+import { ScriptedServer } from "./langgraph/scripted-server.ts";
+
+const rejections: unknown[] = [];
+const note = (reason: unknown) => void rejections.push(reason);
+beforeAll(() => void process.on("unhandledRejection", note));
+afterAll(() => void process.off("unhandledRejection", note));
+
+const input = { messages: [{ role: "user" as const, content: "write a haiku" }] };
+
+/** An engine behind the scripted server that takes every hint and keeps it. */
+function adapter(server: ScriptedServer, change: Partial<EngineAdapter> = {}) {
+  const applied: Hint[] = [];
+  const engine: EngineAdapter = {
+    specificationVersion: "v1",
+    name: "scripted",
+    baseURL: server.url,
+    apiKey: "local",
+    supports: { retain: "native", release: "native", prefetch: "native" },
+    connect: async () => ({ engine: "scripted", models: ["scripted"] }),
+    decorate: () => ({ fields: { hint: "keep" }, headers: { "x-hint": "keep" } }),
+    apply: async (hints) => {
+      applied.push(...hints);
+      return hints.map(() => ({ status: "applied" }));
+    },
+    close: async () => {},
+    ...change,
+  };
+  return { engine, applied };
+}
+
+/** Two agents in turn; with `sage` the graph and its models are observed. */
+async function play(server: ScriptedServer, sage?: CacheSage): Promise<readonly unknown[]> {
+  const fields = { model: "scripted", maxRetries: 0 };
+  const model = sage
+    ? new ChatOpenAI({ ...fields, ...sage.model() })
+    : new ChatOpenAI({ ...fields, apiKey: "local", configuration: { baseURL: server.url } });
+  const node = async ({ messages }: typeof MessagesAnnotation.State) => ({
+    messages: [await model.invoke([{ role: "system", content: "be brief" }, ...messages])],
+  });
+  const graph = new StateGraph(MessagesAnnotation)
+    .addNode("planner", node)
+    .addNode("writer", node)
+    .addEdge(START, "planner")
+    .addEdge("planner", "writer")
+    .compile();
+  const { messages } = await (sage?.instrument(graph) ?? graph).invoke(input);
+  return messages.map(({ type, content }) => [type, content]);
+}
+
+const raised = (options: CacheSageOptions) => errorOf(CacheSage.connect(options));
+
+async function errorOf(connecting: Promise<CacheSage>): Promise<CacheSageError> {
+  const error: unknown = await connecting.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!CacheSageError.isInstance(error)) throw new Error("connect was expected to fail");
+  return error;
+}
+
+describe("connect says what is wrong and what to do", () => {
+  test.each(["nope", "/v1", ""])("a url that is none: %j", async (url) => {
+    const error = await errorOf(CacheSage.connect(url, { engine: "embedded" }));
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    expect(error.message).toContain(JSON.stringify(url));
+    expect(error.hint).toContain("absolute URL");
+  });
+
+  test.each([
+    ["engine", { engine: "embeded" }, "embedded"],
+    ["policy", { policies: { "prefix-cach": {} } }, "prefix-cache"],
+  ])("a misspelt %s lists the names there are", async (kind, options, known) => {
+    const error = await raised(options);
+    expect(error).toBeInstanceOf(UnknownNameError);
+    expect(error.message).toContain(`no ${kind} is called`);
+    expect(error.hint).toContain(known);
+  });
+
+  test.each<[string, object, string, string]>([
+    ["option", { cacheHint: true }, '"cacheHint"', "cacheHints"],
+    ["option of a policy", { policies: { "prefix-cache": { waste: 1 } } }, '"waste"', "wasteWeight"],
+    ["option of an engine", { engineOptions: { prt: 1 } }, '"prt"', "port"],
+  ])("a misspelt %s lists the options there are", async (_what, options, wrong, right) => {
+    const error = await raised(options as CacheSageOptions);
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    expect(error.message).toContain(wrong);
+    expect(error.hint).toContain(right);
+  });
+
+  test("an option of the wrong kind is named with what was got", async () => {
+    const error = await raised({ cacheHints: "yes" } as unknown as CacheSageOptions);
+    expect(error.message).toMatch(/option cacheHints: .*got "yes"/);
+  });
+
+  test.each(["specificationVersion", "supports", "connect", "apply", "close"] as const)(
+    "an adapter without %s is refused before anything is called",
+    async (missing) => {
+      await using server = await ScriptedServer.start();
+      const { engine } = adapter(server, { [missing]: undefined });
+      const error = await raised({ engine });
+      expect(error).toBeInstanceOf(InvalidOptionsError);
+      expect(error.message).toContain("EngineAdapter");
+      expect(error.message).toContain(missing);
+    },
+  );
+
+  test("an engine that cannot be reached rejects with the adapter's own error", async () => {
+    await using server = await ScriptedServer.start();
+    const down = new Error("down");
+    const { engine } = adapter(server, { connect: () => Promise.reject(down) });
+    await expect(CacheSage.connect({ engine })).rejects.toBe(down);
+  });
+});
+
+describe("the flag", () => {
+  test("off, which is the default: bytes and headers are those without cachesage, and no hint is sent", async () => {
+    await using server = await ScriptedServer.start();
+    const { engine, applied } = adapter(server);
+    await using sage = await CacheSage.connect({ engine });
+    const without = await play(server);
+    expect(await play(server, sage)).toEqual(without);
+    await sage.idle();
+    const [plain, observed] = [server.requests.slice(0, 2), server.requests.slice(2)];
+    expect(observed.map(({ raw }) => raw)).toEqual(plain.map(({ raw }) => raw));
+    expect(observed.map(({ headers }) => headers)).toEqual(plain.map(({ headers }) => headers));
+    expect(applied).toEqual([]);
+    expect(sage.stats.hints).toEqual({});
+  });
+
+  test("on: requests carry the engine's fields, and hints reach the engine", async () => {
+    await using server = await ScriptedServer.start();
+    const { engine, applied } = adapter(server);
+    await using sage = await CacheSage.connect({ engine, cacheHints: true });
+    await play(server, sage);
+    await sage.idle();
+    expect(server.requests.map(({ body, headers }) => [body["hint"], headers["x-hint"]])).toEqual([
+      ["keep", "keep"],
+      ["keep", "keep"],
+    ]);
+    expect(applied.map(({ type }) => type)).toContain("retain");
+    expect(sage.stats.faults).toBe(0);
+  });
+});
+
+describe("callbacks of the user", () => {
+  test.each<[string, () => unknown]>([
+    ["rejects", () => Promise.reject(new Error("broken callback"))],
+    [
+      "throws",
+      () => {
+        throw new Error("broken callback");
+      },
+    ],
+  ])("onEvent that %s is a fault for each event and changes nothing else", async (_how, broken) => {
+    await using server = await ScriptedServer.start();
+    const faults: string[] = [];
+    let events = 0;
+    await using sage = await CacheSage.connect({
+      engine: adapter(server).engine,
+      onEvent: () => {
+        events++;
+        return broken() as undefined;
+      },
+      onFault: (where) => void faults.push(where),
+    });
+    expect(await play(server, sage)).toEqual(await play(server));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(events).toBeGreaterThan(0);
+    expect(faults).toEqual(Array(events).fill("onEvent"));
+    expect(sage.stats.faults).toBe(events);
+    expect(rejections).toEqual([]);
+  });
+
+  test("onFault that rejects is let go", async () => {
+    await using server = await ScriptedServer.start();
+    const broken = (() => Promise.reject(new Error("broken callback"))) as unknown as () => undefined;
+    await using sage = await CacheSage.connect({
+      engine: adapter(server).engine,
+      onEvent: broken,
+      onFault: broken,
+    });
+    await play(server, sage);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(sage.stats.faults).toBeGreaterThan(0);
+    expect(rejections).toEqual([]);
+  });
+
+  test("onEvent that works sees a run from its start to its end", async () => {
+    await using server = await ScriptedServer.start();
+    const events: Event[] = [];
+    const onEvent = (event: Event) => void events.push(event);
+    await using sage = await CacheSage.connect({ engine: adapter(server).engine, onEvent });
+    await play(server, sage);
+    const types = events.map(({ type }) => type).filter((type) => type !== "topology");
+    expect([types[0], types.at(-1)]).toEqual(["run-start", "run-end"]);
+    expect(sage.stats.faults).toBe(0);
+    expect(sage.stats.openRuns).toBe(0);
+  });
+});
+
+const throwing = () => {
+  throw new Error("broken adapter");
+};
+const brokenAppliers: Readonly<Record<string, EngineAdapter["apply"]>> = {
+  throws: throwing,
+  rejects: () => Promise.reject(new Error("broken adapter")),
+  "never answers": () => new Promise(() => {}),
+  "answers nonsense": async () => 7 as unknown as [],
+  "answers too little": async () => [],
+  "answers nulls": async (hints) => hints.map(() => null) as unknown as [],
+};
+
+test.each(Object.entries(brokenAppliers))(
+  "an adapter whose apply %s changes no result",
+  async (_how, apply) => {
+    await using server = await ScriptedServer.start();
+    const without = await play(server);
+    const { engine } = adapter(server, { apply });
+    await using sage = await CacheSage.connect({ engine, cacheHints: true });
+    expect(await play(server, sage)).toEqual(without);
+    await sage.close();
+    expect(server.requests).toHaveLength(4);
+    expect(Object.keys(sage.stats.hints)).not.toContain("retain applied");
+    expect(rejections).toEqual([]);
+  },
+);
+
+const brokenDecorators: Readonly<Record<string, () => unknown>> = {
+  throws: throwing,
+  rejects: () => Promise.reject(new Error("broken adapter")),
+  "never answers": () => new Promise(() => {}),
+  "answers nonsense": () => "fields",
+  "adds what no JSON can hold": () => ({ fields: { big: 1n } }),
+};
+
+test.each(Object.entries(brokenDecorators))(
+  "an adapter whose decorate %s changes no byte of a request",
+  async (_how, decorate) => {
+    await using server = await ScriptedServer.start();
+    const without = await play(server);
+    const { engine } = adapter(server, { decorate: decorate as () => never });
+    await using sage = await CacheSage.connect({ engine, cacheHints: true });
+    expect(await play(server, sage)).toEqual(without);
+    const [plain, observed] = [server.requests.slice(0, 2), server.requests.slice(2)];
+    expect(observed.map(({ raw }) => raw)).toEqual(plain.map(({ raw }) => raw));
+    expect(rejections).toEqual([]);
+  },
+);
