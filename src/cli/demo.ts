@@ -11,11 +11,11 @@ const options = z.strictObject({
     .min(1)
     .default([1, 2, 3])
     .describe("Seeds, each played in all arms."),
-  runs: z.number().int().positive().default(16).describe("Runs of the team per arm."),
+  runs: z.number().int().positive().default(8).describe("Runs of the team per arm."),
   concurrency: z.number().int().positive().default(8).describe("Runs open at once."),
-  kvTokens: z.number().int().positive().default(10240).describe("KV budget in tokens, the same in all arms."),
-  toolMs: z.number().nonnegative().default(700).describe("Mean time of a tool call in milliseconds."),
-  answerTokens: z.number().int().positive().default(48).describe("Tokens of each answer."),
+  kvTokens: z.number().int().positive().default(6144).describe("KV budget in tokens, the same in all arms."),
+  toolMs: z.number().nonnegative().default(800).describe("Mean time of a tool call in milliseconds."),
+  answerTokens: z.number().int().positive().default(16).describe("Tokens of each answer."),
   route: z
     .enum(["table", "random", "llm"])
     .default("table")
@@ -25,7 +25,11 @@ const options = z.strictObject({
     .default("pico")
     .describe("Random-weight preset (pico, nano, bench) or the path of a .gguf file."),
   engine: z.url().optional().describe("A cachesage server that already runs; arms lru and hints only."),
-  arms: z.array(z.enum(["none", "lru", "hints"])).min(1).default(["none", "lru", "hints"]).describe("Arms to play."),
+  arms: z
+    .array(z.enum(["none", "lru", "hints"]))
+    .min(1)
+    .default(["none", "lru", "hints"])
+    .describe("Arms to play."),
   json: z.boolean().default(false).describe("Print one JSON object instead of the table."),
 });
 

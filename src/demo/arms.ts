@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import { setTimeout as wait } from "node:timers/promises";
 import PQueue from "p-queue";
 import { ChatOpenAI } from "@langchain/openai";
 import { CacheSage, type CacheSageStats } from "../cachesage.ts";
@@ -96,6 +97,9 @@ async function play(target: Target, sage: CacheSage | undefined, options: ArmOpt
   await queue.addAll(
     options.runs.map((plan, index) => async () => {
       options.signal.throwIfAborted();
+      // Users do not all come in the same instant: the first ones arrive a quarter of a tool call apart.
+      const arrival = index < options.concurrency ? (index * options.toolMs) / 4 : 0;
+      if (arrival > 0) await wait(arrival, undefined, { signal: options.signal });
       const from = performance.now();
       await graph.invoke(
         { messages: [{ role: "user", content: plan.task }] },

@@ -14,8 +14,8 @@ const table: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   planner: { architect: 0.95, coder: 0.05 },
   architect: { coder: 0.95, planner: 0.05 },
   coder: { tester: 0.9, reviewer: 0.1 },
-  tester: { coder: 0.65, reviewer: 0.35 },
-  reviewer: { coder: 0.4, documenter: 0.6 },
+  tester: { coder: 0.75, reviewer: 0.25 },
+  reviewer: { documenter: 0.7, coder: 0.3 },
   documenter: { [END]: 0.95, reviewer: 0.05 },
 };
 export const team = Object.keys(table);

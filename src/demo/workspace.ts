@@ -63,7 +63,7 @@ export interface Section {
 }
 
 /** Longer answers would fill a small model's context. */
-const FIRST_WORDS = /^\s*\S+(?:\s+\S+){0,59}/;
+const FIRST_WORDS = /^\s*\S+(?:\s+\S+){0,109}/;
 
 /** What one run of the team works on: plan, design, files, checks, findings and documents. In memory, deterministic. */
 export class Workspace {
@@ -206,7 +206,7 @@ export class Workspace {
       .filter(({ name }) => !text.includes(name));
   }
 
-  /** What a tool says: its own message, cut at 60 words, and where the workspace stands. 15 to 80 words in all. */
+  /** What a tool says: its own message, cut at 110 words, and where the workspace stands. 15 to 130 words in all. */
   report(...sentences: readonly string[]): string {
     const message = sentences.filter((sentence) => sentence !== "").join(" ");
     const words = FIRST_WORDS.exec(message)?.[0] ?? "";

@@ -39,14 +39,21 @@ export class Anchors {
   }
 
   /**
-   * Value of keeping an agent's anchor, in [0, 1]: expectation of 1/T when any of `openRuns` runs uses it with
-   * the agent's share of all calls, T counted in rounds of all open runs (geometric distribution).
+   * Value of keeping an agent's anchor, in [0, 1]: expectation of 1/T, T the rounds of all open runs until one of
+   * them uses it.
+   *
+   * @param arrivals expected number of open runs that use it in their next step; runs being independent, at least one
+   *   does with probability 1 - exp(-arrivals).
+   * @param openRuns for later rounds only the agent's share of all calls is known, so those are geometric.
    */
-  value(agent: number, openRuns: number): number {
+  value(agent: number, arrivals: number, openRuns: number): number {
+    const next = 1 - Math.exp(-arrivals);
     const share = this.#total === 0 ? 0 : (this.#agents[agent]?.calls ?? 0) / this.#total;
     const round = 1 - (1 - share) ** Math.max(1, openRuns);
-    if (round <= 0) return 0;
-    return round >= 1 ? 1 : (-round * Math.log(round)) / (1 - round);
+    if (round <= 0) return next;
+    // Sum over k >= 1 of round (1 - round)^(k - 1) / (k + 1).
+    const later = round > 0.999 ? 0.5 : (round * (-Math.log(round) - (1 - round))) / (1 - round) ** 2;
+    return next + (1 - next) * later;
   }
 
   /** The agent was called right after another one; how much of that one's history does its prompt begin with? */

@@ -32,6 +32,8 @@ export class LearnedPredictor implements Predictor {
   readonly #suspended = new Map<SessionId, RunState>();
   readonly #accuracy = new Accuracy();
   #scratch = new Float64Array(16);
+  /** By agent: expected number of open runs that call it in their next step, over the runs whose probabilities stand. */
+  #arrivals = new Float64Array(16);
 
   observe(event: Event): void {
     switch (event.type) {
@@ -54,7 +56,7 @@ export class LearnedPredictor implements Predictor {
         const state = this.#run(event.run);
         state.early ??= state.predictions;
         state.exact = event.agents;
-        forgetPredictions(state);
+        this.#forget(state);
         return;
       }
       case "request-start":
@@ -81,7 +83,7 @@ export class LearnedPredictor implements Predictor {
   reuse({ agent, run }: PrefixRef): number {
     const index = this.#agents.find(agent);
     if (index === undefined) return 0;
-    if (run === undefined) return this.#anchors.value(index, this.#runs.size);
+    if (run === undefined) return this.#anchors.value(index, this.#arrivals[index] ?? 0, this.#runs.size);
     const state = this.#runs.get(run);
     if (!state) return 0;
     const next = this.#probabilities(state)[index] ?? 0;
@@ -128,7 +130,28 @@ export class LearnedPredictor implements Predictor {
   }
 
   #probabilities(state: RunState): Float64Array {
-    return (state.probabilities ??= this.#predict(state));
+    if (state.probabilities) return state.probabilities;
+    const probabilities = this.#predict(state);
+    state.probabilities = probabilities;
+    this.#arrive(probabilities, 1);
+    return probabilities;
+  }
+
+  #forget(state: RunState): void {
+    if (state.probabilities) this.#arrive(state.probabilities, -1);
+    state.probabilities = undefined;
+    state.predictions = undefined;
+  }
+
+  #arrive(probabilities: Float64Array, sign: 1 | -1): void {
+    if (this.#arrivals.length < probabilities.length) {
+      const grown = new Float64Array(2 * probabilities.length);
+      grown.set(this.#arrivals);
+      this.#arrivals = grown;
+    }
+    // Rounding may leave a trace below zero when the last run has gone.
+    for (let agent = 0; agent < probabilities.length; agent++)
+      this.#arrivals[agent] = Math.max(0, (this.#arrivals[agent] ?? 0) + sign * (probabilities[agent] ?? 0));
   }
 
   #predict(state: RunState): Float64Array {
@@ -196,7 +219,7 @@ export class LearnedPredictor implements Predictor {
     state.requestLength = promptLength(prompt);
     state.exact = undefined;
     state.early = undefined;
-    forgetPredictions(state);
+    this.#forget(state);
   }
 
   #learnTransition(state: RunState, agent: number, again: boolean, before: number): void {
@@ -226,6 +249,7 @@ export class LearnedPredictor implements Predictor {
   #endRun({ run, session, status }: RunEndEvent): void {
     const state = this.#runs.get(run);
     if (!state) return;
+    this.#forget(state);
     this.#runs.delete(run);
     if (status === "interrupted" && session !== undefined) {
       evictOldest(this.#suspended, MAX_SUSPENDED);
@@ -244,16 +268,12 @@ export class LearnedPredictor implements Predictor {
   #run(run: RunId): RunState {
     let state = this.#runs.get(run);
     if (!state) {
-      evictOldest(this.#runs, MAX_RUNS);
+      const dropped = evictOldest(this.#runs, MAX_RUNS);
+      if (dropped) this.#forget(dropped);
       this.#runs.set(run, (state = new RunState()));
     }
     return state;
   }
-}
-
-function forgetPredictions(state: RunState): void {
-  state.probabilities = undefined;
-  state.predictions = undefined;
 }
 
 function promptLength({ anchor, history }: RequestStartEvent["prompt"]): number {
@@ -262,8 +282,11 @@ function promptLength({ anchor, history }: RequestStartEvent["prompt"]): number 
   return sum;
 }
 
-function evictOldest<K, V>(map: Map<K, V>, limit: number): void {
-  if (map.size < limit) return;
-  const oldest = map.keys().next();
-  if (!oldest.done) map.delete(oldest.value);
+/** Makes room for one more entry; returns what had to go. */
+function evictOldest<K, V>(map: Map<K, V>, limit: number): V | undefined {
+  if (map.size < limit) return undefined;
+  const oldest = map.entries().next();
+  if (oldest.done) return undefined;
+  map.delete(oldest.value[0]);
+  return oldest.value[1];
 }

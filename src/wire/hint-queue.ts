@@ -14,6 +14,8 @@ const CONTROL_TIMEOUT_MS = 2_000;
 /** Prefetches wait for an idle engine, so they get longer. */
 const PREFETCH_TIMEOUT_MS = 20_000;
 const PREFETCHES_AT_ONCE = 16;
+/** A prefetch under way gives way to one of the same prefix that is longer by this many tokens. */
+const WORTH_REPLACING = 128;
 
 interface Fetch {
   readonly controller: AbortController;
@@ -98,8 +100,8 @@ export class HintQueue {
 
   #enqueue(id: string, hint: PrefetchHint): void {
     const earlier = this.#fetching.get(id);
-    // The same prompt is on its way already; what it brings so far counts for the new one.
-    if (earlier && earlier.hint.tokens >= hint.tokens) {
+    // The same prompt is on its way already, but for a few tokens.
+    if (earlier && earlier.hint.tokens + WORTH_REPLACING > hint.tokens) {
       this.#parts.onOutcome(hint, { status: "ignored", reason: "already being fetched" });
       return;
     }

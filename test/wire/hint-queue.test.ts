@@ -87,12 +87,12 @@ test("a longer prompt replaces the prefetch of the same prefix, a shorter one do
   });
   hints.push([prefetch("a", 100)]);
   await new Promise((resolve) => setImmediate(resolve));
-  hints.push([prefetch("a", 50)]);
-  hints.push([prefetch("a", 150)]);
+  hints.push([prefetch("a", 200)]);
+  hints.push([prefetch("a", 228)]);
   await new Promise((resolve) => setImmediate(resolve));
   release?.();
   await hints.idle();
-  expect(sent.map((hint) => (hint.type === "prefetch" ? hint.tokens : 0))).toEqual([100, 150]);
+  expect(sent.map((hint) => (hint.type === "prefetch" ? hint.tokens : 0))).toEqual([100, 228]);
 });
 
 test("close gives up on an adapter that never answers", async () => {
