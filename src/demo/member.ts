@@ -8,7 +8,7 @@ export interface DemoTool {
   readonly description: string;
   /** Arguments; the JSON schema the model sees comes from it. */
   readonly schema: z.ZodObject;
-  /** Returns what the agent reads: 15 to 80 words of plain text. Throws ZodError on arguments outside the schema. */
+  /** Returns what the agent reads: 15 to 130 words of plain text. Throws ZodError on arguments outside the schema. */
   run(args: Readonly<Record<string, unknown>>, workspace: Workspace): string;
 }
 
