@@ -47,7 +47,7 @@ export function drawPath(route: Exclude<Route, "llm">, next: Random): readonly s
   }
 }
 
-/** Any other agent alike; ends after eight steps on average, as the table does. */
+/** Any other agent alike; ends after eight steps on average. */
 function uniform(current: string): Record<string, number> {
   const others = team.filter((agent) => agent !== current);
   const row = Object.fromEntries(others.map((agent) => [agent, 0.875 / others.length]));
