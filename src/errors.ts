@@ -7,7 +7,8 @@ export type ErrorCode =
   | "ENGINE_UNREACHABLE"
   | "ENGINE_RESPONSE"
   | "ENGINE_UNSUPPORTED"
-  | "EMBEDDED_MODEL";
+  | "EMBEDDED_MODEL"
+  | "TRACE";
 
 interface Details {
   /** What to do about it; the CLI prints it on a line of its own. */
@@ -77,5 +78,19 @@ export class EngineError extends CacheSageError {
     this.name = "EngineError";
     this.engine = engine;
     if (details.status !== undefined) this.status = details.status;
+  }
+}
+
+/** A trace file that cannot be read, or a record in it that is not as its format has it. */
+export class TraceError extends CacheSageError {
+  readonly file: string;
+  /** Counted from 1; 0 when the file as a whole is at fault. */
+  readonly line: number;
+
+  constructor(file: string, line: number, problem: string, details?: Details) {
+    super("TRACE", `[trace] ${file}${line > 0 ? `:${line}` : ""}: ${problem}`, details);
+    this.name = "TraceError";
+    this.file = file;
+    this.line = line;
   }
 }

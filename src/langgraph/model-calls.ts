@@ -8,7 +8,7 @@ import { isObject, text } from "./shapes.ts";
 import { activationOf, identityOf, nodeOf, placeOf, type Span } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
 import type { Unattended } from "./unattended.ts";
-import { answerOf, usageOf } from "./usage.ts";
+import { answerOf, asksForTools, usageOf } from "./usage.ts";
 
 /** Calls whose stream a consumer left half-way, in a run whose end nobody sees, are dropped beyond this many. */
 const MAX_OPEN = 4096;
@@ -62,7 +62,7 @@ export class ModelCalls {
   end(id: string, output: unknown, fromCache: boolean): void {
     const request = this.#open.get(id);
     if (!request) return;
-    request.end("completed", fromCache ? undefined : usageOf(output));
+    request.end("completed", fromCache ? undefined : usageOf(output), asksForTools(output));
     const answer = this.#host.cacheHints ? answerOf(output) : undefined;
     if (answer !== undefined) this.#host.answer(request.identity, answer);
   }

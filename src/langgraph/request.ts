@@ -48,15 +48,24 @@ export class Request implements Open {
     this.#host.emit({ type: "request-first-token", at, ...this.identity, request: this.id });
   }
 
-  /** Ends the call; later calls do nothing. */
-  end(status: Status, usage?: Usage): void {
+  /** Ends the call; later calls do nothing. `callsTools`: the answer asks for tools. */
+  end(status: Status, usage?: Usage, callsTools?: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#run.open.delete(this);
     if (!this.#run.ended) {
       const at = this.#host.clock.now();
       const spent = usage && Object.keys(usage).length > 0 ? { usage } : {};
-      this.#host.emit({ type: "request-end", at, ...this.identity, request: this.id, status, ...spent });
+      const asked = callsTools === undefined ? {} : { callsTools };
+      this.#host.emit({
+        type: "request-end",
+        at,
+        ...this.identity,
+        request: this.id,
+        status,
+        ...spent,
+        ...asked,
+      });
     }
     this.#onEnd();
   }

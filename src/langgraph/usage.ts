@@ -33,6 +33,12 @@ export function answerOf(output: unknown): string | undefined {
   return text(generation["text"]);
 }
 
+/** Whether an answer asks for tools; undefined where it is no chat message. */
+export function asksForTools(output: unknown): boolean | undefined {
+  const message = generationOf(output)?.["message"];
+  return isObject(message) ? callsTools(message) : undefined;
+}
+
 function callsTools(message: Readonly<Record<string, unknown>>): boolean {
   return [message["tool_calls"], message["invalid_tool_calls"]].some(
     (calls) => Array.isArray(calls) && calls.length > 0,

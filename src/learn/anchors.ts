@@ -1,4 +1,5 @@
 import type { PromptPart, PromptShape } from "../runtime/event.ts";
+import { AnchorVariants } from "./anchor-variants.ts";
 
 /** Calls over which arrival rates are averaged: old counts are halved when this many have been seen. */
 const WINDOW = 4096;
@@ -11,14 +12,13 @@ interface Prompts {
   /** Sums and numbers of samples of shares in [0, 1]. */
   shared: number;
   sharedSamples: number;
-  kept: number;
-  keptSamples: number;
+  readonly variants: AnchorVariants;
 }
 
 /** Everything counted here, as flat numbers per agent index. */
 export interface AnchorState {
-  /** `[agent index, calls, shared, sharedSamples, kept, keptSamples]` */
-  readonly agents: (readonly [number, number, number, number, number, number])[];
+  /** `[agent index, calls, shared, sharedSamples]` */
+  readonly agents: (readonly [number, number, number, number])[];
   readonly characters: number;
   readonly tokens: number;
 }
@@ -39,21 +39,18 @@ export class Anchors {
   }
 
   /**
-   * Value of keeping an agent's anchor, in [0, 1]: expectation of 1/T, T the rounds of all open runs until one of
-   * them uses it.
+   * Value of keeping an anchor, in [0, 1]: the probability that a run uses it within one round of all open runs, uses
+   * being independent: 1 - exp(-rate).
    *
-   * @param arrivals expected number of open runs that use it in their next step; runs being independent, at least one
-   *   does with probability 1 - exp(-arrivals).
-   * @param openRuns for later rounds only the agent's share of all calls is known, so those are geometric.
+   * @param hash the anchor; default: the agent's latest.
+   * @param arrivals uses per step that the open runs are expected to make, all together.
+   * @param openRuns in the long run each of them calls it at its share of all calls.
    */
-  value(agent: number, arrivals: number, openRuns: number): number {
-    const next = 1 - Math.exp(-arrivals);
-    const share = this.#total === 0 ? 0 : (this.#agents[agent]?.calls ?? 0) / this.#total;
-    const round = 1 - (1 - share) ** Math.max(1, openRuns);
-    if (round <= 0) return next;
-    // Sum over k >= 1 of round (1 - round)^(k - 1) / (k + 1).
-    const later = round > 0.999 ? 0.5 : (round * (-Math.log(round) - (1 - round))) / (1 - round) ** 2;
-    return next + (1 - next) * later;
+  value(agent: number, hash: string | undefined, arrivals: number, openRuns: number): number {
+    const own = this.#agents[agent];
+    if (!own) return 0;
+    const longRun = this.#total === 0 ? 0 : (own.calls / this.#total) * openRuns;
+    return rateToValue(own.variants.share(hash ?? own.variants.latest) * Math.max(arrivals, longRun));
   }
 
   /** The agent was called right after another one; how much of that one's history does its prompt begin with? */
@@ -64,23 +61,15 @@ export class Anchors {
     own.sharedSamples++;
   }
 
-  /** The agent was called again in the same run; how much of its own earlier prompt does it begin with? */
-  returned(agent: number, earlier: PromptShape, prompt: PromptShape): void {
-    const own = this.#own(agent);
-    if (earlier.anchor.hash === prompt.anchor.hash) own.kept += commonShare(earlier.history, prompt.history);
-    own.keptSamples++;
+  /** A run calls the agent for the first time, with this anchor. */
+  visited(agent: number, hash: string): void {
+    this.#own(agent).variants.used(hash);
   }
 
   /** Expected share of the previous agent's history that the agent sees as well; 1/2 before anything is known. */
   shared(agent: number): number {
     const own = this.#agents[agent];
     return own ? (own.shared + 0.5) / (own.sharedSamples + 1) : 0.5;
-  }
-
-  /** Expected share of its own earlier history that the agent's next prompt begins with; 1 before anything is known. */
-  kept(agent: number): number {
-    const own = this.#agents[agent];
-    return own ? (own.kept + 1) / (own.keptSamples + 1) : 1;
   }
 
   usage(characters: number, tokens: number): void {
@@ -96,19 +85,17 @@ export class Anchors {
 
   snapshot(): AnchorState {
     const agents = [...this.#agents.entries()].flatMap(([agent, own]) =>
-      own ? [[agent, own.calls, own.shared, own.sharedSamples, own.kept, own.keptSamples] as const] : [],
+      own ? [[agent, own.calls, own.shared, own.sharedSamples] as const] : [],
     );
     return { agents, characters: this.#characters, tokens: this.#tokens };
   }
 
   add({ agents, characters, tokens }: AnchorState): void {
-    for (const [agent, calls, shared, sharedSamples, kept, keptSamples] of agents) {
+    for (const [agent, calls, shared, sharedSamples] of agents) {
       const own = this.#own(agent);
       own.calls += calls;
       own.shared += shared;
       own.sharedSamples += sharedSamples;
-      own.kept += kept;
-      own.keptSamples += keptSamples;
       this.#total += calls;
     }
     this.#characters += characters;
@@ -116,12 +103,22 @@ export class Anchors {
   }
 
   #own(agent: number): Prompts {
-    return (this.#agents[agent] ??= { calls: 0, shared: 0, sharedSamples: 0, kept: 0, keptSamples: 0 });
+    return (this.#agents[agent] ??= {
+      calls: 0,
+      shared: 0,
+      sharedSamples: 0,
+      variants: new AnchorVariants(),
+    });
   }
 }
 
+/** Turns expected uses per step, at most 1 for a run's own prefix and unbounded for a shared one, into a value in [0, 1]. */
+export function rateToValue(rate: number): number {
+  return 1 - Math.exp(-rate);
+}
+
 /** Share of `earlier`'s characters in its longest common prefix with `later`; 1 for an empty history. */
-function commonShare(earlier: readonly PromptPart[], later: readonly PromptPart[]): number {
+export function commonShare(earlier: readonly PromptPart[], later: readonly PromptPart[]): number {
   let common = 0;
   let all = 0;
   let same = true;

@@ -1,13 +1,23 @@
 import type { PrefixRef } from "../runtime/action.ts";
-import type { AgentId, Event, RequestStartEvent, RunEndEvent, RunId, SessionId } from "../runtime/event.ts";
+import type {
+  AgentId,
+  Event,
+  PromptShape,
+  RequestStartEvent,
+  RunEndEvent,
+  RunId,
+  SessionId,
+} from "../runtime/event.ts";
 import type { Prediction, Predictor } from "../runtime/policy.ts";
 import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
 import { Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
-import { Anchors } from "./anchors.ts";
+import { Anchors, commonShare, rateToValue } from "./anchors.ts";
+import { hitRateIndex } from "./horizon.ts";
 import { StructuralPrior } from "./prior.ts";
-import { Returns } from "./returns.ts";
+import { CALLS_TOOLS, NO_TOOLS, ReturnTimes } from "./return-times.ts";
 import { RunState } from "./run-state.ts";
 import { type LearnedState, parseState } from "./state.ts";
+import { placeOf, Survival } from "./survival.ts";
 import { Transitions } from "./transitions.ts";
 
 /** Open runs kept; runs whose end is never seen leave oldest first. */
@@ -26,13 +36,14 @@ export class LearnedPredictor implements Predictor {
   readonly #agents = new Agents();
   readonly #prior = new StructuralPrior();
   readonly #transitions = new Transitions(this.#agents, this.#prior);
-  readonly #returns = new Returns();
+  readonly #returns = new ReturnTimes();
+  readonly #survival = new Survival();
   readonly #anchors = new Anchors();
   readonly #runs = new Map<RunId, RunState>();
   readonly #suspended = new Map<SessionId, RunState>();
   readonly #accuracy = new Accuracy();
   #scratch = new Float64Array(16);
-  /** By agent: expected number of open runs that call it in their next step, over the runs whose probabilities stand. */
+  /** By agent: uses of its prompts that open runs are expected to make per step, over the runs whose expectations stand. */
   #arrivals = new Float64Array(16);
 
   observe(event: Event): void {
@@ -63,9 +74,11 @@ export class LearnedPredictor implements Predictor {
         return this.#request(event);
       case "request-end": {
         const state = this.#runs.get(event.run);
-        if (state?.request === event.request)
-          this.#anchors.usage(state.requestLength, event.usage?.promptTokens ?? 0);
-        return;
+        if (state?.request !== event.request) return;
+        this.#anchors.usage(state.requestLength, event.usage?.promptTokens ?? 0);
+        if (event.callsTools === undefined) return;
+        state.asked(event.callsTools ? CALLS_TOOLS : NO_TOOLS);
+        return this.#doubt(state);
       }
       case "run-end":
         return this.#endRun(event);
@@ -80,16 +93,19 @@ export class LearnedPredictor implements Predictor {
     return (state.predictions ??= this.#list(run, this.#probabilities(state)));
   }
 
-  reuse({ agent, run }: PrefixRef): number {
+  reuse({ agent, run, anchor }: PrefixRef, fromEnd = Number.POSITIVE_INFINITY): number {
     const index = this.#agents.find(agent);
     if (index === undefined) return 0;
-    if (run === undefined) return this.#anchors.value(index, this.#arrivals[index] ?? 0, this.#runs.size);
+    if (run === undefined)
+      return this.#anchors.value(index, anchor, this.#arrivals[index] ?? 0, this.#runs.size);
     const state = this.#runs.get(run);
     if (!state) return 0;
-    const next = this.#probabilities(state)[index] ?? 0;
-    const last = state.lastStep[index];
-    const later = last ? this.#returns.value(index, state.step - last + 1) : 0;
-    return Math.min(1, (next + (1 - next) * later) * this.#anchors.kept(index));
+    const returns = state.lastStep[index] ? this.#returnTimes(state, index) : this.#firstVisit(state, index);
+    const place = placeOf(fromEnd);
+    const isWhole = fromEnd === Number.POSITIVE_INFINITY;
+    const keptNow = isWhole ? 1 : this.#survival.kept(index, true, place);
+    const keptLater = isWhole ? 1 : this.#survival.kept(index, false, place);
+    return rateToValue(hitRateIndex(returns, keptNow, keptLater));
   }
 
   sharedHistory(agent: AgentId): number {
@@ -107,22 +123,24 @@ export class LearnedPredictor implements Predictor {
 
   snapshot(): LearnedState {
     return {
-      version: 1,
+      version: 2,
       agents: Array.from({ length: this.#agents.size }, (_, index) => this.#agents.name(index)),
       transitions: [...this.#transitions.entries()],
       returns: [...this.#returns.entries()],
+      survival: [...this.#survival.entries()],
       anchors: this.#anchors.snapshot(),
     };
   }
 
   /** Adds a snapshot's counts to what is known. Throws InvalidOptionsError when it is not one. */
   restore(state: unknown): void {
-    const { agents, transitions, returns, anchors } = parseState(state);
+    const { agents, transitions, returns, survival, anchors } = parseState(state);
     const own = agents.map((name, index) => (index <= OTHER_INDEX ? index : this.#agents.index(name)));
     const local = (index: number) => own[index] ?? OTHER_INDEX;
     for (const [before, from, to, count] of transitions)
       this.#transitions.add([before < 0 ? before : local(before), local(from), local(to), count]);
-    for (const [agent, ...gaps] of returns) this.#returns.add([local(agent), ...gaps]);
+    for (const [key, counts] of returns) this.#returns.add(key, counts, local);
+    for (const [agent, now, later] of survival) this.#survival.add(local(agent), now, later);
     this.#anchors.add({
       ...anchors,
       agents: anchors.agents.map(([agent, ...rest]) => [local(agent), ...rest] as const),
@@ -133,25 +151,58 @@ export class LearnedPredictor implements Predictor {
     if (state.probabilities) return state.probabilities;
     const probabilities = this.#predict(state);
     state.probabilities = probabilities;
-    this.#arrive(probabilities, 1);
+    const rates = (state.rates = probabilities.slice());
+    for (let agent = 0; agent < rates.length; agent++)
+      if (state.lastStep[agent])
+        rates[agent] = Math.max(rates[agent] as number, hitRateIndex(this.#returnTimes(state, agent), 1, 1));
+    this.#arrive(rates, 1);
     return probabilities;
   }
 
+  #returnTimes(state: RunState, agent: number): Float64Array {
+    const known = state.returns[agent];
+    if (known) return known;
+    const returns = state.returnsOf(agent);
+    const next = this.#probabilities(state)[agent] ?? 0;
+    this.#returns.distribution(state.whereabouts(agent, state.step), next, returns);
+    if (!state.exact) return returns;
+    const rest = returns[0] === 1 ? 0 : (1 - next) / (1 - (returns[0] as number));
+    for (let bucket = 1; bucket < returns.length; bucket++)
+      returns[bucket] = (returns[bucket] as number) * rest;
+    returns[0] = next;
+    return returns;
+  }
+
+  /** An agent that the run has not called yet: only the next step is known. */
+  #firstVisit(state: RunState, agent: number): Float64Array {
+    const returns = state.returnsOf(agent);
+    returns[0] = this.#probabilities(state)[agent] ?? 0;
+    return returns;
+  }
+
+  /** What was expected of a run is out of date. */
   #forget(state: RunState): void {
-    if (state.probabilities) this.#arrive(state.probabilities, -1);
-    state.probabilities = undefined;
+    this.#doubt(state);
     state.predictions = undefined;
   }
 
-  #arrive(probabilities: Float64Array, sign: 1 | -1): void {
-    if (this.#arrivals.length < probabilities.length) {
-      const grown = new Float64Array(2 * probabilities.length);
+  /** The same, but for the list of next agents, whose accuracy is still to be scored. */
+  #doubt(state: RunState): void {
+    state.returns.length = 0;
+    if (state.rates) this.#arrive(state.rates, -1);
+    state.rates = undefined;
+    state.probabilities = undefined;
+  }
+
+  #arrive(rates: Float64Array, sign: 1 | -1): void {
+    if (this.#arrivals.length < rates.length) {
+      const grown = new Float64Array(2 * rates.length);
       grown.set(this.#arrivals);
       this.#arrivals = grown;
     }
     // Rounding may leave a trace below zero when the last run has gone.
-    for (let agent = 0; agent < probabilities.length; agent++)
-      this.#arrivals[agent] = Math.max(0, (this.#arrivals[agent] ?? 0) + sign * (probabilities[agent] ?? 0));
+    for (let agent = 0; agent < rates.length; agent++)
+      this.#arrivals[agent] = Math.max(0, (this.#arrivals[agent] ?? 0) + sign * (rates[agent] ?? 0));
   }
 
   #predict(state: RunState): Float64Array {
@@ -207,16 +258,19 @@ export class LearnedPredictor implements Predictor {
         state.from.map((index) => this.#agents.name(index)),
         name,
       );
-    state.step++;
     const last = state.lastStep[agent];
-    if (last) this.#returns.returned(agent, state.step - last);
-    state.lastStep[agent] = state.step;
+    if (last)
+      for (let at = state.rememberedSince(agent); at <= state.step; at++)
+        this.#returns.returned(state.whereabouts(agent, at), state.step + 1 - at);
     this.#learnPrompt(state, agent, again, prompt);
+    state.step++;
+    state.stepped(agent);
+    state.lastStep[agent] = state.step;
     if (state.activations.size > 0)
       for (const activation of state.activations.values())
         if (activation.agent === name) activation.called = true;
     state.request = request;
-    state.requestLength = promptLength(prompt);
+    state.requestLength = promptLength({ prompt });
     state.exact = undefined;
     state.early = undefined;
     this.#forget(state);
@@ -232,7 +286,8 @@ export class LearnedPredictor implements Predictor {
   #learnPrompt(state: RunState, agent: number, again: boolean, prompt: RequestStartEvent["prompt"]): void {
     this.#anchors.called(agent);
     const own = state.prompts[agent];
-    if (own) this.#anchors.returned(agent, own, prompt);
+    if (own) this.#survival.returned(agent, state.lastStep[agent] === state.step, lost(own, prompt));
+    else this.#anchors.visited(agent, prompt.anchor.hash);
     if (state.latestPrompt && !again) this.#anchors.followed(agent, state.latestPrompt, prompt);
     state.prompts[agent] = prompt;
     state.latestPrompt = prompt;
@@ -257,8 +312,9 @@ export class LearnedPredictor implements Predictor {
       return;
     }
     for (let agent = 0; agent < state.lastStep.length; agent++) {
-      const last = state.lastStep[agent];
-      if (last) this.#returns.ended(agent, state.step - last);
+      if (!state.lastStep[agent]) continue;
+      for (let at = state.rememberedSince(agent); at <= state.step; at++)
+        this.#returns.ended(state.whereabouts(agent, at));
     }
     if (status === "completed" && state.step > 0)
       for (const agent of state.frontier)
@@ -276,7 +332,17 @@ export class LearnedPredictor implements Predictor {
   }
 }
 
-function promptLength({ anchor, history }: RequestStartEvent["prompt"]): number {
+/** Characters at an earlier prompt's end that a later one does not have; infinite when it shares no more than its anchor. */
+function lost(earlier: PromptShape, later: PromptShape): number {
+  if (earlier.anchor.hash !== later.anchor.hash) return Number.POSITIVE_INFINITY;
+  if (earlier.history.length === 0) return 0;
+  const share = commonShare(earlier.history, later.history);
+  return share < 0.1
+    ? Number.POSITIVE_INFINITY
+    : (1 - share) * (promptLength({ prompt: earlier }) - earlier.anchor.length);
+}
+
+function promptLength({ prompt: { anchor, history } }: { readonly prompt: PromptShape }): number {
   let sum = anchor.length;
   for (const part of history) sum += part.length;
   return sum;

@@ -1,8 +1,12 @@
 import type { AgentId, PromptShape } from "../runtime/event.ts";
 import type { Prediction } from "../runtime/policy.ts";
 import { START_INDEX } from "./agents.ts";
+import { BUCKETS } from "./horizon.ts";
+import { TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
 
 const START: readonly number[] = [START_INDEX];
+/** Calls whose circumstances are remembered; returns after more steps teach from the last ones only. */
+const REMEMBERED = 64;
 
 /** What the predictor remembers of one open run. Agents are indices. */
 export class RunState {
@@ -14,10 +18,17 @@ export class RunState {
   latestPrompt: PromptShape | undefined;
   /** Open activations: has the agent called the model since it started? */
   readonly activations = new Map<string, { readonly agent: AgentId; called: boolean }>();
+  /** Agents of the latest calls and what they asked for, by step modulo REMEMBERED. */
+  readonly #callers = new Uint8Array(REMEMBERED);
+  readonly #tools = new Uint8Array(REMEMBERED);
+  /** By agent: probabilities of its return times; undefined when out of date. */
+  readonly returns: (Float64Array | undefined)[] = [];
   /** Exactly known next agents, until one of them calls. */
   exact: readonly AgentId[] | undefined;
   /** Probability of each agent to be next; undefined when out of date. */
   probabilities: Float64Array | undefined;
+  /** Expected uses of each agent's prompts per step; stands and falls with the probabilities. */
+  rates: Float64Array | undefined;
   predictions: readonly Prediction[] | undefined;
   /** What was predicted before the exact next agents were known. */
   early: readonly Prediction[] | undefined;
@@ -53,6 +64,38 @@ export class RunState {
     this.#parent = parent;
   }
 
+  /** Notes who made the call that `step` counts now. */
+  stepped(agent: number): void {
+    this.#callers[this.step % REMEMBERED] = agent;
+    this.#tools[this.step % REMEMBERED] = TOOLS_UNKNOWN;
+  }
+
+  /** Notes whether the latest call asked for tools. */
+  asked(tools: number): void {
+    this.#tools[this.step % REMEMBERED] = tools;
+  }
+
+  /** First step after an agent's latest call that is still remembered. */
+  rememberedSince(agent: number): number {
+    return Math.max(this.lastStep[agent] ?? 0, this.step - REMEMBERED + 2, 1);
+  }
+
+  /** Where the run was right after the call of `step`, as seen from an agent that called at `lastStep` of it. */
+  whereabouts(agent: number, step: number): Whereabouts {
+    return {
+      agent,
+      absence: step - (this.lastStep[agent] ?? step),
+      current: this.#callers[step % REMEMBERED] as number,
+      previous: step > 1 ? (this.#callers[(step - 1) % REMEMBERED] as number) : START_INDEX,
+      tools: this.#tools[step % REMEMBERED] as number,
+    };
+  }
+
+  /** Probabilities of an agent's return times, to be filled in; kept until `forget`. */
+  returnsOf(agent: number): Float64Array {
+    return (this.returns[agent] = new Float64Array(BUCKETS));
+  }
+
   /** Takes over from the interrupted run that this one resumes. */
   adopt(earlier: RunState): void {
     this.step = earlier.step;
@@ -62,5 +105,7 @@ export class RunState {
     this.frontier = earlier.frontier;
     this.from = earlier.from;
     this.before = earlier.before;
+    this.#callers.set(earlier.#callers);
+    this.#tools.set(earlier.#tools);
   }
 }

@@ -6,16 +6,18 @@ const index = z.int().nonnegative();
 
 /** Learned counts as JSON; agents are named once, then numbered. Counts of two processes add up. */
 const learnedState = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   /** Names by index; the first three are no agents. */
   agents: z.array(z.string()),
   /** before (-1: one-agent context), from, to, count */
   transitions: z.array(z.tuple([z.int().min(-1), index, index, count]).readonly()),
-  /** agent, then how often it returned after, and its run ended within, 0, 1, 2, ... steps */
-  returns: z.array(z.tuple([index, z.array(count).readonly(), z.array(count).readonly()]).readonly()),
+  /** context, counts by bucket of return time */
+  returns: z.array(z.tuple([index, z.array(count).readonly()]).readonly()),
+  /** agent; samples and survivors by place of returns at once; the same of later ones */
+  survival: z.array(z.tuple([index, z.array(count).readonly(), z.array(count).readonly()]).readonly()),
   anchors: z.object({
-    /** agent, calls, shared, sharedSamples, kept, keptSamples */
-    agents: z.array(z.tuple([index, count, count, count, count, count]).readonly()),
+    /** agent, calls, shared, sharedSamples */
+    agents: z.array(z.tuple([index, count, count, count]).readonly()),
     characters: count,
     tokens: count,
   }),

@@ -35,6 +35,9 @@ const options = z.strictObject({
 
 type Options = z.output<typeof options>;
 
+/** Places in a prompt are given in characters; for the middle of one an average is good enough. */
+const CHARACTERS_PER_TOKEN = 4;
+
 /**
  * Keeps the right KV prefixes and brings them early (CacheSage, after https://arxiv.org/abs/2605.27744).
  *
@@ -62,8 +65,14 @@ class PrefixCache implements Policy<"prefix"> {
     this.#context = context;
   }
 
-  score(item: PrefixRef): number {
-    return this.#context.predictor.reuse(item);
+  score({ agent, run, tokens }: PrefixSubject): number {
+    const { predictor, prefixes } = this.#context;
+    // One value for the whole prefix: that of the middle of its history, so that a history that is dropped counts little.
+    const history = Math.max(0, tokens - (prefixes.anchor(agent)?.tokens ?? 0));
+    const prefix: PrefixRef = run === undefined ? { agent } : { agent, run };
+    return history === 0
+      ? predictor.reuse(prefix)
+      : predictor.reuse(prefix, (history / 2) * CHARACTERS_PER_TOKEN);
   }
 
   *act(
@@ -116,8 +125,7 @@ class PrefixCache implements Policy<"prefix"> {
       const worth = probability > limits.wasteWeight * (1 - probability);
       if (!worth || !this.#reserve(run, agent, tokens)) continue;
       const prefix: PrefixRef = { agent, run };
-      const value = Math.max(probability, predictor.reuse(prefix));
-      plan.push({ type: "prefetch", prefix, value, probability, tokens });
+      plan.push({ type: "prefetch", prefix, value: predictor.reuse(prefix), probability, tokens });
     }
     return plan;
   }

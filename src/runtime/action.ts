@@ -5,6 +5,8 @@ export interface PrefixRef {
   readonly agent: AgentId;
   /** Absent for the anchor (system message and tools), which every run of the agent shares. */
   readonly run?: RunId;
+  /** Which of an agent's anchors, by hash; default: its latest. */
+  readonly anchor?: string;
 }
 
 /** Wire name of a prefix: stable, unique, opaque to engines. */

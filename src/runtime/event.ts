@@ -110,6 +110,8 @@ export interface RequestEndEvent extends At, Identity {
   readonly request: string;
   readonly status: Status;
   readonly usage?: Usage;
+  /** The answer asks for tools; absent: not known. */
+  readonly callsTools?: boolean;
 }
 export interface ToolStartEvent extends At, Identity {
   readonly type: "tool-start";

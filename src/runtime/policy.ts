@@ -37,11 +37,13 @@ export interface Predictor {
   /** Probable next agents of a run, most probable first; empty for an unknown run. */
   next(run: RunId): readonly Prediction[];
   /**
-   * Value of keeping a prefix, in [0, 1]: the expectation of 1/T over T, the steps (model calls) of a run
-   * until its next use, counted from 1; "never" counts 0. An anchor's T is the rounds of all open runs until
-   * any of them uses it, so that both compare.
+   * Value of keeping a prefix, in [0, 1]: 1 - exp(-r), r the best rate of uses per step that keeping it can earn. A step is a
+   * model call of its run; for an anchor, a round of all open runs, so that both compare.
+   *
+   * @param fromEnd characters between what is asked for and the prefix's end: what is nearer to the end survives more
+   * rarely until the next use. Default: infinite, the prefix's head.
    */
-  reuse(prefix: PrefixRef): number;
+  reuse(prefix: PrefixRef, fromEnd?: number): number;
   /** Share, in [0, 1], of the previous agent's history that this agent is expected to see as well. */
   sharedHistory(agent: AgentId): number;
   /** Estimated tokens in this many characters of prompt, learned from reported usage. */

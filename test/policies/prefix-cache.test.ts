@@ -116,6 +116,7 @@ test("an agent about to return is worth more than one that never does", () => {
     actions
       .filter((action) => action.type === "retain" && action.prefix.agent === agent && action.prefix.run)
       .map((action) => ("value" in action ? action.value : -1))[0] ?? -1;
-  expect(value("a")).toBeGreaterThan(0.8);
-  expect(value("once")).toBeLessThan(0.2);
+  // Returns at the next step: 1 - exp(-1) = 0.63 at most.
+  expect(value("a")).toBeGreaterThan(0.55);
+  expect(value("once")).toBeLessThan(0.1);
 });

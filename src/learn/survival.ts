@@ -1,0 +1,94 @@
+/** Characters from a prompt's end, where survival is told apart: by about sqrt 2 from one block of 64 characters on. */
+const DISTANCES: readonly number[] = Array.from({ length: 24 }, (_, i) =>
+  i === 0 ? 0 : Math.round(64 * 2 ** ((i - 1) / 2)),
+);
+/** Samples that count in full; beyond, old ones are halved. */
+const WINDOW = 512;
+
+/** Places between which survival is not told apart; place 0 is the prompt's very end. */
+export const PLACES = DISTANCES.length;
+
+/** The place of what ends this many characters before the prompt's end. */
+export function placeOf(fromEnd: number): number {
+  let place = PLACES - 1;
+  while (place > 0 && (DISTANCES[place] as number) > fromEnd) place--;
+  return place;
+}
+
+/** How often a prompt was followed by another of its agent, and at which places it had survived. */
+interface Survived {
+  samples: number;
+  readonly kept: Float32Array;
+}
+
+/**
+ * Survival of a prompt's parts: does an agent's next prompt still begin with what its previous one held at a distance
+ * from its end?
+ *
+ * Prompts lose their last messages (a question that is replaced) or all but their anchor (a task that is over), so the
+ * distance from the end tells more than the share of the length. What returns at once is counted apart from what returns after
+ * other agents have called, and leans on the mean of both with the weight of one sample.
+ */
+export class Survival {
+  /** By agent index: all returns, those after one step, those after more. */
+  readonly #agents: (readonly [Survived, Survived, Survived] | undefined)[] = [];
+
+  /**
+   * The agent called again.
+   *
+   * @param lost characters at the earlier prompt's end that the new one does not have; infinite when only the anchor is left.
+   */
+  returned(agent: number, isNow: boolean, lost: number): void {
+    const [all, now, later] = (this.#agents[agent] ??= [survived(), survived(), survived()]);
+    count(all, lost);
+    count(isNow ? now : later, lost);
+  }
+
+  /** Probability that what is at a place survives; 1 before anything is known. */
+  kept(agent: number, isNow: boolean, place: number): number {
+    const own = this.#agents[agent];
+    if (!own) return 1;
+    const [all, now, later] = own;
+    const base = ((all.kept[place] as number) + 1) / (all.samples + 1);
+    const apart = isNow ? now : later;
+    return ((apart.kept[place] as number) + base) / (apart.samples + 1);
+  }
+
+  /** `[agent, samples and kept by place of returns at once, the same of later ones]`. */
+  *entries(): Generator<readonly [number, readonly number[], readonly number[]]> {
+    for (const [agent, own] of this.#agents.entries())
+      if (own) yield [agent, numbers(own[1]), numbers(own[2])];
+  }
+
+  add(agent: number, now: readonly number[], later: readonly number[]): void {
+    const own = (this.#agents[agent] ??= [survived(), survived(), survived()]);
+    for (const [target, [samples = 0, ...kept]] of [
+      [own[0], now],
+      [own[0], later],
+      [own[1], now],
+      [own[2], later],
+    ] as const) {
+      target.samples += samples;
+      for (let place = 0; place < PLACES; place++)
+        target.kept[place] = (target.kept[place] as number) + (kept[place] ?? 0);
+    }
+  }
+}
+
+function numbers({ samples, kept }: Survived): readonly number[] {
+  return Array.from([samples, ...kept], (number) => Number(number.toPrecision(3)));
+}
+
+function survived(): Survived {
+  return { samples: 0, kept: new Float32Array(PLACES) };
+}
+
+function count(target: Survived, lost: number): void {
+  if (target.samples >= WINDOW) {
+    target.samples /= 2;
+    for (let place = 0; place < PLACES; place++) target.kept[place] = (target.kept[place] as number) / 2;
+  }
+  target.samples++;
+  for (let place = PLACES - 1; place >= 0 && (DISTANCES[place] as number) >= lost; place--)
+    target.kept[place] = (target.kept[place] as number) + 1;
+}

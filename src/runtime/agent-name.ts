@@ -1,0 +1,52 @@
+import type { AgentId } from "./event.ts";
+
+type Metadata = Readonly<Record<string, unknown>>;
+
+const FRAMEWORK_NODES: ReadonlySet<string> = new Set([
+  "agent",
+  "model_request",
+  "tools",
+  "pre_model_hook",
+  "post_model_hook",
+  "generate_structured_response",
+]);
+const MIDDLEWARE_HOOK = /\.(before|after)_(agent|model)$/;
+
+/** True for the nodes that createReactAgent and createAgent put into every agent. */
+export function isFrameworkNode(name: string): boolean {
+  return FRAMEWORK_NODES.has(name) || (name.includes(".") && MIDDLEWARE_HOOK.test(name));
+}
+
+/** The checkpoint namespace in the metadata of a call: that of the node it runs in. */
+export function checkpointOf(metadata: Metadata | undefined): unknown {
+  return metadata?.["langgraph_checkpoint_ns"] ?? metadata?.["checkpoint_ns"];
+}
+
+/**
+ * Node names of a checkpoint namespace, outermost first. Segments without an id only number the calls of one
+ * subgraph and are left out.
+ */
+export function namespacePath(namespace: unknown): readonly string[] {
+  if (typeof namespace !== "string" || namespace === "") return [];
+  const names: string[] = [];
+  for (const segment of namespace.split("|")) {
+    const end = segment.indexOf(":");
+    if (end >= 0) names.push(segment.slice(0, end));
+  }
+  return names;
+}
+
+/** Agent id of a path without its framework nodes; undefined when nothing else is left. */
+export function pathAgent(path: readonly string[]): AgentId | undefined {
+  return path.filter((name) => !isFrameworkNode(name)).join("/") || undefined;
+}
+
+/** Agent id of a call, from the metadata alone that LangGraph gives it; undefined for a call outside of any graph. */
+export function metadataAgent(metadata: Metadata): AgentId | undefined {
+  const { lc_agent_name: named, langgraph_node: node } = metadata;
+  if (typeof named === "string" && named !== "") return named;
+  return (
+    pathAgent(namespacePath(checkpointOf(metadata))) ??
+    (typeof node === "string" && node !== "" ? node : undefined)
+  );
+}

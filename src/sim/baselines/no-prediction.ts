@@ -1,0 +1,10 @@
+import type { Baseline } from "../cache-policy.ts";
+import { LearnedPolicy } from "../learned-policy.ts";
+
+/** An ablation: what prediction adds. */
+export default {
+  name: "no-prediction",
+  description: "cachesage, but prefixes rank by their last use, runs are still released",
+  source: "ablation of cachesage",
+  create: (context) => new LearnedPolicy(context, { withoutPrediction: true }),
+} satisfies Baseline;

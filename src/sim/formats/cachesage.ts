@@ -1,0 +1,110 @@
+import { z } from "zod";
+import { firstIssue } from "../message-blocks.ts";
+import type { TraceFormat } from "../trace-format.ts";
+import { BlockIds, type RecordedCall, type RecordedRun } from "../workload.ts";
+
+const runs = z.array(z.tuple([z.int().nonnegative(), z.int().nonnegative()]));
+const count = z.number().nonnegative();
+
+const call = z.object({
+  session: z.string(),
+  agent: z.string(),
+  prompt_tokens: count,
+  output_tokens: count,
+  sys_tokens: count.optional(),
+  start_ms: count.optional(),
+  dur_ms: count.optional(),
+  stop: z.string().optional(),
+  after_tool: z.literal(1).optional(),
+  step: z.int().optional(),
+  prompt: z.string().optional(),
+  ref: z.int().min(-1),
+  keep: z.int().nonnegative(),
+  new: runs,
+  /** Set by `cachesage record`. */
+  run_start_ms: count.optional(),
+  thread: z.string().optional(),
+  superstep: z.int().optional(),
+  namespace: z.string().optional(),
+  calls_tools: z.boolean().optional(),
+  block_tokens: z.int().positive().optional(),
+});
+
+/** Tokens of a block: 64 characters, or 64 real tokens whose ids hold inside a session only. */
+const ESTIMATED_BLOCK = 16;
+const LOCAL_BLOCK = 64;
+
+/**
+ * cachesage's own format: one call per line, its prompt as a delta of block ids against an earlier call of the session.
+ * A session is a run; `prompt: "hash_ids64"` says that ids hold inside the session only.
+ */
+export default {
+  name: "cachesage",
+  description: "one model call per line, prompts as deltas of block ids; what `cachesage record` writes",
+  matches: (first) => typeof first === "object" && first !== null && "ref" in first && "new" in first,
+  async read(source) {
+    const ids = new BlockIds();
+    const recorded = new Map<string, RecordedCall[]>();
+    const facts = new Map<string, { startMs?: number; session?: string }>();
+    let blockTokens: number | undefined;
+    let marksTools = false;
+    for await (const { line, value } of source.records) {
+      const parsed = call.safeParse(value);
+      if (!parsed.success) throw source.fail(line, firstIssue(parsed.error));
+      const { data } = parsed;
+      const isLocal = data.prompt === "hash_ids64";
+      const size = data.block_tokens ?? (isLocal ? LOCAL_BLOCK : ESTIMATED_BLOCK);
+      blockTokens ??= size;
+      if (size !== blockTokens)
+        throw source.fail(line, `blocks of ${size} tokens, but of ${blockTokens} on earlier lines`);
+      let calls = recorded.get(data.session);
+      if (!calls) {
+        recorded.set(data.session, (calls = []));
+        facts.set(data.session, {
+          ...(data.run_start_ms !== undefined && { startMs: data.run_start_ms }),
+          ...(data.thread !== undefined && { session: data.thread }),
+        });
+      }
+      const earlier = data.ref < 0 ? [] : calls[data.ref]?.blocks;
+      if (!earlier)
+        throw source.fail(line, `ref ${data.ref}, but the session has ${calls.length} earlier calls`);
+      if (data.keep > earlier.length)
+        throw source.fail(line, `keep ${data.keep}, but call ${data.ref} has ${earlier.length} blocks`);
+      const fresh = data.new.flatMap(([first, length]) =>
+        Array.from({ length }, (_, i) => ids.id(isLocal ? `${data.session} ${first + i}` : first + i)),
+      );
+      const blocks = new Int32Array(data.keep + fresh.length);
+      blocks.set(earlier.slice(0, data.keep));
+      blocks.set(fresh, data.keep);
+      const callsTools = data.calls_tools ?? (data.stop === undefined ? undefined : data.stop === "tool_use");
+      const previous = calls.at(-1);
+      // What follows a tool's result was asked for by the call before it.
+      if (data.after_tool && previous) {
+        calls[calls.length - 1] = { ...previous, callsTools: true };
+        marksTools = true;
+      }
+      calls.push({
+        agent: data.agent,
+        blocks,
+        anchorBlocks: Math.min(blocks.length, Math.floor((data.sys_tokens ?? 0) / size)),
+        promptTokens: data.prompt_tokens,
+        outputTokens: data.output_tokens,
+        ...(data.start_ms !== undefined && { startMs: data.start_ms }),
+        ...(data.dur_ms !== undefined && { durationMs: data.dur_ms }),
+        ...(callsTools !== undefined && { callsTools }),
+        ...(data.superstep !== undefined && { step: data.superstep }),
+        ...(data.namespace !== undefined && { namespace: data.namespace }),
+      });
+    }
+    // Where some calls are marked, the others are known to have asked for none.
+    if (marksTools)
+      for (const calls of recorded.values())
+        for (const [index, made] of calls.entries()) calls[index] = { callsTools: false, ...made };
+    return {
+      name: source.name,
+      blockTokens: blockTokens ?? ESTIMATED_BLOCK,
+      blockCount: ids.count,
+      runs: [...recorded].map(([id, calls]): RecordedRun => ({ id, ...facts.get(id), calls })),
+    };
+  },
+} satisfies TraceFormat;

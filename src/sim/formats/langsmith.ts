@@ -1,0 +1,90 @@
+import { z } from "zod";
+import {
+  answerOf,
+  firstIssue,
+  isObject,
+  MessageTrace,
+  placeOf,
+  promptText,
+  time,
+} from "../message-blocks.ts";
+import type { TraceFormat } from "../trace-format.ts";
+
+const KINDS = ["llm", "chain", "tool", "retriever", "embedding", "prompt", "parser"];
+const fields = z.record(z.string(), z.unknown()).nullish();
+
+const run = z.object({
+  id: z.string(),
+  trace_id: z.string(),
+  parent_run_id: z.string().nullish(),
+  /** From the root down; all that the newer API gives. */
+  parent_run_ids: z.array(z.string()).nullish(),
+  name: z.string(),
+  run_type: z.string().toLowerCase().pipe(z.enum(KINDS)),
+  start_time: time,
+  end_time: time.nullish(),
+  inputs: z.unknown().optional(),
+  outputs: z.unknown().optional(),
+  extra: fields,
+  metadata: fields,
+  prompt_tokens: z.number().nonnegative().nullish(),
+  completion_tokens: z.number().nonnegative().nullish(),
+});
+
+/**
+ * Runs of LangSmith (https://docs.langchain.com/langsmith), as `client.listRuns` and `client.runs.query` of the package
+ * `langsmith` give them. A trace is a run, an `llm` run a call; the other kinds say where it was made and when its trace began.
+ */
+export default {
+  name: "langsmith",
+  description: "LangSmith: runs as client.listRuns and client.runs.query give them",
+  matches: (first) => isObject(first) && "run_type" in first && "trace_id" in first,
+  async read(source) {
+    const trace = new MessageTrace(source);
+    for await (const { line, value } of source.records) {
+      const parsed = run.safeParse(value);
+      if (!parsed.success)
+        throw source.fail(
+          line,
+          firstIssue(parsed.error),
+          "Each record is a Run as client.listRuns gives it.",
+        );
+      const { data } = parsed;
+      const { metadata, invocation_params: parameters } = data.extra ?? {};
+      const { session, agent, ...place } = placeOf(isObject(metadata) ? metadata : (data.metadata ?? {}));
+      const span = {
+        id: data.id,
+        parent: data.parent_run_id ?? data.parent_run_ids?.at(-1),
+        run: data.trace_id,
+        name: data.name,
+        start: data.start_time,
+        agent,
+        session,
+      };
+      if (data.run_type !== "llm") {
+        trace.add(line, span);
+        continue;
+      }
+      const prompt = promptText(data.inputs, isObject(parameters) ? parameters["tools"] : undefined);
+      // LangSmith writes 0 where no tokens were reported.
+      const isCounted = Boolean(data.prompt_tokens);
+      trace.add(line, span, {
+        ...place,
+        end: data.end_time ?? undefined,
+        prompt: prompt
+          ? trace.blocks(prompt)
+          : source.fail(
+              line,
+              `inputs of llm run ${data.id} hold no messages, got ${JSON.stringify(data.inputs)?.slice(0, 120)}`,
+              "Export the runs with their inputs and outputs; inputs that were hidden from LangSmith cannot be replayed.",
+            ),
+        answer: answerOf(data.outputs),
+        ...(isCounted && {
+          promptTokens: data.prompt_tokens ?? undefined,
+          outputTokens: data.completion_tokens ?? undefined,
+        }),
+      });
+    }
+    return trace.workload();
+  },
+} satisfies TraceFormat;

@@ -1,0 +1,180 @@
+import { LearnedPredictor } from "../learn/predictor.ts";
+import type { PrefixRef } from "../runtime/action.ts";
+import type { PromptPart } from "../runtime/event.ts";
+import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
+import { HeldPrefixes, type HeldPrefix } from "./held-prefixes.ts";
+
+/** Characters that a token stands for; traces count tokens, the learner characters. */
+const CHARACTERS_PER_TOKEN = 4;
+
+/** What an ablation leaves out. */
+export interface Ablation {
+  /** Prefixes rank by their last use instead of their expected next one. */
+  readonly withoutPrediction?: boolean;
+  /** A run's end is not noticed. */
+  readonly withoutRelease?: boolean;
+  /** Only anchors are held; all else is left to LRU. */
+  readonly anchorsOnly?: boolean;
+}
+
+/** A prefix of a run, or an anchor, with what is needed to ask for its value. */
+interface Prefix extends HeldPrefix {
+  ref?: PrefixRef;
+}
+
+/** What runs of an agent have in common: system message and tools, and what their histories begin with alike. */
+interface Anchor {
+  prefix: Prefix;
+  /** The latest prompt, and the run it was of. */
+  blocks: Int32Array;
+  run: number;
+  /** Blocks that the latest prompts of two runs have in common. */
+  common: number;
+}
+
+/** Our policy on a block cache: the same learner as on a live engine, asked for the value of each prefix's tail. */
+export class LearnedPolicy implements CachePolicy {
+  readonly #predictor = new LearnedPredictor();
+  readonly #context: CacheContext;
+  readonly #ablation: Ablation;
+  readonly #held: HeldPrefixes;
+  readonly #parts: PromptPart[] = [];
+  readonly #runs = new Map<number, Map<string, Prefix>>();
+  /** By agent and hash. */
+  readonly #anchors = new Map<string, Anchor>();
+  #asking: PrefixRef = { agent: "" };
+  #time = 0;
+
+  constructor(context: CacheContext, ablation: Ablation = {}) {
+    this.#context = context;
+    this.#ablation = ablation;
+    this.#held = new HeldPrefixes(context.blockCount, (prefix) => this.#value(prefix));
+  }
+
+  get predictor(): LearnedPredictor {
+    return this.#predictor;
+  }
+
+  request(arrival: Arrival): void {
+    const { index, run, agent, blocks, anchorBlocks, at } = arrival;
+    this.#time = index;
+    const runId = String(run);
+    let prefixes = this.#runs.get(run);
+    if (!prefixes) {
+      this.#runs.set(run, (prefixes = new Map()));
+      this.#predictor.observe({ type: "run-start", at, run: runId });
+    }
+    const anchor = this.#anchor(agent, blocks, anchorBlocks);
+    this.#predictor.observe({
+      type: "request-start",
+      at,
+      run: runId,
+      agent,
+      namespace: arrival.namespace ?? "",
+      ...(arrival.step !== undefined && { step: arrival.step }),
+      request: runId,
+      prompt: { anchor, history: this.#history(blocks, anchorBlocks) },
+    });
+    const earlier = prefixes.get(agent);
+    const common = this.#holdAnchor(agent, anchor.hash, blocks, anchorBlocks, run);
+    const own = this.#hold(blocks.subarray(common), { agent, run: runId });
+    prefixes.set(agent, own);
+    if (earlier) this.#held.release(earlier);
+    if (this.#ablation.anchorsOnly === true) this.#held.release(own);
+    this.#revalue(run);
+  }
+
+  victim(): number {
+    return this.#held.victim();
+  }
+
+  completed({ run, agent, at, promptTokens, outputTokens, callsTools }: Completion): void {
+    this.#predictor.observe({
+      type: "request-end",
+      at,
+      run: String(run),
+      agent,
+      namespace: "",
+      request: String(run),
+      status: "completed",
+      usage: { promptTokens, outputTokens },
+      ...(callsTools !== undefined && { callsTools }),
+    });
+    if (callsTools !== undefined) this.#revalue(run);
+  }
+
+  ended(run: number): void {
+    if (this.#ablation.withoutRelease === true) return;
+    this.#predictor.observe({ type: "run-end", at: this.#time, run: String(run), status: "completed" });
+    for (const prefix of this.#runs.get(run)?.values() ?? []) this.#held.release(prefix);
+    this.#runs.delete(run);
+  }
+
+  finished(): void {
+    this.#held.check(this.#context.isResident);
+  }
+
+  /** Values of a run's prefixes change with its steps; those of anchors with every step of any run. */
+  #revalue(run: number): void {
+    for (const prefix of this.#runs.get(run)?.values() ?? []) this.#held.revalue(prefix);
+    for (const [key, anchor] of this.#anchors)
+      if (anchor.prefix.length > 0) this.#held.revalue(anchor.prefix);
+      else if (anchor.common > 0) this.#anchors.delete(key);
+  }
+
+  #hold(blocks: Int32Array, ref: PrefixRef): Prefix {
+    this.#asking = ref;
+    const prefix: Prefix = this.#held.hold(blocks, this.#time);
+    prefix.ref = ref;
+    return prefix;
+  }
+
+  /** @returns how many blocks the anchor takes: those of system message and tools at least. */
+  #holdAnchor(agent: string, hash: string, blocks: Int32Array, anchorBlocks: number, run: number): number {
+    const key = `${agent} ${hash}`;
+    const known = this.#anchors.get(key);
+    let common = Math.min(known?.common ?? anchorBlocks, blocks.length);
+    if (known && known.run !== run) common = commonLength(known.blocks, blocks);
+    else if (known) common = Math.min(common, commonLength(known.blocks, blocks));
+    const prefix = this.#hold(blocks.subarray(0, common), { agent, anchor: hash });
+    this.#anchors.set(key, { prefix, blocks, run, common });
+    if (known) this.#held.release(known.prefix);
+    return common;
+  }
+
+  #value(prefix: Prefix): number {
+    if (this.#ablation.withoutPrediction === true) return prefix.usedAt;
+    const ref = prefix.ref ?? this.#asking;
+    if (ref.run === undefined) return this.#predictor.reuse(ref);
+    const fromEnd = (prefix.blocks.length - prefix.length) * this.#context.blockTokens * CHARACTERS_PER_TOKEN;
+    return this.#predictor.reuse(ref, fromEnd);
+  }
+
+  #anchor(agent: string, blocks: Int32Array, anchorBlocks: number): PromptPart {
+    const last = anchorBlocks > 0 ? blocks[anchorBlocks - 1] : agent;
+    return { hash: `${anchorBlocks}/${last}`, length: anchorBlocks * this.#blockCharacters };
+  }
+
+  #history(blocks: Int32Array, anchorBlocks: number): readonly PromptPart[] {
+    const history: PromptPart[] = Array.from({ length: blocks.length - anchorBlocks });
+    for (let at = anchorBlocks; at < blocks.length; at++) {
+      const block = blocks[at] as number;
+      history[at - anchorBlocks] = this.#parts[block] ??= {
+        hash: String(block),
+        length: this.#blockCharacters,
+      };
+    }
+    return history;
+  }
+
+  get #blockCharacters(): number {
+    return this.#context.blockTokens * CHARACTERS_PER_TOKEN;
+  }
+}
+
+function commonLength(one: Int32Array, other: Int32Array): number {
+  const most = Math.min(one.length, other.length);
+  let common = 0;
+  while (common < most && one[common] === other[common]) common++;
+  return common;
+}

@@ -1,0 +1,110 @@
+import { createReadStream } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { createGunzip, gunzipSync } from "node:zlib";
+import { TraceError } from "../errors.ts";
+import { registry } from "../registry.ts";
+import type { TraceFormat, TraceRecord, TraceSource } from "./trace-format.ts";
+import type { Workload } from "./workload.ts";
+
+const formats = registry<TraceFormat>("trace format", new URL("./formats/", import.meta.url));
+
+/**
+ * Reads a trace file, plain or gzipped: JSON lines, one JSON array, or one JSON object over many lines. Which format it is
+ * shows in its first record.
+ *
+ * @param format name of the format; by default the first that knows the first record.
+ * @throws TraceError, UnknownNameError.
+ */
+export async function loadWorkload(file: string, format?: string): Promise<Workload> {
+  const source: TraceSource = {
+    file,
+    name: basename(file).replace(/(\.[a-z]\w*)+$/i, ""),
+    records: recordsOf(file),
+    fail: (line, problem, hint) => new TraceError(file, line, problem, { ...(hint && { hint }) }),
+  };
+  const reader = format === undefined ? await detect(source) : await formats.load(format);
+  return reader.read(source);
+}
+
+async function detect(source: TraceSource): Promise<TraceFormat> {
+  const names = await formats.names();
+  for await (const { value, line } of source.records) {
+    for (const name of names) {
+      const format = await formats.load(name);
+      if (format.matches(value)) return format;
+    }
+    throw source.fail(line, `of no known format, got ${JSON.stringify(value)?.slice(0, 120)}`, known(names));
+  }
+  throw source.fail(0, "holds no record", known(names));
+}
+
+function known(names: readonly string[]): string {
+  return `Formats are: ${names.join(", ")}.`;
+}
+
+/** Iterating again reads the file again. */
+function recordsOf(file: string): AsyncIterable<TraceRecord> {
+  return { [Symbol.asyncIterator]: () => iterate(file) };
+}
+
+async function* iterate(file: string): AsyncGenerator<TraceRecord> {
+  try {
+    if (await isOneDocument(file)) return yield* elements(file);
+    let line = 0;
+    for await (const text of createInterface({ input: open(file), crlfDelay: Number.POSITIVE_INFINITY })) {
+      line++;
+      if (text.trim() !== "") yield { line, value: parse(file, line, text) };
+    }
+  } catch (error) {
+    if (error instanceof TraceError) throw error;
+    throw new TraceError(
+      file,
+      0,
+      `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function open(file: string): Readable {
+  const raw = createReadStream(file);
+  if (!file.endsWith(".gz")) return raw;
+  const unzipped = createGunzip();
+  raw.on("error", (error) => unzipped.destroy(error));
+  return raw.pipe(unzipped);
+}
+
+/** A file that begins with a bracket, or with a brace alone on its line, is one JSON value, whatever its name. */
+async function isOneDocument(file: string): Promise<boolean> {
+  for await (const chunk of open(file)) {
+    const text = String(chunk);
+    if (/\S/.test(text)) return /^\s*(\[|\{\s*\n)/.test(text);
+  }
+  return false;
+}
+
+/**
+ * Elements of one JSON array, or the only object. Lines are not known then: the number is that of the element, counted
+ * from 1.
+ */
+async function* elements(file: string): AsyncGenerator<TraceRecord> {
+  const bytes = await readFile(file);
+  const text = (file.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString();
+  const values = [parse(file, 1, text)].flat();
+  for (const [index, value] of values.entries()) yield { line: index + 1, value };
+}
+
+function parse(file: string, line: number, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new TraceError(file, line, `not JSON: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}

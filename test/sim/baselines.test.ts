@@ -1,0 +1,122 @@
+import { expect, test } from "vitest";
+import belady from "../../src/sim/baselines/belady.ts";
+import declaredGraph from "../../src/sim/baselines/declared-graph.ts";
+import depth from "../../src/sim/baselines/depth.ts";
+import lfu from "../../src/sim/baselines/lfu.ts";
+import lru from "../../src/sim/baselines/lru.ts";
+import orderOracle from "../../src/sim/baselines/order-oracle.ts";
+import paper from "../../src/sim/baselines/paper.ts";
+import s3Fifo from "../../src/sim/baselines/s3-fifo.ts";
+import scout from "../../src/sim/baselines/scout.ts";
+import sieve from "../../src/sim/baselines/sieve.ts";
+import unbounded from "../../src/sim/baselines/unbounded.ts";
+import type { Baseline } from "../../src/sim/cache-policy.ts";
+import { replay } from "../../src/sim/replay.ts";
+import { written } from "./written-schedule.ts";
+
+function play(baseline: Baseline, trace: string, capacity: number) {
+  const { hits, evictions } = replay(written(trace), baseline, { capacity });
+  return { hits, evictions };
+}
+
+test("a cache without bounds misses what is new and evicts nothing", () => {
+  // abc; abd hits a and b; ab hits both.
+  expect(play(unbounded, "abc abd ab", 1)).toEqual({ hits: 4, evictions: 0 });
+});
+
+test("hits end at the first block that is not in cache", () => {
+  // abc: nothing. xbc: x is new, so b and c are no hits though in cache.
+  expect(play(lru, "abc xbc", 4)).toEqual({ hits: 0, evictions: 0 });
+});
+
+test("lru evicts what was used longest ago", () => {
+  // a, b, a hit, c evicts b, b evicts a, a evicts c.
+  expect(play(lru, "a b a c b a", 2)).toEqual({ hits: 1, evictions: 3 });
+});
+
+test("lru cuts a prompt at its tail", () => {
+  // abc; x evicts c; abc hits a and b, c comes back and evicts x.
+  expect(play(lru, "abc x abc", 3)).toEqual({ hits: 2, evictions: 2 });
+});
+
+test("lfu evicts what was used least often, the oldest among equals", () => {
+  // a, b, a hit (2 uses), c evicts b (1 use), b evicts c (1), a hit.
+  expect(play(lfu, "a b a c b a", 2)).toEqual({ hits: 2, evictions: 2 });
+});
+
+test("lfu lets a new block in, cuts at the tail and forgets the count of what it evicts", () => {
+  // ab, ab 2 hits, c evicts b (as often as a, but deeper), b evicts c, now 1 use: c evicts b and not a (2), a hit.
+  expect(play(lfu, "ab ab c b c a", 2)).toEqual({ hits: 3, evictions: 3 });
+});
+
+test("sieve spares what was visited and goes on from where it stopped", () => {
+  // a, b, c; a hit. d: the hand spares a, evicts b. e: from c on, evicts c. f: evicts d. a hit. LRU has lost a by then.
+  expect(play(sieve, "a b c a d e f a", 3)).toEqual({ hits: 2, evictions: 3 });
+  // LRU: a hit; d evicts b, e evicts c, f evicts a, a evicts d.
+  expect(play(lru, "a b c a d e f a", 3)).toEqual({ hits: 1, evictions: 4 });
+});
+
+test("s3-fifo moves what is used twice to main, and what comes back soon as well", () => {
+  // Capacity 4: small has 1 block, main and ghost 3. Small | main | ghost, oldest first:
+  // a, a hit, a hit, b, c, d: abcd | - | -
+  // e: a goes to main, b is evicted:          cde | a    | b
+  // a: hit, main counts 1 use.
+  // b: evicts c, enters main from the ghosts: de  | ab   | c
+  // f: evicts d                               ef  | ab   | cd
+  // b: hit, main counts 1 use.
+  // g: evicts e                               fg  | ab   | cde
+  // h: evicts f, c is forgotten               gh  | ab   | def
+  // e: evicts g, d is forgotten, e to main    h   | abe  | fg
+  // f: evicts h, f to main                    -   | abef | gh
+  // i: small is empty, a and b get a turn for their use, e is evicted.
+  // a, b: hits.
+  expect(play(s3Fifo, "a a a b c d e a b f b g h e f i a b", 4)).toEqual({ hits: 6, evictions: 8 });
+});
+
+test("depth evicts the deepest block, the oldest among equals", () => {
+  // abc; abd: 2 hits, evicts c; abc: 2 hits, evicts d; xy: evicts c, then b (as deep as y, older); ab: 1 hit, evicts y.
+  expect(play(depth, "abc abd abc xy ab", 3)).toEqual({ hits: 5, evictions: 5 });
+});
+
+test("belady evicts what is used last in the future, a new block too", () => {
+  // a, b, a hit, c is never used again and goes at once, b hit, a hit.
+  expect(play(belady, "a b a c b a", 2)).toEqual({ hits: 3, evictions: 1 });
+  // abc; de: both go at once; abc: 3 hits.
+  expect(play(belady, "abc de abc", 3)).toEqual({ hits: 3, evictions: 2 });
+});
+
+test("order-oracle knows a run's own future, not which run comes next", () => {
+  // 1:a. 2:b: run 1 uses a 2 steps on, run 2 uses b 1 step on, so a goes, although a is next. c goes, as run 1 never
+  // uses it again. 1:a misses, was its last use, and goes. 2:b hit.
+  expect(play(orderOracle, "1:a 2:b 1:c 1:a 2:b", 1)).toEqual({ hits: 1, evictions: 3 });
+});
+
+test("order-oracle expects a block that several runs used at the rate of their arrivals", () => {
+  // 1:x. 2:x hit: a second run came. 3:y: nobody else ever used y, it goes. 4:x hit.
+  expect(play(orderOracle, "1:x 2:x 3:y 4:x", 1)).toEqual({ hits: 2, evictions: 1 });
+});
+
+test("declared-graph evicts what no open run can come to", () => {
+  // p -> c is known when d comes. Run 1 is at p: a is 0 steps away. Run 2 is at c, from which no way leads to p: b goes
+  // (LRU would evict a). 1:p:a hit.
+  expect(play(declaredGraph, "1:p:a 2:p:b 2:c:d 1:p:a", 2)).toEqual({ hits: 1, evictions: 1 });
+});
+
+test("declared-graph forgets a run that has ended", () => {
+  // Run 1 ends with its second call, so a and b are worth nothing when d comes: a, the older one, goes. b hit, for run 2.
+  expect(play(declaredGraph, "1:p:a 1:p:b 2:p:c 2:p:d 3:p:b", 3)).toEqual({ hits: 1, evictions: 1 });
+});
+
+// At d, of agent p: p -> q -> r -> p, so p is 0 hops away, q 1 and r 2. LRU would evict a.
+const cycle = "1:p:a 1:q:b 1:r:c 1:p:d 1:p:a";
+
+test("paper evicts the block with the least of survival and recency", () => {
+  // a: 4 x 1 + 0. b: 4 x 7/8 + 1/3. c: 4 x 6/8 + 2/3, the least. Then a hit.
+  expect(play(paper, cycle, 3)).toEqual({ hits: 1, evictions: 1 });
+});
+
+test("scout evicts the block with the least product of survival and recency", () => {
+  // a: 1.01 x (e^-0.015 + 0.01) = 1.005. b: (5/6 + 0.01) x (e^-0.01 + 0.01) = 0.843. c: (4/6 + 0.01) x 1.005 = 0.680, the
+  // least. Then a hit.
+  expect(play(scout, cycle, 3)).toEqual({ hits: 1, evictions: 1 });
+});

@@ -1,0 +1,93 @@
+import { gzipSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import { TraceError, UnknownNameError } from "../../../src/errors.ts";
+import { loadWorkload } from "../../../src/sim/load.ts";
+import { fixture, traceFile } from "./trace-file.ts";
+
+const request = { timestamp: 0, input_length: 600, output_length: 5, hash_ids: [1] };
+const call = {
+  session: "a",
+  agent: "x",
+  prompt_tokens: 4,
+  output_tokens: 3,
+  ref: -1,
+  keep: 0,
+  new: [[7, 3]],
+};
+
+describe("loading a workload", () => {
+  it.each([
+    ["langfuse-api.json", 16, 8],
+    ["langfuse-blob-storage.jsonl", 16, 8],
+    ["langsmith.jsonl", 16, 8],
+    ["openllmetry.json", 16, 3],
+    ["opentelemetry.jsonl", 16, 8],
+    ["weka.jsonl", 64, 5],
+  ])("knows the format of %s by its first record", async (name, blockTokens, calls) => {
+    const workload = await loadWorkload(fixture(name));
+    expect(workload.blockTokens).toBe(blockTokens);
+    expect(workload.runs.flatMap((run) => run.calls)).toHaveLength(calls);
+  });
+
+  it.each([
+    ["lines", `${JSON.stringify(request)}\r\n\n${JSON.stringify(request)}`, 2],
+    ["one array", ` \n[${JSON.stringify(request)}]`, 1],
+    ["one object over many lines", JSON.stringify(request, null, 2), 1],
+  ])("reads %s, gzipped or not", async (_, content, count) => {
+    for (const [bytes, name] of [
+      [content, "trace.json"],
+      [gzipSync(content), "trace.json.gz"],
+    ] as const)
+      expect((await loadWorkload(traceFile(bytes, name))).runs).toHaveLength(count);
+  });
+
+  it("names the workload after the file", async () => {
+    const workload = await loadWorkload(traceFile([request], "mail.2026-01.jsonl"));
+    expect(workload.name).toMatch(/^\d+-mail\.2026-01$/);
+  });
+
+  it("reads block ids in range, all of them used", async () => {
+    const { blockCount, runs } = await loadWorkload(
+      traceFile([call, { ...call, session: "b", new: [[1, 2]] }]),
+    );
+    const used = new Set(runs.flatMap((run) => run.calls.flatMap(({ blocks }) => [...blocks])));
+    expect([...used].toSorted((a, b) => a - b)).toEqual(Array.from({ length: blockCount }, (_, id) => id));
+  });
+
+  it("takes the format that it is told", async () => {
+    await expect(loadWorkload(traceFile([request]), "weka")).rejects.toThrow("tool_tokens: Invalid input");
+    await expect(loadWorkload(traceFile([request]), "mooncake")).resolves.toMatchObject({ blockTokens: 512 });
+    await expect(loadWorkload(traceFile([request]), "nothing")).rejects.toThrow(UnknownNameError);
+  });
+
+  it.each<[string, string | Uint8Array, number, string]>([
+    ["is of no format", '{"a":1}', 1, 'of no known format, got {"a":1}'],
+    ["is empty", "\n\n", 0, "holds no record"],
+    ["is an empty array", "[]", 0, "holds no record"],
+    ["is not JSON on a line", `${JSON.stringify(request)}\n\n{"timestamp":`, 3, "not JSON: "],
+    ["is not JSON from the start", "timestamp,input_length", 1, "not JSON: "],
+    ["is a broken array", '[{"timestamp":1},', 1, "not JSON: "],
+  ])("says which line of which file is at fault when it %s", async (_, content, line, problem) => {
+    const file = traceFile(content);
+    const error: unknown = await loadWorkload(file).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(TraceError);
+    expect(error).toMatchObject({ file, line });
+    expect((error as TraceError).message).toContain(problem);
+  });
+
+  it("says that a file is missing or not gzipped", async () => {
+    await expect(loadWorkload(fixture("missing.jsonl"))).rejects.toThrow(
+      "missing.jsonl: cannot be read: ENOENT",
+    );
+    await expect(loadWorkload(fixture("missing.jsonl.gz"))).rejects.toThrow("cannot be read: ENOENT");
+    await expect(loadWorkload(traceFile("plain", "trace.jsonl.gz"))).rejects.toThrow(
+      "cannot be read: incorrect header",
+    );
+  });
+
+  it("lists the formats that there are", async () => {
+    await expect(loadWorkload(traceFile("{}"))).rejects.toThrow(
+      "Formats are: cachesage, langfuse, langsmith, mooncake, opentelemetry, weka.",
+    );
+  });
+});

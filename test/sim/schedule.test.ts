@@ -1,0 +1,148 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { schedule, type Schedule, type ScheduledCall } from "../../src/sim/schedule.ts";
+import type { RecordedCall, RecordedRun, Workload } from "../../src/sim/workload.ts";
+import { chainedWorkload } from "./random-workload.ts";
+
+const settings = fc.record({
+  concurrency: fc.integer({ min: 1, max: 4 }),
+  seed: fc.integer({ min: 0, max: 1000 }),
+});
+
+const call = (blocks: readonly number[], times: Pick<RecordedCall, "startMs" | "durationMs"> = {}) => ({
+  agent: "agent",
+  blocks: Int32Array.from(blocks),
+  anchorBlocks: 0,
+  promptTokens: 16 * blocks.length,
+  outputTokens: 1,
+  ...times,
+});
+
+const workload = (runs: readonly Omit<RecordedRun, "id">[]): Workload => ({
+  name: "made",
+  blockTokens: 16,
+  blockCount: 1 + Math.max(...runs.flatMap(({ calls }) => calls.flatMap(({ blocks }) => [...blocks]))),
+  runs: runs.map((run, index) => ({ id: String(index), ...run })),
+});
+
+function byRun({ calls }: Schedule): ReadonlyMap<number, readonly ScheduledCall[]> {
+  const runs = new Map<number, ScheduledCall[]>();
+  for (const one of calls) runs.set(one.run, [...(runs.get(one.run) ?? []), one]);
+  return runs;
+}
+
+test("plays every run once, whole and in order", () => {
+  fc.assert(
+    fc.property(chainedWorkload, settings, (recorded, given) => {
+      const runs = byRun(schedule(recorded, { ...given, order: "random" }));
+      expect(runs.size).toBe(recorded.runs.length);
+      expect(new Set([...runs.values()].map(([first]) => first?.recorded)).size).toBe(runs.size);
+      for (const calls of runs.values()) {
+        expect(calls.map((one) => one.call)).toEqual(calls[0]?.recorded.calls);
+        expect(calls.map(({ isLast }) => isLast)).toEqual(calls.map((_, i) => i === calls.length - 1));
+      }
+    }),
+  );
+});
+
+test("has at most as many runs open as told, opened in the order of their numbers", () => {
+  fc.assert(
+    fc.property(chainedWorkload, settings, fc.constantFrom("own", "random"), (recorded, given, order) => {
+      const { calls } = schedule(recorded, { ...given, order });
+      const ends = calls.map(({ run }) => calls.findLastIndex((other) => other.run === run));
+      for (const [index, { run }] of calls.entries()) {
+        const open = new Set(
+          calls.slice(0, index + 1).flatMap((other, i) => ((ends[i] ?? 0) >= index ? [other.run] : [])),
+        );
+        expect(open.size).toBeLessThanOrEqual(given.concurrency);
+        // A run of a number this high is open only once enough others have ended.
+        const ended = new Set(ends.filter((end) => end < index));
+        expect(run).toBeLessThan(given.concurrency + ended.size);
+      }
+    }),
+  );
+});
+
+test("is the same for the same seed, and another for another", () => {
+  fc.assert(
+    fc.property(chainedWorkload, settings, (recorded, given) => {
+      expect(schedule(recorded, given)).toEqual(schedule(recorded, given));
+    }),
+  );
+  const many = workload(Array.from({ length: 20 }, (_, i) => ({ calls: [call([i]), call([i])] })));
+  const order = (seed: number) => schedule(many, { concurrency: 4, seed }).calls.map(({ run }) => run);
+  expect(order(1)).not.toEqual(order(2));
+});
+
+test("keeps recorded times: calls come in their order, as far apart in a run as they were", () => {
+  fc.assert(
+    fc.property(chainedWorkload, settings, (recorded, given) => {
+      const played = schedule(recorded, { ...given, order: "own" });
+      const times = played.calls.map(({ at }) => at);
+      expect(times).toEqual(times.toSorted((a, b) => a - b));
+      for (const [run, calls] of byRun(played)) {
+        const all = calls[0]?.recorded.calls ?? [];
+        // The first runs to be open have begun before the schedule does.
+        const skipped = all.length - calls.length;
+        expect(run < given.concurrency || skipped === 0).toBe(true);
+        expect(calls.map((one) => one.call)).toEqual(all.slice(skipped));
+        for (const { call: own, at } of calls)
+          expect(at - (calls[0]?.at ?? 0)).toBeCloseTo((own.startMs ?? 0) - (all[skipped]?.startMs ?? 0), 6);
+      }
+    }),
+  );
+});
+
+test("without recorded times a call's time is its number", () => {
+  const { calls, isTimed } = schedule(workload([{ calls: [call([0]), call([1])] }, { calls: [call([2])] }]), {
+    concurrency: 2,
+    seed: 1,
+  });
+  expect(isTimed).toBe(false);
+  expect(calls.map(({ at }) => at)).toEqual([0, 1, 2]);
+});
+
+test("opens a run when all calls of another have ended, not only its last to begin", () => {
+  // The first call of a run takes 100 ms, the second begins 10 ms on and takes 5.
+  const runs = Array.from({ length: 3 }, (_, i) => ({
+    calls: [call([i], { startMs: 0, durationMs: 100 }), call([i], { startMs: 10, durationMs: 5 })],
+  }));
+  const played = byRun(schedule(workload(runs), { concurrency: 1, seed: 1 }));
+  expect((played.get(2)?.[0]?.at ?? 0) - (played.get(1)?.[0]?.at ?? 0)).toBeCloseTo(100, 6);
+});
+
+test("single calls at recorded times stay a stream, whatever the seed", () => {
+  const starts = [30, 10, 20, 0];
+  const stream = workload(
+    starts.map((startMs, i) => ({ startMs, calls: [call([i], { startMs: 0, durationMs: 99 })] })),
+  );
+  for (const seed of [1, 2, 3]) {
+    const { calls } = schedule(stream, { concurrency: 2, seed });
+    expect(calls.map(({ at }) => at)).toEqual([0, 10, 20, 30]);
+    expect(calls.map((one) => one.call.blocks[0])).toEqual([3, 1, 2, 0]);
+  }
+});
+
+test("stops after as many block touches as told", () => {
+  // Three blocks a call: the third call comes to 9, which is the first sum of 7 or more.
+  const long = workload([{ calls: Array.from({ length: 5 }, () => call([0, 1, 2])) }]);
+  const { calls } = schedule(long, { concurrency: 1, seed: 1, maxTouches: 7 });
+  expect(calls.map(({ isLast }) => isLast)).toEqual([false, false, false]);
+});
+
+test("leaves out runs without calls", () => {
+  const { calls } = schedule(workload([{ calls: [] }, { calls: [call([0])] }]), { concurrency: 2, seed: 1 });
+  expect(calls).toHaveLength(1);
+});
+
+test("the working set is what the open runs have ever used, averaged over time", () => {
+  // One run at a time. The first call of each uses 2 blocks, the second 1 more: 2, 3, 2, 3 blocks after each call.
+  const short = workload([{ calls: [call([0, 1]), call([0, 2])] }, { calls: [call([3, 4]), call([5])] }]);
+  expect(schedule(short, { concurrency: 1, seed: 1 }).workingSet).toBe(2.5);
+  // Two runs that share a block: 1, 1, then whatever is left of them, counted once.
+  const shared = workload([{ calls: [call([0])] }, { calls: [call([0])] }]);
+  expect(schedule(shared, { concurrency: 2, seed: 1 }).workingSet).toBe(1);
+  // From 50 calls on every 50th counts: 50 blocks at the first look, 100 at the second.
+  const long = workload([{ calls: Array.from({ length: 100 }, (_, i) => call([i])) }]);
+  expect(schedule(long, { concurrency: 1, seed: 1 }).workingSet).toBe(75);
+});
