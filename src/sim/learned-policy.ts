@@ -20,6 +20,8 @@ export interface Ablation {
 /** A prefix of a run, or an anchor, with what is needed to ask for its value. */
 interface Prefix extends HeldPrefix {
   ref?: PrefixRef;
+  /** Blocks at its start that every prompt of the agent has. */
+  common?: number;
 }
 
 /** What runs of an agent have in common: system message and tools, and what their histories begin with alike. */
@@ -43,6 +45,7 @@ export class LearnedPolicy implements CachePolicy {
   /** By agent and hash. */
   readonly #anchors = new Map<string, Anchor>();
   #asking: PrefixRef = { agent: "" };
+  #common = 0;
   #time = 0;
 
   constructor(context: CacheContext, ablation: Ablation = {}) {
@@ -77,7 +80,7 @@ export class LearnedPolicy implements CachePolicy {
     });
     const earlier = prefixes.get(agent);
     const common = this.#holdAnchor(agent, anchor.hash, blocks, anchorBlocks, run);
-    const own = this.#hold(blocks.subarray(common), { agent, run: runId });
+    const own = this.#hold(blocks, { agent, run: runId }, common);
     prefixes.set(agent, own);
     if (earlier) this.#held.release(earlier);
     if (this.#ablation.anchorsOnly === true) this.#held.release(own);
@@ -122,10 +125,12 @@ export class LearnedPolicy implements CachePolicy {
       else if (anchor.common > 0) this.#anchors.delete(key);
   }
 
-  #hold(blocks: Int32Array, ref: PrefixRef): Prefix {
+  #hold(blocks: Int32Array, ref: PrefixRef, common = 0): Prefix {
     this.#asking = ref;
+    this.#common = common;
     const prefix: Prefix = this.#held.hold(blocks, this.#time);
     prefix.ref = ref;
+    prefix.common = common;
     return prefix;
   }
 
@@ -143,9 +148,12 @@ export class LearnedPolicy implements CachePolicy {
   }
 
   #value(prefix: Prefix): number {
-    if (this.#ablation.withoutPrediction === true) return prefix.usedAt;
+    // An anchor goes after what follows it.
+    if (this.#ablation.withoutPrediction === true)
+      return prefix.usedAt + ((prefix.ref ?? this.#asking).run === undefined ? 0.5 : 0);
     const ref = prefix.ref ?? this.#asking;
-    if (ref.run === undefined) return this.#predictor.reuse(ref);
+    const common = prefix.ref ? (prefix.common ?? 0) : this.#common;
+    if (ref.run === undefined || prefix.length <= common) return this.#predictor.reuse(ref);
     const fromEnd = (prefix.blocks.length - prefix.length) * this.#context.blockTokens * CHARACTERS_PER_TOKEN;
     return this.#predictor.reuse(ref, fromEnd);
   }

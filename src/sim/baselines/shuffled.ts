@@ -1,0 +1,37 @@
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import type { Baseline, CachePolicy } from "../cache-policy.ts";
+import { LearnedPolicy } from "../learned-policy.ts";
+
+/** The placebo: cachesage with every call's agent drawn by chance, so that what it learns of agents means nothing. */
+export default {
+  name: "shuffled",
+  description: "cachesage with agent labels drawn at random from those seen so far",
+  source: "placebo of cachesage",
+  create(context): CachePolicy {
+    const policy = new LearnedPolicy(context);
+    const random = xoroshiro128plus(context.seed);
+    const seen: string[] = [];
+    const known = new Set<string>();
+    const latest = new Map<number, string>();
+    return {
+      request(arrival) {
+        if (!known.has(arrival.agent)) {
+          known.add(arrival.agent);
+          seen.push(arrival.agent);
+        }
+        const agent = seen[uniformInt(random, 0, seen.length - 1)] ?? arrival.agent;
+        latest.set(arrival.run, agent);
+        policy.request({ ...arrival, agent });
+      },
+      victim: () => policy.victim(),
+      completed: (completion) =>
+        policy.completed({ ...completion, agent: latest.get(completion.run) ?? completion.agent }),
+      ended(run) {
+        latest.delete(run);
+        policy.ended(run);
+      },
+      finished: () => policy.finished(),
+    };
+  },
+} satisfies Baseline;

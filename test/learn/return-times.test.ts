@@ -1,0 +1,126 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { BUCKETS, bucketOf, hitRateIndex, NEVER, STEPS } from "../../src/learn/horizon.ts";
+import { CALLS_TOOLS, NO_TOOLS, ReturnTimes, TOOLS_UNKNOWN } from "../../src/learn/return-times.ts";
+
+const at = (absence: number, current: number, tools = TOOLS_UNKNOWN) => ({
+  agent: 3,
+  absence,
+  current,
+  previous: 4,
+  tools,
+});
+const distribution = (times: ReturnTimes, from: ReturnType<typeof at>, next?: number) => {
+  const out = new Float64Array(BUCKETS);
+  times.distribution(from, next, out);
+  return out;
+};
+const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
+const samples = fc.array(
+  fc.record({ absence: fc.nat(20), current: fc.integer({ min: 3, max: 6 }), steps: fc.nat(60) }),
+  { maxLength: 60 },
+);
+const learn = (times: ReturnTimes, given: readonly { absence: number; current: number; steps: number }[]) => {
+  for (const { absence, current, steps } of given)
+    if (steps === 0) times.ended(at(absence, current));
+    else times.returned(at(absence, current), steps);
+};
+
+const sure = (bucket: number) => Float64Array.from({ length: BUCKETS }, (_, i) => (i === bucket ? 1 : 0));
+
+describe("buckets of return times", () => {
+  test("hold every number of steps, in order", () => {
+    const buckets = Array.from({ length: 100 }, (_, i) => bucketOf(i + 1));
+    expect(buckets.slice(0, 10)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 8]);
+    expect(buckets).toEqual(buckets.toSorted((a, b) => a - b));
+    expect(buckets.at(-1)).toBe(NEVER - 1);
+  });
+});
+
+describe("the hit-rate index", () => {
+  test("of a certain return is one over its steps, and of none is 0", () => {
+    expect(hitRateIndex(sure(0), 1, 1)).toBe(1);
+    expect(hitRateIndex(sure(3), 1, 1)).toBeCloseTo(1 / 4, 12);
+    expect(hitRateIndex(sure(NEVER), 1, 1)).toBe(0);
+  });
+
+  test("stops keeping what is unlikely after its best chance", () => {
+    // Half the time at the next step, else never: 1/2 a step for one step beats any longer wait.
+    const half = sure(0).map((value, i) => (i === NEVER ? 0.5 : value / 2));
+    expect(hitRateIndex(half, 1, 1)).toBeCloseTo(0.5, 12);
+  });
+
+  test("counts only returns that find the prefix unchanged", () => {
+    expect(hitRateIndex(sure(0), 0.25, 1)).toBeCloseTo(0.25, 12);
+    expect(hitRateIndex(sure(1), 1, 0.5)).toBeCloseTo(0.25, 12);
+  });
+});
+
+describe("return times", () => {
+  test("are probabilities, whatever was seen", () => {
+    fc.assert(
+      fc.property(
+        samples,
+        fc.nat(30),
+        fc.option(fc.double({ min: 0, max: 0.99, noNaN: true })),
+        (given, absence, next) => {
+          const times = new ReturnTimes();
+          learn(times, given);
+          const out = distribution(times, at(absence, 3), next ?? undefined);
+          expect(sum(out)).toBeCloseTo(1, 9);
+          expect(Math.min(...out)).toBeGreaterThanOrEqual(0);
+        },
+      ),
+    );
+  });
+
+  test("rank like LRU before anything is known: the longer away, the less is expected", () => {
+    const times = new ReturnTimes();
+    const values = Array.from({ length: 12 }, (_, absence) =>
+      hitRateIndex(distribution(times, at(absence, 3)), 1, 1),
+    );
+    expect(values).toEqual(values.toSorted((a, b) => b - a));
+    expect(new Set(values).size).toBe(values.length);
+  });
+
+  test("become what happens, by where the run is", () => {
+    const times = new ReturnTimes();
+    for (let i = 0; i < 200; i++) {
+      times.returned(at(1, 5), 1);
+      times.returned(at(1, 6), 4);
+    }
+    expect(distribution(times, at(1, 5))[0]).toBeGreaterThan(0.98);
+    expect(distribution(times, at(1, 6))[bucketOf(4)]).toBeGreaterThan(0.98);
+    expect(STEPS[bucketOf(4)]).toBe(4);
+  });
+
+  test("tell calls that ask for tools from others", () => {
+    const times = new ReturnTimes();
+    for (let i = 0; i < 100; i++) {
+      times.returned(at(0, 3, CALLS_TOOLS), 1);
+      times.returned(at(0, 3, NO_TOOLS), 2);
+    }
+    expect(distribution(times, at(0, 3, CALLS_TOOLS))[0]).toBeGreaterThan(0.9);
+    expect(distribution(times, at(0, 3, NO_TOOLS))[0]).toBeLessThan(0.1);
+  });
+
+  test("of two processes add up, in either order", () => {
+    fc.assert(
+      fc.property(samples, samples, (one, two) => {
+        const merged = ([...parts]: (typeof one)[]) => {
+          const total = new ReturnTimes();
+          for (const part of parts) {
+            const times = new ReturnTimes();
+            learn(times, part);
+            for (const [key, counts] of times.entries()) total.add(key, counts, (agent) => agent);
+          }
+          return new Map(total.entries());
+        };
+        const together = new ReturnTimes();
+        learn(together, [...one, ...two]);
+        expect(merged([one, two])).toEqual(merged([two, one]));
+        expect(merged([one, two])).toEqual(new Map(together.entries()));
+      }),
+    );
+  });
+});
