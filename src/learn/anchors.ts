@@ -39,8 +39,7 @@ export class Anchors {
   }
 
   /**
-   * Value of keeping an anchor, in [0, 1]: the probability that a run uses it within one round of all open runs, uses
-   * being independent: 1 - exp(-rate).
+   * Value of keeping an anchor, in [0, 1]: r/(1+r), r the uses that runs make of it in one round of all open runs.
    *
    * @param hash the anchor; default: the agent's latest.
    * @param arrivals uses per step that the open runs are expected to make, all together.
@@ -114,7 +113,7 @@ export class Anchors {
 
 /** Turns expected uses per step, at most 1 for a run's own prefix and unbounded for a shared one, into a value in [0, 1]. */
 export function rateToValue(rate: number): number {
-  return 1 - Math.exp(-rate);
+  return rate / (1 + rate);
 }
 
 /** Share of `earlier`'s characters in its longest common prefix with `later`; 1 for an empty history. */

@@ -17,6 +17,7 @@ import { StructuralPrior } from "./prior.ts";
 import { CALLS_TOOLS, NO_TOOLS, ReturnTimes } from "./return-times.ts";
 import { RunState } from "./run-state.ts";
 import { type LearnedState, parseState } from "./state.ts";
+import { Pace } from "./pace.ts";
 import { placeOf, Survival } from "./survival.ts";
 import { Transitions } from "./transitions.ts";
 
@@ -38,6 +39,8 @@ export class LearnedPredictor implements Predictor {
   readonly #transitions = new Transitions(this.#agents, this.#prior);
   readonly #returns = new ReturnTimes();
   readonly #survival = new Survival();
+  readonly #pace = new Pace();
+  #now = 0;
   readonly #anchors = new Anchors();
   readonly #runs = new Map<RunId, RunState>();
   readonly #suspended = new Map<SessionId, RunState>();
@@ -47,6 +50,7 @@ export class LearnedPredictor implements Predictor {
   #arrivals = new Float64Array(16);
 
   observe(event: Event): void {
+    this.#now = Math.max(this.#now, event.at);
     switch (event.type) {
       case "topology":
         for (const agent of event.agents) this.#agents.index(agent);
@@ -75,6 +79,7 @@ export class LearnedPredictor implements Predictor {
       case "request-end": {
         const state = this.#runs.get(event.run);
         if (state?.request !== event.request) return;
+        state.idleSince = event.at;
         this.#anchors.usage(state.requestLength, event.usage?.promptTokens ?? 0);
         if (event.callsTools === undefined) return;
         state.asked(event.callsTools ? CALLS_TOOLS : NO_TOOLS);
@@ -105,7 +110,10 @@ export class LearnedPredictor implements Predictor {
     const isWhole = fromEnd === Number.POSITIVE_INFINITY;
     const keptNow = isWhole ? 1 : this.#survival.kept(index, true, place);
     const keptLater = isWhole ? 1 : this.#survival.kept(index, false, place);
-    return rateToValue(hitRateIndex(returns, keptNow, keptLater));
+    const { idleSince, tools } = state;
+    const pace =
+      idleSince === undefined ? this.#pace.relative(0, 0) : this.#pace.relative(tools, this.#now - idleSince);
+    return rateToValue(pace * hitRateIndex(returns, keptNow, keptLater));
   }
 
   sharedHistory(agent: AgentId): number {
@@ -244,8 +252,10 @@ export class LearnedPredictor implements Predictor {
     return list.toSorted((a, b) => b.probability - a.probability);
   }
 
-  #request({ run, agent: name, namespace, step, prompt, request }: RequestStartEvent): void {
+  #request({ run, agent: name, namespace, step, prompt, request, at: now }: RequestStartEvent): void {
     const state = this.#run(run);
+    if (state.idleSince !== undefined) this.#pace.gap(state.tools, now - state.idleSince);
+    state.idleSince = undefined;
     const agent = this.#agents.index(name);
     const predicted = state.early ?? state.predictions;
     const again = state.frontier.includes(agent);

@@ -40,8 +40,8 @@ interface Context {
 /**
  * Return times: in how many steps (model calls of the run) does an agent call again?
  *
- * Counted in three contexts, each trusted by Witten-Bell smoothing (n samples with t distinct outcomes speak with
- * weight n/(n+t), https://doi.org/10.1109/18.87000) over the one before: the agent and its absence; also the current
+ * Counted in four contexts, each trusted by Witten-Bell smoothing (n samples with t distinct outcomes speak with
+ * weight n/(n+t), https://doi.org/10.1109/18.87000) over the one before: any agent's absence; the agent and its absence; also the current
  * agent and whether it asked for tools; the agent with the last two agents. Below them all lies Zipf's law of
  * recency, by which the chance to return falls as 1/absence: cold statistics therefore rank like LRU.
  */
@@ -70,6 +70,7 @@ export class ReturnTimes {
       for (let bucket = 1; bucket < BUCKETS; bucket++) out[bucket] = (out[bucket] as number) * rest;
       out[0] = next;
     }
+    this.#refine(out, this.#contexts.get(anyoneKey(at)));
     this.#refine(out, this.#contexts.get(absenceKey(at)));
     this.#refine(out, this.#contexts.get(currentKey(at)));
     this.#refine(out, this.#contexts.get(pairKey(at)));
@@ -91,6 +92,7 @@ export class ReturnTimes {
   }
 
   #count(from: Whereabouts, bucket: number): void {
+    this.#add(anyoneKey(from), bucket, 1);
     this.#add(absenceKey(from), bucket, 1);
     this.#add(currentKey(from), bucket, 1);
     this.#add(pairKey(from), bucket, 1);
@@ -159,6 +161,7 @@ function coldReturns(absence: number, out: Float64Array): void {
   out[NEVER] = absent;
 }
 
+const anyoneKey = (at: Whereabouts) => keyOf(3, 0, Math.min(at.absence, LONGEST_ABSENCE), 0, 0);
 const absenceKey = (at: Whereabouts) => keyOf(0, at.agent, Math.min(at.absence, LONGEST_ABSENCE), 0, 0);
 const currentKey = (at: Whereabouts) =>
   keyOf(1, at.agent, Math.min(at.absence, LONGEST_ABSENCE), at.current, at.tools);
@@ -175,6 +178,7 @@ function translate(key: number, local: (agent: number) => number): number {
   const between = Math.floor(key / 4 / AGENTS) % AGENTS;
   const agent = Math.floor(key / 4 / AGENTS ** 2) % AGENTS;
   const level = Math.floor(key / 4 / AGENTS ** 3);
+  if (level === 3) return key;
   return keyOf(
     level,
     local(agent),

@@ -32,6 +32,8 @@ export class RunState {
   predictions: readonly Prediction[] | undefined;
   /** What was predicted before the exact next agents were known. */
   early: readonly Prediction[] | undefined;
+  /** When the latest request ended; undefined while one is under way. */
+  idleSince: number | undefined;
   /** The latest request and its characters, to learn from its usage how many tokens they are. */
   request = "";
   requestLength = 0;
@@ -73,6 +75,11 @@ export class RunState {
   /** Notes whether the latest call asked for tools. */
   asked(tools: number): void {
     this.#tools[this.step % REMEMBERED] = tools;
+  }
+
+  /** What the latest call asked for. */
+  get tools(): number {
+    return this.#tools[this.step % REMEMBERED] as number;
   }
 
   /** First step after an agent's latest call that is still remembered. */

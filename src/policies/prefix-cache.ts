@@ -125,7 +125,9 @@ class PrefixCache implements Policy<"prefix"> {
       const worth = probability > limits.wasteWeight * (1 - probability);
       if (!worth || !this.#reserve(run, agent, tokens)) continue;
       const prefix: PrefixRef = { agent, run };
-      plan.push({ type: "prefetch", prefix, value: predictor.reuse(prefix), probability, tokens });
+      // On the scale of `reuse`: it is used at the next step with this probability.
+      const value = Math.max(probability / (1 + probability), predictor.reuse(prefix));
+      plan.push({ type: "prefetch", prefix, value, probability, tokens });
     }
     return plan;
   }

@@ -37,7 +37,7 @@ export interface Predictor {
   /** Probable next agents of a run, most probable first; empty for an unknown run. */
   next(run: RunId): readonly Prediction[];
   /**
-   * Value of keeping a prefix, in [0, 1]: 1 - exp(-r), r the best rate of uses per step that keeping it can earn. A step is a
+   * Value of keeping a prefix, in [0, 1]: r/(1+r), r the best rate of uses per step that keeping it can earn. A step is a
    * model call of its run; for an anchor, a round of all open runs, so that both compare.
    *
    * @param fromEnd characters between what is asked for and the prefix's end: what is nearer to the end survives more

@@ -7,6 +7,9 @@ import { HeldPrefixes, type HeldPrefix } from "./held-prefixes.ts";
 /** Characters that a token stands for; traces count tokens, the learner characters. */
 const CHARACTERS_PER_TOKEN = 4;
 
+/** Open runs whose values are brought up to date with each request. */
+const REFRESHED = 32;
+
 /** What an ablation leaves out. */
 export interface Ablation {
   /** Prefixes rank by their last use instead of their expected next one. */
@@ -46,6 +49,7 @@ export class LearnedPolicy implements CachePolicy {
   readonly #anchors = new Map<string, Anchor>();
   #asking: PrefixRef = { agent: "" };
   #common = 0;
+  #turn: Iterator<number, undefined> = this.#runs.keys();
   #time = 0;
 
   constructor(context: CacheContext, ablation: Ablation = {}) {
@@ -59,8 +63,10 @@ export class LearnedPolicy implements CachePolicy {
   }
 
   request(arrival: Arrival): void {
-    const { index, run, agent, blocks, anchorBlocks, at } = arrival;
+    const { index, run, agent, blocks, anchorBlocks } = arrival;
+    const at = this.#context.isTimed ? arrival.at : 0;
     this.#time = index;
+    if (this.#context.isTimed) this.#refresh();
     const runId = String(run);
     let prefixes = this.#runs.get(run);
     if (!prefixes) {
@@ -94,7 +100,7 @@ export class LearnedPolicy implements CachePolicy {
   completed({ run, agent, at, promptTokens, outputTokens, callsTools }: Completion): void {
     this.#predictor.observe({
       type: "request-end",
-      at,
+      at: this.#context.isTimed ? at : 0,
       run: String(run),
       agent,
       namespace: "",
@@ -108,13 +114,22 @@ export class LearnedPolicy implements CachePolicy {
 
   ended(run: number): void {
     if (this.#ablation.withoutRelease === true) return;
-    this.#predictor.observe({ type: "run-end", at: this.#time, run: String(run), status: "completed" });
+    this.#predictor.observe({ type: "run-end", at: 0, run: String(run), status: "completed" });
     for (const prefix of this.#runs.get(run)?.values() ?? []) this.#held.release(prefix);
     this.#runs.delete(run);
   }
 
   finished(): void {
     this.#held.check(this.#context.isResident);
+  }
+
+  /** As time goes by the values of idle runs change, too: some are looked at anew with each request, in turn. */
+  #refresh(): void {
+    for (let looked = 0; looked < REFRESHED; looked++) {
+      const next = this.#turn.next();
+      if (next.done) this.#turn = this.#runs.keys();
+      else for (const prefix of this.#runs.get(next.value)?.values() ?? []) this.#held.revalue(prefix);
+    }
   }
 
   /** Values of a run's prefixes change with its steps; those of anchors with every step of any run. */

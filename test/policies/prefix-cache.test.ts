@@ -116,7 +116,7 @@ test("an agent about to return is worth more than one that never does", () => {
     actions
       .filter((action) => action.type === "retain" && action.prefix.agent === agent && action.prefix.run)
       .map((action) => ("value" in action ? action.value : -1))[0] ?? -1;
-  // Returns at the next step: 1 - exp(-1) = 0.63 at most.
-  expect(value("a")).toBeGreaterThan(0.55);
+  // A return at the next step is a rate of 1, and that is worth 1/2.
+  expect(value("a")).toBeGreaterThan(0.4);
   expect(value("once")).toBeLessThan(0.1);
 });
