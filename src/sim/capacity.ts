@@ -17,7 +17,7 @@ export function capacityIn(given: string, { workload, workingSet }: Schedule): n
   if (workingSet > 0) return atLeastOne((size / 100) * workingSet);
   throw new InvalidOptionsError(
     "simulate",
-    `--capacity: ${given} of the working set, but ${workload.name} is too short to measure one`,
+    `--capacity: ${given} of the working set, but ${workload.name} has too few calls to measure one`,
     { hint: "Give blocks (64) or tokens (4096t) instead." },
   );
 }

@@ -68,7 +68,7 @@ function line(seeds: readonly SimulationRow[]): string[] {
     `${rounded(({ prefetch }) => prefetch.used)} / ${rounded(({ prefetch }) => prefetch.wasted)}`,
     rounded(({ prefill_tokens }) => prefill_tokens),
     rounded(({ ttft_ms }) => ttft_ms.mean),
-    middle(({ calls_per_second }) => calls_per_second).toFixed(2),
+    middle(({ calls_per_second }) => calls_per_second).toPrecision(3),
     `${middle(({ decision_us }) => decision_us.mean).toFixed(1)} / ${middle(({ decision_us }) => decision_us.p99).toFixed(1)}`,
   ];
 }

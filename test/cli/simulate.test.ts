@@ -1,97 +1,250 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import inspect from "../../src/cli/inspect.ts";
-import simulate from "../../src/cli/simulate.ts";
+import { afterAll, describe, expect, it } from "vitest";
+import { runProgram } from "../../src/cli/program.ts";
 
-let folder = "";
-let trace = "";
-const io = () => {
-  const out: string[] = [];
-  const notes: string[] = [];
+const folder = mkdtempSync(join(tmpdir(), "cachesage-simulate-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function fileOf(name: string, records: readonly object[]): string {
+  const file = join(folder, name);
+  writeFileSync(file, records.map((record) => `${JSON.stringify(record)}\n`).join(""));
+  return file;
+}
+
+function call(session: string, agent: string, blocks: readonly (readonly [first: number, count: number])[]) {
+  const tokens = blocks.reduce((sum, [, count]) => sum + 16 * count, 0);
   return {
-    out,
-    notes,
-    stdout: (text: string) => void out.push(text),
-    stderr: (text: string) => void notes.push(text),
-    signal: new AbortController().signal,
-    isTTY: false,
-    env: {},
-  };
-};
-const options = (given: Record<string, unknown>) =>
-  simulate.options.parse({ trace: [trace], concurrency: [1], seed: [1], capacity: ["3"], ...given });
-
-const line = (agent: string, first: number) =>
-  JSON.stringify({
-    session: "s",
+    session,
     agent,
-    prompt_tokens: 32,
-    output_tokens: 1,
+    prompt_tokens: tokens,
+    output_tokens: 8,
+    sys_tokens: 16,
     ref: -1,
     keep: 0,
-    new: [[first, 2]],
+    new: blocks,
+  };
+}
+
+// One run: ab cd ab. In a cache of two blocks LRU hits nothing, Belady and the order oracle two of six.
+const small = fileOf("small.jsonl", [
+  call("1", "planner", [[0, 2]]),
+  call("1", "coder", [[2, 2]]),
+  call("1", "planner", [[0, 2]]),
+]);
+
+async function run(
+  line: readonly string[],
+  { signal = new AbortController().signal, onProgress = () => {} } = {},
+) {
+  const written = { stdout: "", stderr: "" };
+  const exitCode = await runProgram(line, {
+    stdout: (text) => void (written.stdout += text),
+    stderr(text) {
+      written.stderr += text;
+      onProgress();
+    },
+    signal,
+    isTTY: false,
+    env: {},
+  });
+  return { ...written, exitCode };
+}
+
+const cell = ["--capacity", "2", "--concurrency", "1", "--seed", "1"];
+const simulate = (...more: readonly string[]) =>
+  run(["simulate", small, "--policy", "sieve", ...cell, ...more]);
+
+describe("simulate", () => {
+  it("prints a table and keeps progress apart from it", async () => {
+    const { stdout, stderr, exitCode } = await simulate();
+    expect(exitCode).toBe(0);
+    for (const text of ["small: 3 calls of 1 runs", "sieve", "lru", "belady", "order-oracle", "33.3 %"])
+      expect(stdout).toContain(text);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(4);
+    expect(stderr).toContain("4/4 small: order-oracle, capacity 2, 1 open runs, seed 1\n");
   });
 
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "cachesage-"));
-  trace = join(folder, "two.jsonl");
-  // Prompts a = [0 1], b = [2 3], a again: 6 touches. Three blocks hold b and the head of a, so LRU hits one.
-  await writeFile(trace, [line("a", 0), line("b", 2), line("a", 0)].join("\n"));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
-
-describe("cachesage simulate", () => {
-  test("prints one row a policy, worked by hand", async () => {
-    const seen = io();
+  it("prints one JSON object with a row for each policy that is listed", async () => {
+    const { stdout, exitCode } = await simulate("--policy", "belady", "--baseline", "lru", "--json");
+    expect(exitCode).toBe(0);
+    const { rows, ...rest } = JSON.parse(stdout) as { rows: readonly Record<string, unknown>[] };
+    expect(rest).toEqual({});
     expect(
-      await simulate.run(options({ policy: "lru", baseline: ["belady", "unbounded"], json: true }), seen),
-    ).toBe(0);
-    const { rows } = JSON.parse(seen.out.join("")) as {
-      rows: { policy: string; hit_rate: number; evictions: number; calls: number; prefetch: object }[];
-    };
-    const find = (policy: string) => rows.find((row) => row.policy === policy);
-    expect(rows.map(({ calls }) => calls)).toEqual([3, 3, 3]);
-    expect(find("unbounded")).toMatchObject({ evictions: 0, prefetch: { used: 0, wasted: 0 } });
-    expect(find("unbounded")?.hit_rate).toBeCloseTo(2 / 6, 12);
-    expect(find("lru")?.hit_rate).toBeCloseTo(1 / 6, 12);
-    expect(find("belady")?.hit_rate).toBeCloseTo(2 / 6, 12);
+      rows.map(({ policy, hit_rate, gap_closed, oracle_share }) => [
+        policy,
+        hit_rate,
+        gap_closed,
+        oracle_share,
+      ]),
+    ).toEqual([
+      ["belady", 1 / 3, 1, 1],
+      ["lru", 0, 0, 0],
+    ]);
+    const number = expect.any(Number) as unknown;
+    expect(rows[1]).toEqual({
+      trace: "small",
+      policy: "lru",
+      capacity: 2,
+      capacity_given: "2",
+      concurrency: 1,
+      seed: 1,
+      calls: 3,
+      hit_rate: 0,
+      gap_closed: 0,
+      oracle_share: 0,
+      evictions: 4,
+      prefill_tokens: 96,
+      ttft_ms: { mean: number, p50: number, p95: number, p99: number },
+      calls_per_second: number,
+      prefetch: { used: 0, wasted: 0 },
+      decision_us: { mean: number, p99: number },
+    });
   });
 
-  test("prints a table and writes a plot", async () => {
-    const seen = io();
+  it("writes the plot, a line for each policy", async () => {
     const plot = join(folder, "plot.svg");
-    expect(await simulate.run(options({ policy: "cachesage", plot }), seen)).toBe(0);
-    expect(seen.out.join("")).toMatch(/cachesage[\s\S]*lru[\s\S]*belady/);
-    const svg = await readFile(plot, "utf8");
-    expect(svg).toMatch(/^<svg/);
-    expect(svg).toContain("cachesage");
+    expect(await simulate("--plot", plot)).toMatchObject({ exitCode: 0 });
+    const svg = readFileSync(plot, "utf8");
+    for (const text of ["sieve", "lru", "belady", "order-oracle", "small, 1 open runs"])
+      expect(svg).toContain(`>${text}</text>`);
   });
 
-  test("exits with 3 when the share asked for is not reached", async () => {
-    const seen = io();
-    expect(await simulate.run(options({ policy: "lru", failBelow: 50 }), seen)).toBe(3);
-    expect(seen.notes.join("")).toContain("less than 50 %");
+  it("exits with 3 and says so when the policy's share is below the gate", async () => {
+    const { exitCode, stderr, stdout } = await simulate("--policy", "lru", "--fail-below", "92");
+    expect(exitCode).toBe(3);
+    expect(stdout).toContain("lru");
+    expect(stderr).toContain("lru reaches 0.0 % of the gain from LRU to the order oracle, less than 92 %\n");
+    expect(await simulate("--policy", "belady", "--fail-below", "92")).toMatchObject({ exitCode: 0 });
   });
 
-  test("names file and line of a bad record, and policies that do not exist", async () => {
-    const bad = join(folder, "bad.jsonl");
-    await writeFile(bad, `${await readFile(trace, "utf8")}\n{"session":"s","agent":"a","ref":7,"new":[]}\n`);
-    await expect(simulate.run(options({ trace: [bad] }), io())).rejects.toThrow("bad.jsonl:4");
-    await expect(simulate.run(options({ policy: "lur" }), io())).rejects.toThrow("lru");
+  it("does not let a gate pass that nothing was measured against", async () => {
+    const { exitCode, stderr } = await run([
+      "simulate",
+      small,
+      "--policy",
+      "lru",
+      "--capacity",
+      "4",
+      "--concurrency",
+      "1",
+      "--fail-below",
+      "0",
+    ]);
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain("nothing to gain");
   });
 
-  test("stops when it is told to", async () => {
-    const stopped = { ...io(), signal: AbortSignal.abort(new Error("stopped")) };
-    await expect(simulate.run(options({}), stopped)).rejects.toThrow("stopped");
+  it.each([
+    [["--policy", "lfru"], '[baseline] no baseline is called "lfru"'],
+    [["--baseline", "lru,best"], '[baseline] no baseline is called "best"'],
+    [
+      ["--capacity", "half"],
+      '[simulate] --capacity: 25% of the working set, 4096t tokens or a number of blocks, got "half"',
+    ],
+    [["--capacity", "0%"], "[simulate] --capacity"],
+    [["--concurrency", "0"], "[simulate] --concurrency"],
+    [["--format", "xml"], '[trace format] no trace format is called "xml"'],
+    [["--plot", join(folder, "missing", "plot.svg")], "[simulate] --plot: cannot be written"],
+    [["--plot", folder], "[simulate] --plot: cannot be written"],
+  ])("takes the usage %j for what it is", async (more, problem) => {
+    const { exitCode, stderr, stdout } = await simulate(...more);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+    expect(stderr).toContain(`error: ${problem}`);
+  });
+
+  it("takes percentages of the working set, 3.3 blocks here, and tokens", async () => {
+    const line = [
+      "simulate",
+      small,
+      "--policy",
+      "lru",
+      "--capacity",
+      "50%,32t",
+      "--concurrency",
+      "1",
+      "--seed",
+      "1",
+      "--json",
+    ];
+    const { rows } = JSON.parse((await run(line)).stdout) as { rows: readonly Record<string, unknown>[] };
+    expect(rows.filter(({ policy }) => policy === "lru")).toMatchObject([
+      { capacity: 1, capacity_given: "50%" },
+      { capacity: 2, capacity_given: "32t" },
+    ]);
+  });
+
+  it("names file and line of a record that it cannot read", async () => {
+    const broken = fileOf("broken.jsonl", [
+      call("1", "planner", [[0, 2]]),
+      { ...call("1", "coder", []), keep: 9, ref: 0 },
+    ]);
+    const { exitCode, stderr } = await run(["simulate", broken, "--policy", "lru"]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(`error: [trace] ${broken}:2: `);
+    const missing = join(folder, "missing.jsonl");
+    expect(await run(["simulate", missing])).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining(`[trace] ${missing}: cannot be read`) as unknown,
+    });
+  });
+
+  it("stops at Ctrl-C without a table, a plot or a complaint", async () => {
+    const abort = new AbortController();
+    const plot = join(folder, "aborted.svg");
+    const { stdout, stderr, exitCode } = await run(
+      ["simulate", small, "--policy", "lru", ...cell, "--plot", plot],
+      {
+        signal: abort.signal,
+        onProgress: () => abort.abort(),
+      },
+    );
+    expect(exitCode).toBe(1);
+    expect(stdout).toBe("");
+    expect(stderr.split("\n")).toHaveLength(2);
+    expect(existsSync(plot)).toBe(false);
   });
 });
 
-test("cachesage inspect tells agents, transitions and what can be gained", async () => {
-  const seen = io();
-  expect(await inspect.run(inspect.options.parse({ trace, concurrency: 1 }), seen)).toBe(0);
-  const text = seen.out.join("");
-  expect(text).toContain("3");
-  expect(text).toMatch(/Agents[\s\S]*Transitions[\s\S]*Hit rate against cache size/);
+describe("inspect", () => {
+  it("prints what it found, with a verdict", async () => {
+    const { stdout, exitCode } = await run(["inspect", small]);
+    expect(exitCode).toBe(0);
+    for (const text of [
+      "small: calls 3, runs 1, agents 2",
+      "planner",
+      "coder",
+      "Transitions",
+      "Only 3 calls",
+    ])
+      expect(stdout).toContain(text);
+  });
+
+  it("prints one JSON object and writes the plot", async () => {
+    const plot = join(folder, "inspect.svg");
+    const { stdout, exitCode } = await run(["inspect", small, "--json", "--plot", plot]);
+    expect(exitCode).toBe(0);
+    const found = JSON.parse(stdout) as Record<string, unknown>;
+    expect(Object.keys(found)).toEqual([
+      "trace",
+      "runs",
+      "calls",
+      "block_tokens",
+      "schedule",
+      "agents",
+      "anchors",
+      "reuse",
+      "transitions",
+      "sizes",
+      "verdict",
+    ]);
+    expect(found["reuse"]).toMatchObject({ touches: 6, first: 4 / 6, same_run: 2 / 6, other_run: 0 });
+    const svg = readFileSync(plot, "utf8");
+    for (const text of ["planner", "coder", "LRU", "Belady"]) expect(svg).toContain(`>${text}</text>`);
+  });
+
+  it("fails on a trace that cannot be read", async () => {
+    expect(await run(["inspect", fileOf("empty.jsonl", [])])).toMatchObject({ exitCode: 1, stdout: "" });
+  });
 });

@@ -73,6 +73,16 @@ test("s3-fifo moves what is used twice to main, and what comes back soon as well
   expect(play(s3Fifo, "a a a b c d e a b f b g h e f i a b", 4)).toEqual({ hits: 6, evictions: 8 });
 });
 
+test("s3-fifo lets go of what was used only once more, and takes it to main when it comes back", () => {
+  // abcd fill the small queue, a has one use: e evicts a, a evicts b.
+  expect(play(s3Fifo, "a a b c d e a", 4)).toEqual({ hits: 1, evictions: 2 });
+});
+
+test("s3-fifo remembers as many blocks as main holds", () => {
+  // e to h evict a to d, of which the last three are remembered. a evicts e, is new and leaves the small queue again, by l.
+  expect(play(s3Fifo, "a b c d e f g h a i j k l a", 4)).toEqual({ hits: 0, evictions: 10 });
+});
+
 test("depth evicts the deepest block, the oldest among equals", () => {
   // abc; abd: 2 hits, evicts c; abc: 2 hits, evicts d; xy: evicts c, then b (as deep as y, older); ab: 1 hit, evicts y.
   expect(play(depth, "abc abd abc xy ab", 3)).toEqual({ hits: 5, evictions: 5 });
@@ -103,8 +113,8 @@ test("declared-graph evicts what no open run can come to", () => {
 });
 
 test("declared-graph forgets a run that has ended", () => {
-  // Run 1 ends with its second call, so a and b are worth nothing when d comes: a, the older one, goes. b hit, for run 2.
-  expect(play(declaredGraph, "1:p:a 1:p:b 2:p:c 2:p:d 3:p:b", 3)).toEqual({ hits: 1, evictions: 1 });
+  // When d comes, b is 0 steps away for run 2. a, though younger, was of run 1, which has ended, and goes. b hit.
+  expect(play(declaredGraph, "2:p:b 1:p:a 2:p:d 2:p:b", 2)).toEqual({ hits: 1, evictions: 1 });
 });
 
 // At d, of agent p: p -> q -> r -> p, so p is 0 hops away, q 1 and r 2. LRU would evict a.
@@ -113,6 +123,13 @@ const cycle = "1:p:a 1:q:b 1:r:c 1:p:d 1:p:a";
 test("paper evicts the block with the least of survival and recency", () => {
   // a: 4 x 1 + 0. b: 4 x 7/8 + 1/3. c: 4 x 6/8 + 2/3, the least. Then a hit.
   expect(play(paper, cycle, 3)).toEqual({ hits: 1, evictions: 1 });
+});
+
+test("paper forgets transitions older than the latest 4096", () => {
+  // z, then y 4201 times. b evicts z, d evicts y: no way leads to their agents. At c, of agent q, q -> p is forgotten, so
+  // that no agent can be reached from q and a, the oldest, goes (else d would: p 1 hop, r 2, t 3). a evicts b, c or d.
+  const trace = `1:q:z 1:p:y ${"1:r:y 1:s:y ".repeat(2100)}1:p:a 1:r:b 1:t:d 1:q:c 1:p:a`;
+  expect(play(paper, trace, 3)).toEqual({ hits: 4200, evictions: 4 });
 });
 
 test("scout evicts the block with the least product of survival and recency", () => {

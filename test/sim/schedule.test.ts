@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { schedule, type Schedule, type ScheduledCall } from "../../src/sim/schedule.ts";
-import type { RecordedCall, RecordedRun, Workload } from "../../src/sim/workload.ts";
+import type { RecordedCall, Workload } from "../../src/sim/workload.ts";
 import { chainedWorkload } from "./random-workload.ts";
 
 const settings = fc.record({
@@ -9,6 +9,7 @@ const settings = fc.record({
   seed: fc.integer({ min: 0, max: 1000 }),
 });
 
+/** Calls of one agent. */
 const call = (blocks: readonly number[], times: Pick<RecordedCall, "startMs" | "durationMs"> = {}) => ({
   agent: "agent",
   blocks: Int32Array.from(blocks),
@@ -18,13 +19,14 @@ const call = (blocks: readonly number[], times: Pick<RecordedCall, "startMs" | "
   ...times,
 });
 
-const workload = (runs: readonly Omit<RecordedRun, "id">[]): Workload => ({
+const workload = (...runs: readonly (readonly RecordedCall[])[]): Workload => ({
   name: "made",
   blockTokens: 16,
-  blockCount: 1 + Math.max(...runs.flatMap(({ calls }) => calls.flatMap(({ blocks }) => [...blocks]))),
-  runs: runs.map((run, index) => ({ id: String(index), ...run })),
+  blockCount: 1 + Math.max(...runs.flat().flatMap(({ blocks }) => [...blocks])),
+  runs: runs.map((calls, index) => ({ id: String(index), calls })),
 });
 
+/** The calls of each run, by its number. */
 function byRun({ calls }: Schedule): ReadonlyMap<number, readonly ScheduledCall[]> {
   const runs = new Map<number, ScheduledCall[]>();
   for (const one of calls) runs.set(one.run, [...(runs.get(one.run) ?? []), one]);
@@ -69,7 +71,7 @@ test("is the same for the same seed, and another for another", () => {
       expect(schedule(recorded, given)).toEqual(schedule(recorded, given));
     }),
   );
-  const many = workload(Array.from({ length: 20 }, (_, i) => ({ calls: [call([i]), call([i])] })));
+  const many = workload(...Array.from({ length: 20 }, (_, i) => [call([i]), call([i])]));
   const order = (seed: number) => schedule(many, { concurrency: 4, seed }).calls.map(({ run }) => run);
   expect(order(1)).not.toEqual(order(2));
 });
@@ -94,7 +96,7 @@ test("keeps recorded times: calls come in their order, as far apart in a run as 
 });
 
 test("without recorded times a call's time is its number", () => {
-  const { calls, isTimed } = schedule(workload([{ calls: [call([0]), call([1])] }, { calls: [call([2])] }]), {
+  const { calls, isTimed } = schedule(workload([call([0]), call([1])], [call([2])]), {
     concurrency: 2,
     seed: 1,
   });
@@ -104,18 +106,21 @@ test("without recorded times a call's time is its number", () => {
 
 test("opens a run when all calls of another have ended, not only its last to begin", () => {
   // The first call of a run takes 100 ms, the second begins 10 ms on and takes 5.
-  const runs = Array.from({ length: 3 }, (_, i) => ({
-    calls: [call([i], { startMs: 0, durationMs: 100 }), call([i], { startMs: 10, durationMs: 5 })],
-  }));
-  const played = byRun(schedule(workload(runs), { concurrency: 1, seed: 1 }));
+  const runs = Array.from({ length: 3 }, (_, i) => [
+    call([i], { startMs: 0, durationMs: 100 }),
+    call([i], { startMs: 10, durationMs: 5 }),
+  ]);
+  const played = byRun(schedule(workload(...runs), { concurrency: 1, seed: 1 }));
   expect((played.get(2)?.[0]?.at ?? 0) - (played.get(1)?.[0]?.at ?? 0)).toBeCloseTo(100, 6);
 });
 
 test("single calls at recorded times stay a stream, whatever the seed", () => {
   const starts = [30, 10, 20, 0];
-  const stream = workload(
-    starts.map((startMs, i) => ({ startMs, calls: [call([i], { startMs: 0, durationMs: 99 })] })),
-  );
+  const single = workload(...starts.map((_, i) => [call([i], { startMs: 0, durationMs: 99 })]));
+  const stream = {
+    ...single,
+    runs: single.runs.map((run, i) => ({ ...run, startMs: starts[i] ?? 0 })),
+  };
   for (const seed of [1, 2, 3]) {
     const { calls } = schedule(stream, { concurrency: 2, seed });
     expect(calls.map(({ at }) => at)).toEqual([0, 10, 20, 30]);
@@ -125,24 +130,24 @@ test("single calls at recorded times stay a stream, whatever the seed", () => {
 
 test("stops after as many block touches as told", () => {
   // Three blocks a call: the third call comes to 9, which is the first sum of 7 or more.
-  const long = workload([{ calls: Array.from({ length: 5 }, () => call([0, 1, 2])) }]);
+  const long = workload(Array.from({ length: 5 }, () => call([0, 1, 2])));
   const { calls } = schedule(long, { concurrency: 1, seed: 1, maxTouches: 7 });
   expect(calls.map(({ isLast }) => isLast)).toEqual([false, false, false]);
 });
 
 test("leaves out runs without calls", () => {
-  const { calls } = schedule(workload([{ calls: [] }, { calls: [call([0])] }]), { concurrency: 2, seed: 1 });
+  const { calls } = schedule(workload([], [call([0])]), { concurrency: 2, seed: 1 });
   expect(calls).toHaveLength(1);
 });
 
 test("the working set is what the open runs have ever used, averaged over time", () => {
   // One run at a time. The first call of each uses 2 blocks, the second 1 more: 2, 3, 2, 3 blocks after each call.
-  const short = workload([{ calls: [call([0, 1]), call([0, 2])] }, { calls: [call([3, 4]), call([5])] }]);
+  const short = workload([call([0, 1]), call([0, 2])], [call([3, 4]), call([5])]);
   expect(schedule(short, { concurrency: 1, seed: 1 }).workingSet).toBe(2.5);
   // Two runs that share a block: 1, 1, then whatever is left of them, counted once.
-  const shared = workload([{ calls: [call([0])] }, { calls: [call([0])] }]);
+  const shared = workload([call([0])], [call([0])]);
   expect(schedule(shared, { concurrency: 2, seed: 1 }).workingSet).toBe(1);
   // From 50 calls on every 50th counts: 50 blocks at the first look, 100 at the second.
-  const long = workload([{ calls: Array.from({ length: 100 }, (_, i) => call([i])) }]);
+  const long = workload(Array.from({ length: 100 }, (_, i) => call([i])));
   expect(schedule(long, { concurrency: 1, seed: 1 }).workingSet).toBe(75);
 });

@@ -2,7 +2,7 @@ import { renderSvg } from "../chart.ts";
 import type { Inspection } from "./inspection.ts";
 
 const WIDTH = 980;
-const TOP = 64;
+const TOP = 68;
 const LEAST_PLOT = 340;
 const ROW = 16;
 const BOTTOM = 130;
@@ -12,6 +12,7 @@ const LINES = [
   ["order oracle", "order_oracle"],
   ["Belady", "belady"],
 ] as const;
+const AGENT_LABEL = { interval: 0, width: 105, overflow: "truncate" } as const;
 const END = "(end)";
 
 /** An inspection as SVG: who follows whom as a heat map, beside it hit rate against cache size. */
@@ -30,7 +31,7 @@ export function plotInspection({ trace, transitions, sizes }: Inspection): strin
       { left: 620, top: TOP, width: 330, height: LEAST_PLOT },
     ],
     xAxis: [
-      { gridIndex: 0, type: "category", data: [...names, END], axisLabel: { rotate: 45, interval: 0 } },
+      { gridIndex: 0, type: "category", data: [...names, END], axisLabel: { ...AGENT_LABEL, rotate: 90 } },
       {
         gridIndex: 1,
         type: "value",
@@ -42,7 +43,7 @@ export function plotInspection({ trace, transitions, sizes }: Inspection): strin
       },
     ],
     yAxis: [
-      { gridIndex: 0, type: "category", data: names, inverse: true, axisLabel: { interval: 0 } },
+      { gridIndex: 0, type: "category", data: names, inverse: true, axisLabel: AGENT_LABEL },
       {
         gridIndex: 1,
         type: "value",
@@ -59,7 +60,8 @@ export function plotInspection({ trace, transitions, sizes }: Inspection): strin
       max: 1,
       orient: "horizontal",
       left: 130,
-      bottom: 6,
+      top: 34,
+      itemWidth: 12,
       itemHeight: 120,
       precision: 1,
       text: ["1", "0"],

@@ -77,6 +77,6 @@ export async function inspect(workload: Workload, options: InspectionOptions): P
     reuse,
     transitions,
     sizes,
-    verdict: judge({ sizes, reuse, anchors, transitions }),
+    verdict: judge({ calls: scheduled.calls.length, sizes, reuse, anchors, transitions }),
   };
 }

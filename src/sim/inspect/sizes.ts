@@ -21,7 +21,7 @@ export interface SizeResult {
   readonly lru_with_release: number;
   readonly order_oracle: number;
   readonly belady: number;
-  /** Of what the order oracle hits more than LRU, the part in blocks that several runs use; in points of hit rate. */
+  /** Of what the order oracle hits more than LRU with release, the part in blocks that several runs use; in [-1, 1]. */
   readonly shared_gain: number;
 }
 
@@ -59,7 +59,7 @@ export async function compareSizes(
       lru_with_release: hitRate(release),
       order_oracle: hitRate(oracle),
       belady: hitRate(best),
-      shared_gain: (100 * sharedGain(scheduled, isShared, plain, oracle)) / Math.max(1, plain.touches),
+      shared_gain: sharedGain(scheduled, isShared, release, oracle) / Math.max(1, plain.touches),
     });
   }
   return results;

@@ -11,17 +11,19 @@ export interface Verdict {
   readonly at_percent: number | null;
   /** What the order oracle hits more than LRU there: the bound for a policy that learns from runs. */
   readonly learnable: number | null;
-  /** What LRU gains by letting go of ended runs at once. */
+  /** The part of it that LRU gains by letting go of ended runs at once. */
   readonly from_release: number | null;
-  /** What is left of the learnable gain then: it takes knowing who comes next. */
+  /** The part that is then left in blocks that several runs use: anchors and whatever else is the same in them. */
+  readonly from_anchors: number | null;
+  /** The part that is then left in blocks of one run: it takes knowing who comes next. */
   readonly from_prediction: number | null;
-  /** The part of the learnable gain that is in blocks that several runs use. */
-  readonly in_shared_blocks: number | null;
   /** The same in words, a sentence each. */
   readonly sentences: readonly string[];
 }
 
 interface Evidence {
+  /** Calls that were replayed. */
+  readonly calls: number;
   readonly sizes: readonly SizeResult[];
   readonly reuse: ReuseSummary;
   readonly anchors: AnchorSummary;
@@ -30,6 +32,8 @@ interface Evidence {
 
 /** Points of hit rate; what is less is lost in the difference between two seeds. */
 const WORTH_WHILE = 1;
+/** Below this many calls another recording of the same app may look different. */
+const ENOUGH_CALLS = 100;
 
 export function judge(evidence: Evidence): Verdict {
   const best = evidence.sizes.reduce<SizeResult | undefined>(
@@ -39,23 +43,25 @@ export function judge(evidence: Evidence): Verdict {
   if (!best) return tooShort(evidence.reuse);
   const gain = learnable(best);
   const release = points(best.lru_with_release - best.lru);
+  const anchors = points(best.shared_gain);
   const figures = {
     can_gain: gain >= WORTH_WHILE,
     at_percent: best.percent,
     learnable: gain,
     from_release: release,
-    from_prediction: gain - release,
-    in_shared_blocks: best.shared_gain,
+    from_anchors: anchors,
+    from_prediction: gain - release - anchors,
   };
   const sentences = figures.can_gain
     ? [
         headline(best, gain),
         aboutRelease(release),
-        aboutPrediction(gain - release, evidence.transitions),
-        aboutAnchors(best.shared_gain, evidence.anchors),
+        aboutAnchors(anchors, evidence.anchors),
+        aboutPrediction(figures.from_prediction, evidence.transitions),
       ]
     : whyNot(best, gain, evidence);
-  return { ...figures, sentences };
+  const caution = `Only ${evidence.calls} calls were looked at: record more before you rely on this.`;
+  return { ...figures, sentences: evidence.calls < ENOUGH_CALLS ? [...sentences, caution] : sentences };
 }
 
 function headline({ percent, lru, order_oracle, belady }: SizeResult, gain: number): string {
@@ -66,20 +72,7 @@ function headline({ percent, lru, order_oracle, belady }: SizeResult, gain: numb
 }
 
 function aboutRelease(gain: number): string {
-  if (gain < WORTH_WHILE)
-    return `Release alone: little; LRU that lets go of ended runs at once changes by ${signed(gain)} points.`;
-  return `Release alone: LRU that lets go of ended runs at once gains ${gain.toFixed(1)} of these points.`;
-}
-
-function aboutPrediction(gain: number, { switches, entropy }: TransitionSummary): string {
-  const known =
-    switches === null || entropy === null
-      ? "agents never change inside a run, so that only the time of the next call can be predicted"
-      : `where the agent changes, the most frequent successor is right ${share(switches.top1)} of the time ` +
-        `(${share(switches.top1_so_far)} as counts grow, ${share(switches.top1_any)} without knowing who is current), and knowing ` +
-        `the current agent lowers the entropy of the next by ${share(entropy.reduction)} to ${entropy.next_given_current.toFixed(2)} bits`;
-  if (gain < WORTH_WHILE) return `Prediction: little is left for it, ${signed(gain)} points; ${known}.`;
-  return `Prediction: the other ${gain.toFixed(1)} points take knowing what comes next; ${known}.`;
+  return `Release: ${amount(gain)} from LRU that lets go of ended runs at once.`;
 }
 
 function aboutAnchors(gain: number, { distinct, shared, shared_share }: AnchorSummary): string {
@@ -87,9 +80,20 @@ function aboutAnchors(gain: number, { distinct, shared, shared_share }: AnchorSu
     distinct === 0
       ? "no call has an anchor on record"
       : `${shared} of ${distinct} anchors are shared by runs and make ${share(shared_share)} of all prompt blocks`;
-  if (gain < WORTH_WHILE)
-    return `Anchors: blocks that several runs use account for ${signed(gain)} points; ${anchors}.`;
-  return `Anchors: ${gain.toFixed(1)} of the points are in blocks that several runs use; ${anchors}.`;
+  return `Anchors: ${amount(gain)} from keeping blocks that several runs use; ${anchors}.`;
+}
+
+function aboutPrediction(gain: number, { switches, entropy }: TransitionSummary): string {
+  const text = `Prediction: ${amount(gain)} from knowing which run's own history is used next`;
+  if (entropy === null) return `${text}; no run has two calls.`;
+  const lowered =
+    `knowing the current agent lowers the entropy of the next by ${share(entropy.reduction)} to ` +
+    `${entropy.next_given_current.toFixed(2)} bits`;
+  if (switches === null) return `${text}; the agent never changes inside a run.`;
+  return (
+    `${text}; where the agent changes, the most frequent successor is right ${share(switches.top1)} of the time ` +
+    `(${share(switches.top1_so_far)} as counts grow, ${share(switches.top1_any)} without knowing who is current), and ${lowered}.`
+  );
 }
 
 function whyNot(best: SizeResult, gain: number, { reuse, sizes }: Evidence): readonly string[] {
@@ -122,8 +126,8 @@ function tooShort({ touches, first }: ReuseSummary): Verdict {
     at_percent: null,
     learnable: null,
     from_release: null,
+    from_anchors: null,
     from_prediction: null,
-    in_shared_blocks: null,
   };
   const sentence =
     "Too short to tell: a working set is measured every 50 calls. " +
@@ -143,6 +147,9 @@ function share(part: number): string {
   return `${(100 * part).toFixed(1)} %`;
 }
 
-function signed(value: number): string {
-  return `${value < 0 ? "" : "+"}${value.toFixed(1)}`;
+function amount(gain: number): string {
+  if (gain >= WORTH_WHILE) return `${gain.toFixed(1)} points`;
+  return gain > -WORTH_WHILE
+    ? `next to nothing (${gain.toFixed(1)} points)`
+    : `a loss (${gain.toFixed(1)} points)`;
 }

@@ -1,0 +1,81 @@
+import { expect, test } from "vitest";
+import lru from "../../src/sim/baselines/lru.ts";
+import type { Baseline } from "../../src/sim/cache-policy.ts";
+import { replay } from "../../src/sim/replay.ts";
+import { written } from "./written-schedule.ts";
+
+/** Writes down what it is told. */
+function listener(heard: string[]): Baseline {
+  return {
+    name: "listener",
+    description: "",
+    source: "",
+    isUnbounded: true,
+    create: () => ({
+      request: ({ run, at }) => void heard.push(`${at} request of ${run}`),
+      victim: () => 0,
+      completed: ({ run, at }) => void heard.push(`${at} completed of ${run}`),
+      ended: (run) => void heard.push(`end of ${run}`),
+    }),
+  };
+}
+
+test("a policy hears of each answer before the next request, and of a run's end at once", () => {
+  const heard: string[] = [];
+  replay(written("1:a 2:b 1:c"), listener(heard), { capacity: 9 });
+  expect(heard).toEqual([
+    "0 request of 0",
+    "0 completed of 0",
+    "1 request of 1",
+    "1 completed of 1",
+    "end of 1",
+    "2 request of 0",
+    "2 completed of 0",
+    "end of 0",
+  ]);
+});
+
+test("with times, answers come when they are due, and a run ends with the last of them", () => {
+  const heard: string[] = [];
+  const untimed = written("1:a 1:b 2:c");
+  // Run 0 asks at 0 for 100 ms and at 10, its last call, for 5 ms; run 1 asks at 50 for 10 ms.
+  const times = [
+    { at: 0, durationMs: 100 },
+    { at: 10, durationMs: 5 },
+    { at: 50, durationMs: 10 },
+  ];
+  const calls = untimed.calls.map((one, i) => {
+    const { at = 0, durationMs = 0 } = times[i] ?? {};
+    return { ...one, at, call: { ...one.call, durationMs } };
+  });
+  replay({ ...untimed, isTimed: true, calls }, listener(heard), { capacity: 9 });
+  expect(heard).toEqual([
+    "0 request of 0",
+    "10 request of 0",
+    "15 completed of 0",
+    "50 request of 1",
+    "60 completed of 1",
+    "end of 1",
+    "100 completed of 0",
+    "end of 0",
+  ]);
+});
+
+test("a policy that names a block which is not in cache is found out", () => {
+  const liar: Baseline = { ...lru, name: "liar", create: () => ({ request: () => {}, victim: () => 1 }) };
+  expect(() => replay(written("a c b"), liar, { capacity: 1 })).toThrow(
+    "liar evicts block 1, which is not in cache",
+  );
+});
+
+test("decisions are timed in microseconds when a clock is given", () => {
+  let now = 0;
+  const { decisionUs } = replay(written("a b"), lru, { capacity: 1, now: () => now++ });
+  expect(decisionUs).toEqual([1000, 1000]);
+});
+
+test("stops when it is aborted", () => {
+  const reason = new Error("enough");
+  const signal = AbortSignal.abort(reason);
+  expect(() => replay(written("a"), lru, { capacity: 1, signal })).toThrow(reason);
+});
