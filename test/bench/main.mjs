@@ -34,12 +34,6 @@ row(
   "<= 20 KB",
   state.bytes <= 20 * 1024,
 );
-row(
-  "a live prefix in memory",
-  `${state.prefixBytes.toFixed(0)} bytes`,
-  "<= 200 bytes",
-  state.prefixBytes <= 200,
-);
 const splice = splicing();
 row(
   `add hints to a body of ${splice.kilobytes.toFixed(0)} KB`,

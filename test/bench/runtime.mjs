@@ -115,9 +115,8 @@ export function deciding() {
   return summarise(times);
 }
 
-/** Learned state as JSON, without and with the live prefixes of 1,000 runs. */
+/** Learned state as JSON. */
 export function remembering() {
-  globalThis.gc?.();
   const predictor = new LearnedPredictor();
   warm((event) => predictor.observe(event));
   return { bytes: Buffer.byteLength(JSON.stringify(predictor.snapshot())) };
