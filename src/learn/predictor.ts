@@ -105,15 +105,18 @@ export class LearnedPredictor implements Predictor {
       return this.#anchors.value(index, anchor, this.#arrivals[index] ?? 0, this.#runs.size);
     const state = this.#runs.get(run);
     if (!state) return 0;
-    const returns = state.lastStep[index] ? this.#returnTimes(state, index) : this.#firstVisit(state, index);
     const place = placeOf(fromEnd);
     const isWhole = fromEnd === Number.POSITIVE_INFINITY;
     const keptNow = isWhole ? 1 : this.#survival.kept(index, true, place);
     const keptLater = isWhole ? 1 : this.#survival.kept(index, false, place);
+    // Of an agent that the run has not called yet only the next step is known.
+    const rate = state.lastStep[index]
+      ? hitRateIndex(this.#returnTimes(state, index), keptNow, keptLater)
+      : (this.#probabilities(state)[index] ?? 0);
     const { idleSince, tools } = state;
     const pace =
       idleSince === undefined ? this.#pace.relative(0, 0) : this.#pace.relative(tools, this.#now - idleSince);
-    return rateToValue(pace * hitRateIndex(returns, keptNow, keptLater));
+    return rateToValue(pace * rate);
   }
 
   sharedHistory(agent: AgentId): number {
@@ -178,13 +181,6 @@ export class LearnedPredictor implements Predictor {
     for (let bucket = 1; bucket < returns.length; bucket++)
       returns[bucket] = (returns[bucket] as number) * rest;
     returns[0] = next;
-    return returns;
-  }
-
-  /** An agent that the run has not called yet: only the next step is known. */
-  #firstVisit(state: RunState, agent: number): Float64Array {
-    const returns = state.returnsOf(agent);
-    returns[0] = this.#probabilities(state)[agent] ?? 0;
     return returns;
   }
 

@@ -82,7 +82,7 @@ export class RunState {
     return this.#tools[this.step % REMEMBERED] as number;
   }
 
-  /** First step after an agent's latest call that is still remembered. */
+  /** First step from an agent's latest call on that is still remembered. */
   rememberedSince(agent: number): number {
     return Math.max(this.lastStep[agent] ?? 0, this.step - REMEMBERED + 2, 1);
   }

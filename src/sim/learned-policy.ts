@@ -58,10 +58,6 @@ export class LearnedPolicy implements CachePolicy {
     this.#held = new HeldPrefixes(context.blockCount, (prefix) => this.#value(prefix));
   }
 
-  get predictor(): LearnedPredictor {
-    return this.#predictor;
-  }
-
   request(arrival: Arrival): void {
     const { index, run, agent, blocks, anchorBlocks } = arrival;
     const at = this.#context.isTimed ? arrival.at : 0;
