@@ -42,7 +42,7 @@ export class Anchors {
    * Value of keeping an anchor, in [0, 1]: r/(1+r), r the uses that runs make of it in one round of all open runs.
    *
    * @param hash the anchor; default: the agent's latest.
-   * @param arrivals uses per step that the open runs are expected to make, all together.
+   * @param arrivals open runs that are expected to use it at their next step.
    * @param openRuns in the long run each of them calls it at its share of all calls.
    */
   value(agent: number, hash: string | undefined, arrivals: number, openRuns: number): number {

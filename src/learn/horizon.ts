@@ -20,11 +20,11 @@ export function bucketOf(steps: number): number {
  * earn, over all lengths of time to keep it: max over h of P(T <= h) / E[min(T, h)], in [0, 1]. Evicting the lowest
  * is Gittins' rule for stopping problems (Gittins 1979, https://doi.org/10.1111/j.2517-6161.1979.tb01068.x).
  *
- * @param returns probability of each bucket.
+ * @param returns probability of each bucket, from `offset` on.
  * @param keptNow probability that a return after one step finds the prefix unchanged.
  * @param keptLater the same for later returns.
  */
-export function hitRateIndex(returns: Float64Array, keptNow: number, keptLater: number): number {
+export function hitRateIndex(returns: Float32Array, keptNow: number, keptLater: number, offset = 0): number {
   let best = 0;
   let hits = 0;
   let time = 0;
@@ -32,7 +32,7 @@ export function hitRateIndex(returns: Float64Array, keptNow: number, keptLater: 
   let before = 0;
   for (let bucket = 0; bucket < NEVER; bucket++) {
     const steps = STEPS[bucket] as number;
-    const probability = returns[bucket] as number;
+    const probability = returns[offset + bucket] as number;
     hits += probability * (bucket === 0 ? keptNow : keptLater);
     time += absent * (steps - before);
     absent -= probability;

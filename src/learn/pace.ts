@@ -20,9 +20,12 @@ export class Pace {
   /** Of all gaps: the mean is what others are compared with. */
   #sum = 0;
   #total = 0;
+  /** The answer given last: a run's prefixes are asked about one after the other. */
+  #asked = { kind: 0, idle: Number.NaN, pace: 1 };
 
   /** A run called again after so many milliseconds. */
   gap(kind: number, milliseconds: number): void {
+    this.#asked.idle = Number.NaN;
     this.#count(0, milliseconds);
     if (kind !== 0) this.#count(kind, milliseconds);
     this.#sum += milliseconds;
@@ -45,6 +48,15 @@ export class Pace {
    */
   relative(kind: number, idle: number): number {
     if (this.#total < LEAST_SAMPLES || this.#sum <= 0) return 1;
+    const asked = this.#asked;
+    if (asked.kind === kind && asked.idle === idle) return asked.pace;
+    asked.kind = kind;
+    asked.idle = idle;
+    asked.pace = this.#relative(kind, idle);
+    return asked.pace;
+  }
+
+  #relative(kind: number, idle: number): number {
     const counts = this.#counts[kind] as Float64Array;
     const from = doublingOf(idle);
     let left = 0;

@@ -12,9 +12,9 @@ import type { Prediction, Predictor } from "../runtime/policy.ts";
 import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
 import { Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { Anchors, commonShare, rateToValue } from "./anchors.ts";
-import { hitRateIndex } from "./horizon.ts";
+import { BUCKETS, hitRateIndex } from "./horizon.ts";
 import { StructuralPrior } from "./prior.ts";
-import { CALLS_TOOLS, NO_TOOLS, ReturnTimes } from "./return-times.ts";
+import { CALLS_TOOLS, NO_TOOLS, ReturnTimes, TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
 import { RunState } from "./run-state.ts";
 import { type LearnedState, parseState } from "./state.ts";
 import { Pace } from "./pace.ts";
@@ -24,6 +24,8 @@ import { Transitions } from "./transitions.ts";
 /** Open runs kept; runs whose end is never seen leave oldest first. */
 const MAX_RUNS = 10_000;
 const MAX_SUSPENDED = 1024;
+/** Steps of an absence from which is learned; they lie evenly spread. */
+const LESSONS = 4;
 /** Less probable next agents are not listed. */
 const LEAST_PROBABILITY = 0.05;
 
@@ -46,7 +48,8 @@ export class LearnedPredictor implements Predictor {
   readonly #suspended = new Map<SessionId, RunState>();
   readonly #accuracy = new Accuracy();
   #scratch = new Float64Array(16);
-  /** By agent: uses of its prompts that open runs are expected to make per step, over the runs whose expectations stand. */
+  readonly #place: Whereabouts = { agent: 0, absence: 0, current: 0, previous: 0, tools: TOOLS_UNKNOWN };
+  /** By agent: open runs expected to call it next, over the runs whose expectations stand. */
   #arrivals = new Float64Array(16);
 
   observe(event: Event): void {
@@ -69,6 +72,7 @@ export class LearnedPredictor implements Predictor {
       }
       case "next-agents": {
         const state = this.#run(event.run);
+        for (const agent of event.agents) this.#agents.index(agent);
         state.early ??= state.predictions;
         state.exact = event.agents;
         this.#forget(state);
@@ -95,7 +99,7 @@ export class LearnedPredictor implements Predictor {
   next(run: RunId): readonly Prediction[] {
     const state = this.#runs.get(run);
     if (!state) return [];
-    return (state.predictions ??= this.#list(run, this.#probabilities(state)));
+    return (state.predictions ??= this.#list(run, this.#probabilities(state), state.covered));
   }
 
   reuse({ agent, run, anchor }: PrefixRef, fromEnd = Number.POSITIVE_INFINITY): number {
@@ -109,10 +113,12 @@ export class LearnedPredictor implements Predictor {
     const isWhole = fromEnd === Number.POSITIVE_INFINITY;
     const keptNow = isWhole ? 1 : this.#survival.kept(index, true, place);
     const keptLater = isWhole ? 1 : this.#survival.kept(index, false, place);
+    const probabilities = this.#probabilities(state);
+    if (index >= state.covered) return 0;
     // Of an agent that the run has not called yet only the next step is known.
     const rate = state.lastStep[index]
-      ? hitRateIndex(this.#returnTimes(state, index), keptNow, keptLater)
-      : (this.#probabilities(state)[index] ?? 0);
+      ? hitRateIndex(this.#returnTimes(state, index), keptNow, keptLater, index * BUCKETS)
+      : (probabilities[index] as number);
     const { idleSince, tools } = state;
     const pace =
       idleSince === undefined ? this.#pace.relative(0, 0) : this.#pace.relative(tools, this.#now - idleSince);
@@ -158,29 +164,29 @@ export class LearnedPredictor implements Predictor {
     });
   }
 
+  /** Probability of each agent to be next; of the first `state.covered` ones. */
   #probabilities(state: RunState): Float64Array {
-    if (state.probabilities) return state.probabilities;
-    const probabilities = this.#predict(state);
-    state.probabilities = probabilities;
-    const rates = (state.rates = probabilities.slice());
-    for (let agent = 0; agent < rates.length; agent++)
-      if (state.lastStep[agent])
-        rates[agent] = Math.max(rates[agent] as number, hitRateIndex(this.#returnTimes(state, agent), 1, 1));
-    this.#arrive(rates, 1);
-    return probabilities;
+    if (state.covered > 0) return state.probabilities;
+    const size = this.#agents.size;
+    state.fit(size);
+    state.covered = size;
+    this.#predict(state, state.probabilities);
+    this.#arrive(state, 1);
+    return state.probabilities;
   }
 
-  #returnTimes(state: RunState, agent: number): Float64Array {
-    const known = state.returns[agent];
-    if (known) return known;
-    const returns = state.returnsOf(agent);
-    const next = this.#probabilities(state)[agent] ?? 0;
-    this.#returns.distribution(state.whereabouts(agent, state.step), next, returns);
+  #returnTimes(state: RunState, agent: number): Float32Array {
+    const { returns } = state;
+    if (state.isKnown(agent)) return returns;
+    state.known(agent);
+    const next = state.probabilities[agent] as number;
+    const offset = agent * BUCKETS;
+    this.#returns.distribution(state.look(agent, state.step, this.#place), next, returns, offset);
     if (!state.exact) return returns;
-    const rest = returns[0] === 1 ? 0 : (1 - next) / (1 - (returns[0] as number));
-    for (let bucket = 1; bucket < returns.length; bucket++)
-      returns[bucket] = (returns[bucket] as number) * rest;
-    returns[0] = next;
+    const first = returns[offset] as number;
+    const rest = first === 1 ? 0 : (1 - next) / (1 - first);
+    for (let at = offset + 1; at < offset + BUCKETS; at++) returns[at] = (returns[at] as number) * rest;
+    returns[offset] = next;
     return returns;
   }
 
@@ -192,56 +198,54 @@ export class LearnedPredictor implements Predictor {
 
   /** The same, but for the list of next agents, whose accuracy is still to be scored. */
   #doubt(state: RunState): void {
-    state.returns.length = 0;
-    if (state.rates) this.#arrive(state.rates, -1);
-    state.rates = undefined;
-    state.probabilities = undefined;
+    if (state.covered > 0) this.#arrive(state, -1);
+    state.forget();
   }
 
-  #arrive(rates: Float64Array, sign: 1 | -1): void {
-    if (this.#arrivals.length < rates.length) {
-      const grown = new Float64Array(2 * rates.length);
+  #arrive({ probabilities, covered }: RunState, sign: 1 | -1): void {
+    if (this.#arrivals.length < covered) {
+      const grown = new Float64Array(2 * covered);
       grown.set(this.#arrivals);
       this.#arrivals = grown;
     }
+    const arrivals = this.#arrivals;
     // Rounding may leave a trace below zero when the last run has gone.
-    for (let agent = 0; agent < rates.length; agent++)
-      this.#arrivals[agent] = Math.max(0, (this.#arrivals[agent] ?? 0) + sign * (rates[agent] ?? 0));
+    for (let agent = 0; agent < covered; agent++)
+      arrivals[agent] = Math.max(0, (arrivals[agent] as number) + sign * (probabilities[agent] as number));
   }
 
-  #predict(state: RunState): Float64Array {
+  #predict(state: RunState, out: Float64Array): void {
     const size = this.#agents.size;
-    if (state.exact) return this.#firstCallers(state.exact);
-    const sum = new Float64Array(size);
+    if (state.exact) return this.#firstCallers(state.exact, out);
     const { frontier } = state;
-    if (frontier.length === 1) {
-      this.#transitions.next(state.from[0] ?? START_INDEX, frontier[0] ?? START_INDEX, sum);
-      return sum;
-    }
+    const before = state.from[0] ?? START_INDEX;
+    if (frontier.length === 1) return this.#transitions.next(before, frontier[0] ?? START_INDEX, out);
+    out.fill(0, 0, size);
     if (this.#scratch.length < size) this.#scratch = new Float64Array(2 * size);
     for (const agent of frontier) {
-      this.#transitions.next(state.from[0] ?? START_INDEX, agent, this.#scratch);
-      for (let to = 0; to < size; to++) sum[to] = (sum[to] ?? 0) + (this.#scratch[to] ?? 0) / frontier.length;
+      this.#transitions.next(before, agent, this.#scratch);
+      for (let to = 0; to < size; to++)
+        out[to] = (out[to] as number) + (this.#scratch[to] as number) / frontier.length;
     }
-    return sum;
   }
 
   /** An exactly known next node may make no model call itself; then those after it do. */
-  #firstCallers(exact: readonly AgentId[]): Float64Array {
-    const sums: (readonly [number, number])[] = [];
+  #firstCallers(exact: readonly AgentId[], out: Float64Array): void {
+    out.fill(0);
+    const add = (agent: AgentId, probability: number) => {
+      const index = this.#agents.find(agent);
+      if (index !== undefined && index < out.length)
+        out[index] = Math.min(1, (out[index] as number) + probability);
+    };
     for (const agent of new Set(exact))
       if (this.#prior.isSilent(agent))
-        for (const [to, probability] of this.#prior.after(agent))
-          sums.push([this.#agents.index(to), probability]);
-      else sums.push([this.#agents.index(agent), 1]);
-    const all = new Float64Array(this.#agents.size);
-    for (const [index, probability] of sums) all[index] = Math.min(1, (all[index] ?? 0) + probability);
-    return all;
+        for (const [to, probability] of this.#prior.after(agent)) add(to, probability);
+      else add(agent, 1);
   }
 
-  #list(run: RunId, probabilities: Float64Array): readonly Prediction[] {
+  #list(run: RunId, probabilities: Float64Array, size: number): readonly Prediction[] {
     const list: Prediction[] = [];
-    for (let index = OTHER_INDEX + 1; index < probabilities.length; index++) {
+    for (let index = OTHER_INDEX + 1; index < size; index++) {
       const probability = probabilities[index] ?? 0;
       if (probability >= LEAST_PROBABILITY) list.push({ run, agent: this.#agents.name(index), probability });
     }
@@ -264,10 +268,7 @@ export class LearnedPredictor implements Predictor {
         state.from.map((index) => this.#agents.name(index)),
         name,
       );
-    const last = state.lastStep[agent];
-    if (last)
-      for (let at = state.rememberedSince(agent); at <= state.step; at++)
-        this.#returns.returned(state.whereabouts(agent, at), state.step + 1 - at);
+    if (state.lastStep[agent]) this.#learnReturn(state, agent);
     this.#learnPrompt(state, agent, again, prompt);
     state.step++;
     state.stepped(agent);
@@ -280,6 +281,18 @@ export class LearnedPredictor implements Predictor {
     state.exact = undefined;
     state.early = undefined;
     this.#forget(state);
+  }
+
+  /** The agent calls again: what was to be expected at each step since its last call? */
+  #learnReturn(state: RunState, agent: number): void {
+    const stride = this.#stride(state, agent);
+    for (let at = state.step - (state.step % stride); at >= state.rememberedSince(agent); at -= stride)
+      this.#returns.returned(state.look(agent, at, this.#place), state.step + 1 - at, stride);
+  }
+
+  /** Of a long absence every n-th step teaches, for n of them. */
+  #stride(state: RunState, agent: number): number {
+    return Math.ceil((state.step + 1 - state.rememberedSince(agent)) / LESSONS);
   }
 
   #learnTransition(state: RunState, agent: number, again: boolean, before: number): void {
@@ -319,8 +332,9 @@ export class LearnedPredictor implements Predictor {
     }
     for (let agent = 0; agent < state.lastStep.length; agent++) {
       if (!state.lastStep[agent]) continue;
-      for (let at = state.rememberedSince(agent); at <= state.step; at++)
-        this.#returns.ended(state.whereabouts(agent, at));
+      const stride = this.#stride(state, agent);
+      for (let at = state.step - (state.step % stride); at >= state.rememberedSince(agent); at -= stride)
+        this.#returns.ended(state.look(agent, at, this.#place), stride);
     }
     if (status === "completed" && state.step > 0)
       for (const agent of state.frontier)

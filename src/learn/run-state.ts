@@ -21,14 +21,15 @@ export class RunState {
   /** Agents of the latest calls and what they asked for, by step modulo REMEMBERED. */
   readonly #callers = new Uint8Array(REMEMBERED);
   readonly #tools = new Uint8Array(REMEMBERED);
-  /** By agent: probabilities of its return times; undefined when out of date. */
-  readonly returns: (Float64Array | undefined)[] = [];
+  /** By agent, BUCKETS numbers each: probabilities of its return times, where `isKnown` has a 1. */
+  returns = new Float32Array(8 * BUCKETS);
+  #isKnown = new Uint8Array(8);
   /** Exactly known next agents, until one of them calls. */
   exact: readonly AgentId[] | undefined;
-  /** Probability of each agent to be next; undefined when out of date. */
-  probabilities: Float64Array | undefined;
-  /** Expected uses of each agent's prompts per step; stands and falls with the probabilities. */
-  rates: Float64Array | undefined;
+  /** By agent: probability to be next. */
+  probabilities = new Float64Array(8);
+  /** Agents that these cover; 0 when they are out of date. */
+  covered = 0;
   predictions: readonly Prediction[] | undefined;
   /** What was predicted before the exact next agents were known. */
   early: readonly Prediction[] | undefined;
@@ -87,20 +88,37 @@ export class RunState {
     return Math.max(this.lastStep[agent] ?? 0, this.step - REMEMBERED + 2, 1);
   }
 
-  /** Where the run was right after the call of `step`, as seen from an agent that called at `lastStep` of it. */
-  whereabouts(agent: number, step: number): Whereabouts {
-    return {
-      agent,
-      absence: step - (this.lastStep[agent] ?? step),
-      current: this.#callers[step % REMEMBERED] as number,
-      previous: step > 1 ? (this.#callers[(step - 1) % REMEMBERED] as number) : START_INDEX,
-      tools: this.#tools[step % REMEMBERED] as number,
-    };
+  /** Fills in where the run was right after the call of `step`, as seen from an agent that called at `lastStep` of it. */
+  look(agent: number, step: number, out: Whereabouts): Whereabouts {
+    out.agent = agent;
+    out.absence = step - (this.lastStep[agent] ?? step);
+    out.current = this.#callers[step % REMEMBERED] as number;
+    out.previous = step > 1 ? (this.#callers[(step - 1) % REMEMBERED] as number) : START_INDEX;
+    out.tools = this.#tools[step % REMEMBERED] as number;
+    return out;
   }
 
-  /** Probabilities of an agent's return times, to be filled in; kept until `forget`. */
-  returnsOf(agent: number): Float64Array {
-    return (this.returns[agent] = new Float64Array(BUCKETS));
+  /** Makes room for so many agents. */
+  fit(agents: number): void {
+    if (this.probabilities.length >= agents) return;
+    const size = 2 * agents;
+    this.probabilities = new Float64Array(size);
+    this.returns = new Float32Array(size * BUCKETS);
+    this.#isKnown = new Uint8Array(size);
+  }
+
+  isKnown(agent: number): boolean {
+    return this.#isKnown[agent] === 1;
+  }
+
+  known(agent: number): void {
+    this.#isKnown[agent] = 1;
+  }
+
+  /** What was expected of the run is out of date. */
+  forget(): void {
+    this.covered = 0;
+    this.#isKnown.fill(0);
   }
 
   /** Takes over from the interrupted run that this one resumes. */

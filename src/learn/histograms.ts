@@ -1,0 +1,88 @@
+import { BUCKETS } from "./horizon.ts";
+
+/**
+ * Samples of a histogram that count in full: at 512 the standard error of a probability is at most 2 %. Beyond, old
+ * ones are halved, so that a workload that changes is followed within as many samples.
+ */
+const WINDOW = 512;
+
+/** Histograms of return times (BUCKETS numbers each) in one flat array: no object each, and no pause to collect them. */
+export class Histograms {
+  #counts = new Float32Array(64 * BUCKETS);
+  #samples = new Float32Array(64);
+  #distinct = new Uint8Array(64);
+
+  /** Samples that count in a histogram; 0 for one that was never used. */
+  samples(slot: number): number {
+    return this.#samples[slot] ?? 0;
+  }
+
+  /** Counts `weight` samples of a bucket. */
+  add(slot: number, bucket: number, weight: number): void {
+    if (slot >= this.#samples.length) this.#grow(slot);
+    const at = slot * BUCKETS + bucket;
+    const before = this.#counts[at] as number;
+    if (before === 0) this.#distinct[slot] = (this.#distinct[slot] as number) + 1;
+    this.#counts[at] = before + weight;
+    const samples = (this.#samples[slot] as number) + weight;
+    this.#samples[slot] = samples;
+    if (samples > WINDOW) this.halve(slot);
+  }
+
+  /**
+   * Mixes a histogram into the BUCKETS probabilities at `offset` of `out` by Witten-Bell smoothing: n samples with t
+   * distinct outcomes have weight n/(n+t), what `out` held before has the rest (https://doi.org/10.1109/18.87000).
+   */
+  refine(slot: number, out: Float32Array, offset: number): void {
+    const samples = this.#samples[slot] ?? 0;
+    if (samples === 0) return;
+    const distinct = this.#distinct[slot] as number;
+    const share = 1 / (samples + distinct);
+    const rest = distinct * share;
+    const counts = this.#counts;
+    const from = slot * BUCKETS;
+    for (let bucket = 0; bucket < BUCKETS; bucket++)
+      out[offset + bucket] =
+        (counts[from + bucket] as number) * share + (out[offset + bucket] as number) * rest;
+  }
+
+  halve(slot: number): void {
+    let samples = 0;
+    let distinct = 0;
+    for (let at = slot * BUCKETS; at < (slot + 1) * BUCKETS; at++) {
+      // What remains of a single sample after several halvings is no evidence.
+      const count = (this.#counts[at] as number) / 2;
+      this.#counts[at] = count < 0.1 ? 0 : count;
+      if (count < 0.1) continue;
+      samples += count;
+      distinct++;
+    }
+    this.#samples[slot] = samples;
+    this.#distinct[slot] = distinct;
+  }
+
+  clear(slot: number): void {
+    this.#counts.fill(0, slot * BUCKETS, (slot + 1) * BUCKETS);
+    this.#samples[slot] = 0;
+    this.#distinct[slot] = 0;
+  }
+
+  /** Counts by bucket, without trailing zeros. */
+  counts(slot: number): number[] {
+    const counts = this.#counts.subarray(slot * BUCKETS, (slot + 1) * BUCKETS);
+    return [...counts.subarray(0, counts.findLastIndex((count) => count > 0) + 1)];
+  }
+
+  #grow(slot: number): void {
+    const size = 2 * slot;
+    const counts = new Float32Array(size * BUCKETS);
+    counts.set(this.#counts);
+    this.#counts = counts;
+    const samples = new Float32Array(size);
+    samples.set(this.#samples);
+    this.#samples = samples;
+    const distinct = new Uint8Array(size);
+    distinct.set(this.#distinct);
+    this.#distinct = distinct;
+  }
+}
