@@ -1,5 +1,6 @@
 import type { PromptPart, PromptShape } from "../runtime/event.ts";
 import { AnchorVariants } from "./anchor-variants.ts";
+import { rounded } from "./state.ts";
 
 /** Calls over which arrival rates are averaged: old counts are halved when this many have been seen. */
 const WINDOW = 4096;
@@ -84,7 +85,7 @@ export class Anchors {
 
   snapshot(): AnchorState {
     const agents = [...this.#agents.entries()].flatMap(([agent, own]) =>
-      own ? [[agent, own.calls, own.shared, own.sharedSamples] as const] : [],
+      own ? [[agent, rounded(own.calls), rounded(own.shared), rounded(own.sharedSamples)] as const] : [],
     );
     return { agents, characters: this.#characters, tokens: this.#tokens };
   }

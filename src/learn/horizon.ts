@@ -1,10 +1,10 @@
 /**
- * Steps that each bucket of return times stands for: exact up to 8, then coarser by about 4/3, since a forecast of
+ * Steps that each bucket of return times stands for: exact up to 4, then coarser, since a forecast of
  * 30 steps is never good to the step. The last bucket holds everything longer.
  */
-export const STEPS: readonly number[] = [1, 2, 3, 4, 5, 6, 7, 8, 9.5, 12, 16, 22, 32, 48];
+export const STEPS: readonly number[] = [1, 2, 3, 4, 5.5, 8, 12, 20, 40];
 /** Upper ends of the buckets, in steps. */
-const ENDS: readonly number[] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 18, 26, 39, Number.POSITIVE_INFINITY];
+const ENDS: readonly number[] = [1, 2, 3, 4, 6, 9, 15, 27, Number.POSITIVE_INFINITY];
 /** Bucket of "never": the run ends first. */
 export const NEVER = STEPS.length;
 /** Number of buckets, "never" included. */
@@ -12,7 +12,7 @@ export const BUCKETS = NEVER + 1;
 
 /** Bucket of a return after `steps` >= 1. */
 export function bucketOf(steps: number): number {
-  return steps <= 8 ? steps - 1 : ENDS.findIndex((end) => steps <= end);
+  return steps <= 4 ? steps - 1 : ENDS.findIndex((end) => steps <= end);
 }
 
 /**

@@ -140,7 +140,7 @@ export class LearnedPredictor implements Predictor {
 
   snapshot(): LearnedState {
     return {
-      version: 2,
+      version: 3,
       agents: Array.from({ length: this.#agents.size }, (_, index) => this.#agents.name(index)),
       transitions: [...this.#transitions.entries()],
       returns: [...this.#returns.entries()],
@@ -154,8 +154,14 @@ export class LearnedPredictor implements Predictor {
     const { agents, transitions, returns, survival, anchors } = parseState(state);
     const own = agents.map((name, index) => (index <= OTHER_INDEX ? index : this.#agents.index(name)));
     const local = (index: number) => own[index] ?? OTHER_INDEX;
-    for (const [before, from, to, count] of transitions)
-      this.#transitions.add([before < 0 ? before : local(before), local(from), local(to), count]);
+    for (const [before, from, successors] of transitions)
+      for (let i = 0; i < successors.length; i += 2)
+        this.#transitions.add(
+          before < 0 ? before : local(before),
+          local(from),
+          local(successors[i] ?? OTHER_INDEX),
+          successors[i + 1] ?? 0,
+        );
     for (const [key, counts] of returns) this.#returns.add(key, counts, local);
     for (const [agent, now, later] of survival) this.#survival.add(local(agent), now, later);
     this.#anchors.add({

@@ -1,4 +1,5 @@
 import { Histograms } from "./histograms.ts";
+import { rounded } from "./state.ts";
 import { BUCKETS, bucketOf, NEVER, STEPS } from "./horizon.ts";
 
 /** What the model call that a run made last is known to have asked for. */
@@ -126,11 +127,6 @@ export class ReturnTimes {
         this.#free.push(slot);
       }
   }
-}
-
-/** Two digits are what the counts are good for. */
-function rounded(count: number): number {
-  return Number(count.toPrecision(2));
 }
 
 const cold: (Float64Array | undefined)[] = [];

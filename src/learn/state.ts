@@ -6,14 +6,14 @@ const index = z.int().nonnegative();
 
 /** Learned counts as JSON; agents are named once, then numbered. Counts of two processes add up. */
 const learnedState = z.object({
-  version: z.literal(2),
+  version: z.literal(3),
   /** Names by index; the first three are no agents. */
   agents: z.array(z.string()),
-  /** before (-1: one-agent context), from, to, count */
-  transitions: z.array(z.tuple([z.int().min(-1), index, index, count]).readonly()),
+  /** before (-1: one-agent context), from, pairs of a successor and its count */
+  transitions: z.array(z.tuple([z.int().min(-1), index, z.array(count).readonly()]).readonly()),
   /** context, counts by bucket of return time */
   returns: z.array(z.tuple([index, z.array(count).readonly()]).readonly()),
-  /** agent; samples and survivors by place of returns at once; the same of later ones */
+  /** agent; samples, then pairs of a place and its rise in survivors, of returns at once; the same of later ones */
   survival: z.array(z.tuple([index, z.array(count).readonly(), z.array(count).readonly()]).readonly()),
   anchors: z.object({
     /** agent, calls, shared, sharedSamples */
@@ -33,4 +33,9 @@ export function parseState(value: unknown): LearnedState {
   throw new InvalidOptionsError("learned state", `${issue?.path.join(".") || "value"}: ${issue?.message}`, {
     hint: "Pass what snapshot() returned, unchanged, from the same major version.",
   });
+}
+
+/** Counts are written with two digits: of n events the next n differ by sqrt(n), so that more would be noise. */
+export function rounded(count: number): number {
+  return Number(count.toPrecision(2));
 }

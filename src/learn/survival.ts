@@ -1,3 +1,5 @@
+import { rounded } from "./state.ts";
+
 /** Characters from a prompt's end, where survival is told apart: by about sqrt 2 from one block of 64 characters on. */
 const DISTANCES: readonly number[] = Array.from({ length: 24 }, (_, i) =>
   i === 0 ? 0 : Math.round(64 * 2 ** ((i - 1) / 2)),
@@ -54,7 +56,10 @@ export class Survival {
     return ((apart.kept[place] as number) + base) / (apart.samples + 1);
   }
 
-  /** `[agent, samples and kept by place of returns at once, the same of later ones]`. */
+  /**
+   * `[agent, counts of returns at once, the same of later ones]`; counts are the samples, then pairs of a place and by how
+   * much more was kept there than at the place before.
+   */
   *entries(): Generator<readonly [number, readonly number[], readonly number[]]> {
     for (const [agent, own] of this.#agents.entries())
       if (own) yield [agent, numbers(own[1]), numbers(own[2])];
@@ -62,21 +67,28 @@ export class Survival {
 
   add(agent: number, now: readonly number[], later: readonly number[]): void {
     const own = (this.#agents[agent] ??= [survived(), survived(), survived()]);
-    for (const [target, [samples = 0, ...kept]] of [
+    for (const [target, [samples = 0, ...rises]] of [
       [own[0], now],
       [own[0], later],
       [own[1], now],
       [own[2], later],
     ] as const) {
       target.samples += samples;
-      for (let place = 0; place < PLACES; place++)
-        target.kept[place] = (target.kept[place] as number) + (kept[place] ?? 0);
+      for (let i = 0; i < rises.length; i += 2)
+        for (let place = rises[i] ?? PLACES; place < PLACES; place++)
+          target.kept[place] = (target.kept[place] as number) + (rises[i + 1] ?? 0);
     }
   }
 }
 
 function numbers({ samples, kept }: Survived): readonly number[] {
-  return Array.from([samples, ...kept], (number) => Number(number.toPrecision(3)));
+  const all = [samples];
+  let before = 0;
+  for (const [place, count] of kept.entries()) {
+    if (count > before) all.push(place, count - before);
+    before = count;
+  }
+  return all.map(rounded);
 }
 
 function survived(): Survived {

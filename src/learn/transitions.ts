@@ -1,5 +1,6 @@
 import { type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import type { StructuralPrior } from "./prior.ts";
+import { rounded } from "./state.ts";
 
 /** Successor counts of one context, by agent index. */
 interface Row {
@@ -8,6 +9,8 @@ interface Row {
   counts: Float32Array;
 }
 
+/** Successors of an agent that count in full; beyond, old ones are halved, so that a workload that changes is followed. */
+const WINDOW = 1024;
 /** Counts of two-agent contexts kept; when there are more, all are halved and those below one go. */
 const MAX_PAIR_COUNTS = 384;
 /** No context has a before-index this large. */
@@ -57,16 +60,16 @@ export class Transitions {
     for (const [to, count] of pair) out[to] = (out[to] ?? 0) + count / mass;
   }
 
-  /** `[before, from, to, count]` by index; `before` is -1 for one-agent contexts. */
-  *entries(): Generator<readonly [number, number, number, number]> {
+  /** `[before, from, [to, count, to, count, ...]]` by index; `before` is -1 for one-agent contexts. */
+  *entries(): Generator<readonly [number, number, readonly number[]]> {
     for (const [from, row] of this.#single.entries())
-      if (row) for (const [to, count] of row.counts.entries()) if (count > 0) yield [-1, from, to, count];
+      if (row) yield [-1, from, pairsOf(row.counts.entries())];
     for (const [key, pair] of this.#pairs)
-      for (const [to, count] of pair) yield [Math.floor(key / PAIR_BASE), key % PAIR_BASE, to, count];
+      yield [Math.floor(key / PAIR_BASE), key % PAIR_BASE, pairsOf(pair)];
   }
 
-  /** Adds an entry of another process's, or a restored, state. */
-  add([before, from, to, count]: readonly [number, number, number, number]): void {
+  /** Adds what followed a context in another process's, or a restored, state. */
+  add(before: number, from: number, to: number, count: number): void {
     if (before < 0) this.#countSingle(from, to, count);
     else this.#countPair(before, from, to, count);
   }
@@ -82,6 +85,9 @@ export class Transitions {
     if (before === 0) row.distinct++;
     row.counts[to] = before + weight;
     row.total += weight;
+    if (row.total <= WINDOW) return;
+    row.total /= 2;
+    for (let i = 0; i < row.counts.length; i++) row.counts[i] = (row.counts[i] as number) / 2;
   }
 
   #countPair(before: number, from: number, to: number, weight: number): void {
@@ -126,4 +132,10 @@ export class Transitions {
     if (known === 1) base[END_INDEX] = 1;
     return base;
   }
+}
+
+function pairsOf(counts: Iterable<readonly [number, number]>): readonly number[] {
+  const pairs: number[] = [];
+  for (const [to, count] of counts) if (count > 0) pairs.push(to, rounded(count));
+  return pairs;
 }

@@ -18,7 +18,9 @@ const named = (predictor: LearnedPredictor) => {
   const { agents, transitions } = predictor.snapshot();
   return transitions
     .filter(([before]) => before < 0)
-    .map(([, from, to, count]) => `${agents[from]}>${agents[to]} ${count}`);
+    .flatMap(([, from, pairs]) =>
+      pairs.flatMap((to, i) => (i % 2 === 0 ? [`${agents[from]}>${agents[to]} ${pairs[i + 1]}`] : [])),
+    );
 };
 const probabilities = (predictor: LearnedPredictor, run: string) =>
   Object.fromEntries(predictor.next(run).map(({ agent, probability }) => [agent, probability]));
