@@ -11,6 +11,8 @@ export class AnchorVariants {
   /** By hash, the least recently used first. */
   readonly #counts = new Map<string, number>();
   #total = 0;
+  /** Visits that do not count, of each anchor: see `share`. */
+  #discount = 0.5;
   latest = "";
 
   /** A run's first call of the agent has this anchor. */
@@ -24,13 +26,32 @@ export class AnchorVariants {
       const oldest = this.#counts.keys().next().value;
       if (oldest !== undefined) this.#counts.delete(oldest);
     }
-    if (this.#total < WINDOW) return;
-    this.#total /= 2;
-    for (const [key, count] of this.#counts) this.#counts.set(key, count / 2);
+    if (this.#total >= WINDOW) this.#halve();
+    this.#discount = this.#absoluteDiscount();
   }
 
-  /** Share of the runs that come with it, in [0, 1]; leans on 1 with the weight of one run. */
+  /**
+   * Share of the runs to come that have this anchor, in [0, 1].
+   *
+   * Visits less a discount, as in absolute discounting (Ney, Essen and Kneser 1994, https://doi.org/10.1006/csla.1994.1001):
+   * where most anchors come once, one that came once is not likely to come again.
+   */
   share(hash: string): number {
-    return ((this.#counts.get(hash) ?? 0) + 1) / (this.#total + 1);
+    return Math.max(0, (this.#counts.get(hash) ?? 0) - this.#discount) / Math.max(1, this.#total);
+  }
+
+  /** n1/(n1 + 2 n2), n1 anchors seen once and n2 seen twice; 1 more below the line leaves a doubt while few were seen. */
+  #absoluteDiscount(): number {
+    let once = 0;
+    let twice = 0;
+    for (const count of this.#counts.values())
+      if (count < 1.5) once++;
+      else if (count < 2.5) twice++;
+    return once / (once + 2 * twice + 1);
+  }
+
+  #halve(): void {
+    this.#total /= 2;
+    for (const [key, count] of this.#counts) this.#counts.set(key, count / 2);
   }
 }

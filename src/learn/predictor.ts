@@ -83,7 +83,9 @@ export class LearnedPredictor implements Predictor {
       case "request-end": {
         const state = this.#runs.get(event.run);
         if (state?.request !== event.request) return;
-        state.idleSince = event.at;
+        this.#pace.answered(event.at - state.since);
+        state.isCalling = false;
+        state.since = event.at;
         this.#anchors.usage(state.requestLength, event.usage?.promptTokens ?? 0);
         if (event.callsTools === undefined) return;
         state.asked(event.callsTools ? CALLS_TOOLS : NO_TOOLS);
@@ -119,9 +121,7 @@ export class LearnedPredictor implements Predictor {
     const rate = state.lastStep[index]
       ? hitRateIndex(this.#returnTimes(state, index), keptNow, keptLater, index * BUCKETS)
       : (probabilities[index] as number);
-    const { idleSince, tools } = state;
-    const pace =
-      idleSince === undefined ? this.#pace.relative(0, 0) : this.#pace.relative(tools, this.#now - idleSince);
+    const pace = this.#pace.relative(state.isCalling ? undefined : state.tools, this.#now - state.since);
     return rateToValue(pace * rate);
   }
 
@@ -260,8 +260,10 @@ export class LearnedPredictor implements Predictor {
 
   #request({ run, agent: name, namespace, step, prompt, request, at: now }: RequestStartEvent): void {
     const state = this.#run(run);
-    if (state.idleSince !== undefined) this.#pace.gap(state.tools, now - state.idleSince);
-    state.idleSince = undefined;
+    this.#pace.called(now);
+    if (!state.isCalling && state.step > 0) this.#pace.gap(state.tools, now - state.since);
+    state.isCalling = true;
+    state.since = now;
     const agent = this.#agents.index(name);
     const predicted = state.early ?? state.predictions;
     const again = state.frontier.includes(agent);

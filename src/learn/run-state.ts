@@ -33,8 +33,10 @@ export class RunState {
   predictions: readonly Prediction[] | undefined;
   /** What was predicted before the exact next agents were known. */
   early: readonly Prediction[] | undefined;
-  /** When the latest request ended; undefined while one is under way. */
-  idleSince: number | undefined;
+  /** The latest request is under way. */
+  isCalling = false;
+  /** When it began, or when it ended. */
+  since = 0;
   /** The latest request and its characters, to learn from its usage how many tokens they are. */
   request = "";
   requestLength = 0;

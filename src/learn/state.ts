@@ -36,6 +36,6 @@ export function parseState(value: unknown): LearnedState {
 }
 
 /** Counts are written with two digits: of n events the next n differ by sqrt(n), so that more would be noise. */
-export function rounded(count: number): number {
-  return Number(count.toPrecision(2));
+export function rounded(samples: number): number {
+  return Number(samples.toPrecision(2));
 }

@@ -84,9 +84,9 @@ export class Survival {
 function numbers({ samples, kept }: Survived): readonly number[] {
   const all = [samples];
   let before = 0;
-  for (const [place, count] of kept.entries()) {
-    if (count > before) all.push(place, count - before);
-    before = count;
+  for (const [place, survivors] of kept.entries()) {
+    if (survivors > before) all.push(place, survivors - before);
+    before = survivors;
   }
   return all.map(rounded);
 }

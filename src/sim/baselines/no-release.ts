@@ -1,4 +1,5 @@
 import type { Baseline } from "../cache-policy.ts";
+import { GuardedPolicy } from "../guarded-policy.ts";
 import { LearnedPolicy } from "../learned-policy.ts";
 
 /** An ablation: what release adds. */
@@ -6,5 +7,6 @@ export default {
   name: "no-release",
   description: "cachesage, but run ends go unnoticed",
   source: "ablation of cachesage",
-  create: (context) => new LearnedPolicy(context, { withoutRelease: true }),
+  create: (context) =>
+    new GuardedPolicy(context, (shadow) => new LearnedPolicy(shadow, { withoutRelease: true })),
 } satisfies Baseline;
