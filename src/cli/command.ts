@@ -3,6 +3,8 @@ import type { z } from "zod";
 /** 0 done, 1 failed, 2 used wrongly, 3 a gate that the caller set was not met. */
 export type ExitCode = 0 | 1 | 2 | 3;
 
+export type InterruptSignal = "SIGINT" | "SIGTERM";
+
 /** All that a command has to do with the outside. Texts are written as they are, line ends included. */
 export interface CommandIo {
   /** Data, for pipes. */
@@ -11,6 +13,8 @@ export interface CommandIo {
   stderr(text: string): void;
   /** Aborts on the first Ctrl-C; the command cleans up and returns, and the process exits with 130. */
   readonly signal: AbortSignal;
+  /** From now on these signals are the command's to handle: nothing aborts, and its own exit code is the process's. */
+  takeSignals?(listener: (signal: InterruptSignal) => void): void;
   /** Whether stderr is a terminal. */
   readonly isTTY: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -31,7 +35,10 @@ export interface CommandDefinition<Schema extends z.ZodObject = z.ZodObject> {
   readonly options: Schema;
   /** Which of the options are given by position instead of by flag, in order; an array takes what is left. */
   readonly arguments?: readonly (keyof z.output<Schema> & string)[];
-  run(options: z.output<Schema>, io: CommandIo): Promise<ExitCode>;
+  /** The last argument is a command line of its own, with or without `--` before it: its words are taken as they are. */
+  readonly takesCommandLine?: boolean;
+  /** Resolves with an ExitCode, or with that of a program which the command ran. */
+  run(options: z.output<Schema>, io: CommandIo): Promise<number>;
 }
 
 /** Types a command definition; returns it unchanged. */

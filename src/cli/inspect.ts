@@ -34,7 +34,7 @@ export default defineCommand({
   arguments: ["trace"],
   options,
   async run({ trace, plot, format, json, ...given }, io) {
-    if (plot !== undefined) await (await import("../sim/plot-file.ts")).checkPlotFile("inspect", plot);
+    if (plot !== undefined) await (await import("./out-file.ts")).checkOutFile("inspect", "--plot", plot);
     const { loadWorkload } = await import("../sim/load.ts");
     const { inspect, STEPS } = await import("../sim/inspect/inspection.ts");
     const { inspectionReport } = await import("../sim/inspect/report.ts");

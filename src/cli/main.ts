@@ -1,14 +1,17 @@
 #!/usr/bin/env node
+import type { InterruptSignal } from "./command.ts";
 import { runProgram } from "./program.ts";
 
 const interrupt = new AbortController();
 let interruptedWith: number | undefined;
+let takeSignal: ((signal: InterruptSignal) => void) | undefined;
 
 for (const [signal, code] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
 ] as const)
   process.on(signal, () => {
+    if (takeSignal) return takeSignal(signal);
     if (interruptedWith !== undefined) process.exit(code);
     interruptedWith = code;
     interrupt.abort();
@@ -24,6 +27,7 @@ const exitCode = await runProgram(process.argv.slice(2), {
   stdout: (text) => void process.stdout.write(text),
   stderr: (text) => void process.stderr.write(text),
   signal: interrupt.signal,
+  takeSignals: (listener) => (takeSignal = listener),
   isTTY: process.stderr.isTTY,
   env: process.env,
 });

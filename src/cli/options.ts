@@ -16,7 +16,8 @@ interface Field {
 /** Gives a commander command the flags and arguments of a definition's schema. */
 export function addOptions(command: Command, definition: CommandDefinition): void {
   for (const field of fieldsOf(definition)) {
-    if (isPositional(definition, field)) command.addArgument(toArgument(field));
+    const takesWords = definition.takesCommandLine && field.key === definition.arguments?.at(-1);
+    if (isPositional(definition, field)) command.addArgument(toArgument(field, takesWords));
     else command.addOption(toOption(field));
   }
 }
@@ -87,11 +88,14 @@ function toOption(field: Field): Option {
   return option;
 }
 
-function toArgument(field: Field): Argument {
+function toArgument(field: Field, takesWords = false): Argument {
   const { key, schema, kinds, required } = field;
   const name = kinds.has("array") ? `${kebab(key)}...` : kebab(key);
   const argument = new Argument(required ? `<${name}>` : `[${name}]`, schema.description).argParser(
-    (text: string, before: unknown) => read(field, text, before === schema.default ? [] : before),
+    (text: string, before: unknown) => {
+      const earlier = before === schema.default ? [] : before;
+      return takesWords ? [...[earlier ?? []].flat(), text] : read(field, text, earlier);
+    },
   );
   return schema.default === undefined ? argument : argument.default(schema.default);
 }

@@ -17,7 +17,7 @@ export async function runProgram(
   words: readonly string[],
   io: CommandIo,
   folder: URL = ownFolder,
-): Promise<ExitCode> {
+): Promise<number> {
   try {
     return await dispatch(words, io, folder);
   } catch (error) {
@@ -26,18 +26,20 @@ export async function runProgram(
   }
 }
 
-async function dispatch(words: readonly string[], io: CommandIo, folder: URL): Promise<ExitCode> {
-  let exitCode: ExitCode = 0;
+async function dispatch(words: readonly string[], io: CommandIo, folder: URL): Promise<number> {
+  let exitCode = 0;
   const program = configure(new Command("cachesage"), io)
     .description("Agent runtime layer for LangGraph.js: tells serving engines which KV prefixes to keep.")
-    .version(version(), "-v, --version");
+    .version(version(), "-v, --version")
+    .enablePositionalOptions();
   const definitions = await load(words, folder);
   for (const definition of definitions) {
     const command = configure(program.command(definition.name), io)
       .summary(definition.summary)
       .description(definition.description)
       .addHelpText("after", `\nExample:\n  $ ${definition.example}`)
-      .showHelpAfterError(`See: cachesage ${definition.name} --help`);
+      .showHelpAfterError(`See: cachesage ${definition.name} --help`)
+      .passThroughOptions(definition.takesCommandLine ?? false);
     addOptions(command, definition);
     command.action(async () => {
       exitCode = await definition.run(readOptions(command, definition), io);

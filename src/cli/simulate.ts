@@ -52,7 +52,7 @@ export default defineCommand({
   arguments: ["trace"],
   options,
   async run({ trace, policy, baseline, plot, format, json, failBelow, ...given }, io) {
-    if (plot !== undefined) await (await import("../sim/plot-file.ts")).checkPlotFile("simulate", plot);
+    if (plot !== undefined) await (await import("./out-file.ts")).checkOutFile("simulate", "--plot", plot);
     const { loadContenders, replaysOf, simulate } = await import("../sim/simulate.ts");
     const { loadWorkload } = await import("../sim/load.ts");
     const { describeWorkload, simulationTable } = await import("../sim/simulate-table.ts");

@@ -1,13 +1,10 @@
 import { withHandler } from "./callbacks.ts";
 import { EngineFetch, type Fetch } from "./fetch.ts";
-import { CacheSageHandler } from "./handler.ts";
+import type { CacheSageHandler } from "./handler.ts";
 import type { Host } from "./host.ts";
 import { createInstrument } from "./instrument.ts";
 import { createMiddleware, type ModelCallMiddleware } from "./middleware.ts";
-import { NextAgents } from "./next-agents.ts";
-import { safeHost } from "./safe-host.ts";
-import { Tracker } from "./tracker.ts";
-import { Unattended } from "./unattended.ts";
+import { createObserver } from "./observer.ts";
 import { createWrapNode, type WrapNode } from "./wrap-node.ts";
 
 /** Fields of ChatOpenAI that `model` reads and merges with its own. */
@@ -46,11 +43,8 @@ export interface Framework {
 
 /** Makes the framework side. Nothing in it ever throws into the application or waits for the host. */
 export function createFramework(given: Host): Framework {
-  const host = safeHost(given);
-  const tracker = new Tracker(host);
-  const unattended = new Unattended(tracker);
-  const next = new NextAgents(host, tracker.names);
-  const handler = new CacheSageHandler(host, tracker, next, unattended);
+  const observer = createObserver(given);
+  const { host, tracker, unattended, next, handler } = observer;
   const engine = new EngineFetch(host, tracker);
 
   const model = <F extends object = Record<never, never>>(fields?: F): F & ObservedModelFields => {
@@ -68,7 +62,7 @@ export function createFramework(given: Host): Framework {
     handler,
     fetch: engine.around(),
     model,
-    instrument: createInstrument({ host, tracker, unattended, handler }),
+    instrument: createInstrument(observer),
     wrapNode: createWrapNode({ host, tracker, unattended, next }),
     middleware: createMiddleware(host, tracker, unattended),
   };

@@ -26,7 +26,7 @@ const GRAPH_HANDLER = Symbol.for("langgraph.graph_callback_handler");
  * have left long before they hear of it, and without the call's async context. It never throws and never does I/O.
  */
 export class CacheSageHandler {
-  readonly name = "cachesage";
+  readonly name: string;
   readonly awaitHandlers = true;
   readonly raiseError = false;
   readonly [GRAPH_HANDLER] = true;
@@ -35,7 +35,9 @@ export class CacheSageHandler {
   readonly #next: NextAgents;
   readonly #calls: ModelCalls;
 
-  constructor(host: Host, tracker: Tracker, next: NextAgents, unattended: Unattended) {
+  /** @param name LangChain takes handlers of one name for one handler in some places. */
+  constructor(host: Host, tracker: Tracker, next: NextAgents, unattended: Unattended, name = "cachesage") {
+    this.name = name;
     this.#host = host;
     this.#tracker = tracker;
     this.#next = next;
@@ -45,6 +47,11 @@ export class CacheSageHandler {
   /** Number of spans and requests that have started and not ended; 0 when no run is open. */
   get pending(): number {
     return this.#tracker.size + this.#calls.size;
+  }
+
+  /** LangChain tells handlers from other values by this method. */
+  copy(): this {
+    return this;
   }
 
   /** Arguments come in the order in which they are sent, which is not the order of their published type. */

@@ -17,6 +17,10 @@ export interface Host {
   requestBody(identity: Identity, body: string): void;
   /** Text of a completed answer without tool calls. Only told when `cacheHints` is true. */
   answer(identity: Identity, text: string): void;
+  /** The prompt of a call that callbacks see, right after its `request-start`; left out when nobody looks at texts. */
+  prompt?(request: string, prompt: string | readonly unknown[], tools: unknown): void;
+  /** Its answer, right before its `request-end`. `fromCache`: LangChain's own cache gave it, and no request left. */
+  output?(request: string, output: unknown, fromCache: boolean): void;
   /** Something of ours went wrong and was contained. */
   fault(where: string, error: unknown): void;
   /** One line for the user. */

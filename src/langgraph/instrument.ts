@@ -2,7 +2,7 @@ import { START } from "../runtime/event.ts";
 import { withHandler } from "./callbacks.ts";
 import { configOf } from "./config.ts";
 import type { CacheSageHandler } from "./handler.ts";
-import type { Host } from "./host.ts";
+import type { Observer } from "./observer.ts";
 import { planGraph, subgraphsOf } from "./plan-graph.ts";
 import { setPlan, type GraphPlan } from "./plan.ts";
 import { guard } from "./safe-host.ts";
@@ -10,18 +10,10 @@ import { settle } from "./settle.ts";
 import { isObject, isPregel, type PregelLike } from "./shapes.ts";
 import { isNode } from "./span.ts";
 import { flatten } from "./topology.ts";
-import type { Unattended } from "./unattended.ts";
 import type { Tracker } from "./tracker.ts";
 
 /** Marks the bodies that are scoped, with the trackers that do it; shared by all copies of the package. */
 const SCOPED_BY = Symbol.for("cachesage.scoped-by");
-
-interface Observer {
-  readonly host: Host;
-  readonly tracker: Tracker;
-  readonly unattended: Unattended;
-  readonly handler: CacheSageHandler;
-}
 
 /** Observes compiled graphs in place. */
 export function createInstrument(observer: Observer): <T>(graph: T) => T {

@@ -45,6 +45,7 @@ export class ModelCalls {
     const { span, identity, isOurs } = place;
     const shape = typeof prompt === "string" ? textShape(prompt) : shapeOf(prompt, tools);
     this.#begin(call.id, span, identity, shape, isOurs);
+    this.#host.prompt?.(call.id, prompt, tools);
   }
 
   token(id: string, token: string, fields: unknown): void {
@@ -62,6 +63,7 @@ export class ModelCalls {
   end(id: string, output: unknown, fromCache: boolean): void {
     const request = this.#open.get(id);
     if (!request) return;
+    this.#host.output?.(id, output, fromCache);
     request.end("completed", fromCache ? undefined : usageOf(output), asksForTools(output));
     const answer = this.#host.cacheHints ? answerOf(output) : undefined;
     if (answer !== undefined) this.#host.answer(request.identity, answer);

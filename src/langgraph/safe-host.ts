@@ -41,6 +41,12 @@ export function safeHost(host: Host): Host {
     decorate: (call) => contained("decorate", () => host.decorate(call)),
     requestBody: (identity, body) => contained("requestBody", () => host.requestBody(identity, body)),
     answer: (identity, answer) => contained("answer", () => host.answer(identity, answer)),
+    ...(host.prompt && {
+      prompt: (...call) => void contained("prompt", () => host.prompt?.(...call)),
+    }),
+    ...(host.output && {
+      output: (...call) => void contained("output", () => host.output?.(...call)),
+    }),
     fault,
     warn: (message) => contained("warn", () => host.warn(message)),
   };

@@ -1,4 +1,4 @@
-import type { AgentId, RunId, SessionId } from "../runtime/event.ts";
+import type { AgentId, RunId, SessionId, Status } from "../runtime/event.ts";
 
 /** One model call as it was recorded. */
 export interface RecordedCall {
@@ -26,6 +26,9 @@ export interface RecordedRun {
   readonly session?: SessionId;
   /** Milliseconds from the recording's start to the run's, where that is known. */
   readonly startMs?: number;
+  /** Milliseconds from the run's start to its end, and how it ended; absent: not known, or still open when the recording ended. */
+  readonly durationMs?: number;
+  readonly status?: Status;
   readonly calls: readonly RecordedCall[];
 }
 

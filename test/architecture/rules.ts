@@ -19,6 +19,7 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   stores: ["runtime", "options"],
   telemetry: ["runtime", "options"],
   langgraph: ["runtime"],
+  record: ["runtime", "langgraph"],
   sim: ["runtime", "learn", "policies", "options", "registry"],
   dashboard: ["runtime", "telemetry", "options"],
   testing: ["runtime", "learn"],

@@ -229,6 +229,7 @@ describe("inspect", () => {
     expect(Object.keys(found)).toEqual([
       "trace",
       "runs",
+      "runs_by_status",
       "calls",
       "block_tokens",
       "schedule",

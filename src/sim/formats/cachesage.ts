@@ -30,13 +30,23 @@ const call = z.object({
   block_tokens: z.int().positive().optional(),
 });
 
+/** Written by `cachesage record` when a run with calls has ended. */
+const runEnd = z.object({
+  session: z.string(),
+  end_ms: count,
+  status: z.enum(["completed", "failed", "interrupted", "cancelled"]),
+});
+
 /** Tokens of a block: 64 characters, or 64 real tokens whose ids hold inside a session only. */
 const ESTIMATED_BLOCK = 16;
 const LOCAL_BLOCK = 64;
 
+type RunFacts = Pick<RecordedRun, "session" | "startMs" | "durationMs" | "status">;
+
 /**
  * cachesage's own format: one call per line, its prompt as a delta of block ids against an earlier call of the session.
- * A session is a run; `prompt: "hash_ids64"` says that ids hold inside the session only.
+ * A session is a run; `prompt: "hash_ids64"` says that ids hold inside the session only. A recording has a line for the end
+ * of a run as well, and calls in the order of their end.
  */
 export default {
   name: "cachesage",
@@ -45,10 +55,19 @@ export default {
   async read(source) {
     const ids = new BlockIds();
     const recorded = new Map<string, RecordedCall[]>();
-    const facts = new Map<string, { startMs?: number; session?: string }>();
+    const facts = new Map<string, RunFacts>();
     let blockTokens: number | undefined;
     let marksTools = false;
     for await (const { line, value } of source.records) {
+      if (isRunEnd(value)) {
+        const parsed = runEnd.safeParse(value);
+        if (!parsed.success) throw source.fail(line, firstIssue(parsed.error));
+        const { session, end_ms: durationMs, status } = parsed.data;
+        const known = facts.get(session);
+        if (!known) throw source.fail(line, `end of session ${session}, of which no call came before`);
+        facts.set(session, { ...known, durationMs, status });
+        continue;
+      }
       const parsed = call.safeParse(value);
       if (!parsed.success) throw source.fail(line, firstIssue(parsed.error));
       const { data } = parsed;
@@ -104,7 +123,21 @@ export default {
       name: source.name,
       blockTokens: blockTokens ?? ESTIMATED_BLOCK,
       blockCount: ids.count,
-      runs: [...recorded].map(([id, calls]): RecordedRun => ({ id, ...facts.get(id), calls })),
+      runs: [...recorded].map(([id, calls]): RecordedRun => ({
+        id,
+        ...facts.get(id),
+        calls: inOrder(calls),
+      })),
     };
   },
 } satisfies TraceFormat;
+
+function isRunEnd(record: unknown): boolean {
+  return typeof record === "object" && record !== null && "end_ms" in record && !("ref" in record);
+}
+
+/** By their start, where that is known of all; else as they are in the file. */
+function inOrder(calls: readonly RecordedCall[]): readonly RecordedCall[] {
+  if (calls.some(({ startMs }) => startMs === undefined)) return calls;
+  return calls.toSorted((a, b) => (a.startMs ?? 0) - (b.startMs ?? 0));
+}

@@ -1,15 +1,6 @@
 import { z } from "zod";
-import {
-  answerOf,
-  firstIssue,
-  fromJson,
-  isObject,
-  MessageTrace,
-  placeOf,
-  promptText,
-  time,
-  type Fields,
-} from "../message-blocks.ts";
+import { answerOf, isObject, promptText, type Fields } from "../../runtime/prompt-text.ts";
+import { firstIssue, fromJson, MessageTrace, placeOf, time } from "../message-blocks.ts";
 import type { TraceFormat } from "../trace-format.ts";
 
 /** Kinds of observation; all but a generation are no call of a chat model. */

@@ -1,13 +1,6 @@
 import { z } from "zod";
-import {
-  answerOf,
-  firstIssue,
-  isObject,
-  MessageTrace,
-  placeOf,
-  promptText,
-  time,
-} from "../message-blocks.ts";
+import { answerOf, isObject, promptText } from "../../runtime/prompt-text.ts";
+import { firstIssue, MessageTrace, placeOf, time } from "../message-blocks.ts";
 import type { TraceFormat } from "../trace-format.ts";
 
 const KINDS = ["llm", "chain", "tool", "retriever", "embedding", "prompt", "parser"];

@@ -1,15 +1,6 @@
 import { z } from "zod";
-import {
-  answerOf,
-  firstIssue,
-  fromJson,
-  isObject,
-  MessageTrace,
-  placeOf,
-  promptText,
-  type Fields,
-  type PromptText,
-} from "../message-blocks.ts";
+import { answerOf, isObject, promptText, type Fields, type PromptText } from "../../runtime/prompt-text.ts";
+import { firstIssue, fromJson, MessageTrace, placeOf } from "../message-blocks.ts";
 import type { TraceFormat } from "../trace-format.ts";
 
 const SIGNALS = ["resourceSpans", "resourceLogs", "resourceMetrics"];

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import type { Status } from "../../runtime/event.ts";
 import { schedule, type ScheduleOptions } from "../schedule.ts";
 import type { Workload } from "../workload.ts";
 import { type AgentSummary, summariseAgents } from "./agents.ts";
@@ -12,6 +13,8 @@ import { judge, type Verdict } from "./verdict.ts";
 export interface Inspection {
   readonly trace: string;
   readonly runs: number;
+  /** How runs ended, where that is on record. */
+  readonly runs_by_status: Readonly<Partial<Record<Status, number>>>;
   readonly calls: number;
   readonly block_tokens: number;
   /** Of the interleaving that reuse and sizes were looked at with. */
@@ -63,6 +66,7 @@ export async function inspect(workload: Workload, options: InspectionOptions): P
   return {
     trace: workload.name,
     runs: workload.runs.length,
+    runs_by_status: countStatus(workload),
     calls: agents.reduce((sum, { calls }) => sum + calls, 0),
     block_tokens: workload.blockTokens,
     schedule: {
@@ -79,4 +83,10 @@ export async function inspect(workload: Workload, options: InspectionOptions): P
     sizes,
     verdict: judge({ calls: scheduled.calls.length, sizes, reuse, anchors, transitions }),
   };
+}
+
+function countStatus({ runs }: Workload): Inspection["runs_by_status"] {
+  const counts: Partial<Record<Status, number>> = {};
+  for (const { status } of runs) if (status) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
 }

@@ -8,9 +8,10 @@ const LISTED = 10;
 /** An inspection as text: tables, then the verdict. */
 export function inspectionReport(inspection: Inspection): string {
   const { trace, runs, calls, agents, block_tokens, schedule, verdict } = inspection;
+  const ends = Object.entries(inspection.runs_by_status).map(([status, count]) => `${count} ${status}`);
   const order = schedule.has_own_times ? "in the order of their own times" : "interleaved at random";
   return [
-    `${trace}: calls ${calls}, runs ${runs}, agents ${agents.length}, tokens a block ${block_tokens}\n` +
+    `${trace}: calls ${calls}, runs ${runs}${ends.length > 0 ? ` (${ends.join(", ")})` : ""}, agents ${agents.length}, tokens a block ${block_tokens}\n` +
       `Looked at with ${schedule.concurrency} open runs ${order}, seed ${schedule.seed}: ${schedule.calls} calls, ` +
       `a working set of ${schedule.working_set.toFixed(0)} blocks`,
     agentTable(inspection),

@@ -93,7 +93,27 @@ describe("the cachesage format", () => {
     expect(runs[0]?.calls[1]?.callsTools).toBe(true);
   });
 
+  it("reads how a recorded run ended, and its calls in the order of their start", async () => {
+    const recorded = { ...call, run_start_ms: 5 };
+    const { runs } = await read([
+      { ...recorded, agent: "quick", start_ms: 9, dur_ms: 1 },
+      { ...recorded, agent: "slow", start_ms: 4, dur_ms: 30, ref: 0, keep: 2, new: [] },
+      { session: "a", end_ms: 40.5, status: "interrupted" },
+      { ...recorded, session: "b" },
+    ]);
+    expect(runs.map(({ status, durationMs }) => [status, durationMs])).toEqual([
+      ["interrupted", 40.5],
+      [undefined, undefined],
+    ]);
+    expect(runs[0]?.calls.map(({ agent, blocks }) => [agent, blocks.length])).toEqual([
+      ["slow", 2],
+      ["quick", 3],
+    ]);
+  });
+
   it.each([
+    [{ session: "a", end_ms: 4, status: "lost" }, "status: Invalid option"],
+    [{ session: "b", end_ms: 4, status: "failed" }, "end of session b, of which no call came before"],
     [{ ...call, agent: 7 }, "agent: Invalid input: expected string, received number"],
     [{ ...call, new: [[1, -1]] }, "new.0.1: Too small"],
     [{ ...call, ref: 1 }, "ref 1, but the session has 1 earlier calls"],

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { answerOf, MessageTrace, placeOf, promptText } from "../../../src/sim/message-blocks.ts";
+import { answerOf, promptText } from "../../../src/runtime/prompt-text.ts";
+import { MessageTrace, placeOf } from "../../../src/sim/message-blocks.ts";
 import { TraceError } from "../../../src/errors.ts";
 import { shared } from "./trace-file.ts";
 

@@ -1,0 +1,30 @@
+import { CacheSageHandler } from "./handler.ts";
+import type { Host } from "./host.ts";
+import { NextAgents } from "./next-agents.ts";
+import { safeHost } from "./safe-host.ts";
+import { Tracker } from "./tracker.ts";
+import { Unattended } from "./unattended.ts";
+
+/** What sees an application's runs, and tells a host of them. */
+export interface Observer {
+  readonly host: Host;
+  readonly tracker: Tracker;
+  readonly unattended: Unattended;
+  readonly next: NextAgents;
+  readonly handler: CacheSageHandler;
+}
+
+/** Makes an observer. Nothing in it ever throws into the application or waits for the host. */
+export function createObserver(given: Host, name?: string): Observer {
+  const host = safeHost(given);
+  const tracker = new Tracker(host);
+  const unattended = new Unattended(tracker);
+  const next = new NextAgents(host, tracker.names);
+  return {
+    host,
+    tracker,
+    unattended,
+    next,
+    handler: new CacheSageHandler(host, tracker, next, unattended, name),
+  };
+}
