@@ -14,6 +14,8 @@ const LEAST_SAMPLES = 16;
 export class Pace {
   readonly #gaps = Array.from({ length: KINDS }, () => new Waits());
   readonly #calls = new Waits();
+  /** From one call's begin to the next one's. */
+  readonly #cycles = new Waits();
   /** Of all gaps: the mean is what others are compared with. */
   #sum = 0;
   #total = 0;
@@ -30,9 +32,10 @@ export class Pace {
     this.#latest = now;
   }
 
-  /** A run called again so many milliseconds after its last answer. */
-  gap(kind: number, milliseconds: number): void {
+  /** A run called again so many milliseconds after its last answer, and after its last call began. */
+  gap(kind: number, milliseconds: number, cycle: number): void {
     this.#asked.elapsed = Number.NaN;
+    this.#cycles.add(cycle);
     this.#gaps[0]?.add(milliseconds);
     if (kind !== 0) this.#gaps[kind]?.add(milliseconds);
     this.#sum += milliseconds;
@@ -54,11 +57,21 @@ export class Pace {
     if (this.#total < LEAST_SAMPLES || this.#sum <= 0) return 1;
     const asked = this.#asked;
     if (asked.kind === (kind ?? -1) && asked.elapsed === elapsed) return asked.pace;
-    const mean = this.#sum / this.#total;
+    const mean = this.#sum / this.#total + this.#tick;
     asked.kind = kind ?? -1;
     asked.elapsed = elapsed;
     asked.pace = mean * (kind === undefined ? this.#underWay(elapsed) : this.#rate(kind, elapsed));
     return asked.pace;
+  }
+
+  /**
+   * Milliseconds within which one run in ten is back; 0 while little is known.
+   *
+   * @param kind what its last call asked for, and the time counts from its end; undefined: from its begin.
+   */
+  soonest(kind: number | undefined): number {
+    if (this.#total < LEAST_SAMPLES) return 0;
+    return (kind === undefined ? this.#cycles : this.#gaps[kind])?.quantile(0.1) ?? 0;
   }
 
   /** The call has to end, and then the gap. */

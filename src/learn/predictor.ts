@@ -125,6 +125,13 @@ export class LearnedPredictor implements Predictor {
     return rateToValue(pace * rate);
   }
 
+  soonest(run: RunId): number {
+    const state = this.#runs.get(run);
+    if (!state) return 0;
+    const elapsed = this.#now - state.since;
+    return Math.max(0, this.#pace.soonest(state.isCalling ? undefined : state.tools) - elapsed);
+  }
+
   sharedHistory(agent: AgentId): number {
     return this.#anchors.shared(this.#agents.find(agent) ?? OTHER_INDEX);
   }
@@ -261,8 +268,10 @@ export class LearnedPredictor implements Predictor {
   #request({ run, agent: name, namespace, step, prompt, request, at: now }: RequestStartEvent): void {
     const state = this.#run(run);
     this.#pace.called(now);
-    if (!state.isCalling && state.step > 0) this.#pace.gap(state.tools, now - state.since);
+    if (!state.isCalling && state.step > 0)
+      this.#pace.gap(state.tools, now - state.since, now - state.calledAt);
     state.isCalling = true;
+    state.calledAt = now;
     state.since = now;
     const agent = this.#agents.index(name);
     const predicted = state.early ?? state.predictions;

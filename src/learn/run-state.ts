@@ -37,6 +37,7 @@ export class RunState {
   isCalling = false;
   /** When it began, or when it ended. */
   since = 0;
+  calledAt = 0;
   /** The latest request and its characters, to learn from its usage how many tokens they are. */
   request = "";
   requestLength = 0;

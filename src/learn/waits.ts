@@ -17,6 +17,18 @@ export class Waits {
     for (let i = 0; i < DOUBLINGS; i++) this.#counts[i] = (this.#counts[i] as number) / 2;
   }
 
+  /** Milliseconds within which a `share` in (0, 1) of what was seen had ended, to a factor of 2; 0 before anything was seen. */
+  quantile(share: number): number {
+    let left = share * this.#samples;
+    for (let i = 0; i < DOUBLINGS; i++) {
+      const count = this.#counts[i] as number;
+      // Within a doubling they lie evenly by their logarithm.
+      if (left < count) return 2 ** (i + left / count);
+      left -= count;
+    }
+    return 0;
+  }
+
   /**
    * Ends per millisecond to be expected of what has gone on for `elapsed` milliseconds: the best rate over all horizons,
    * as in `hitRateIndex`. Positive always.

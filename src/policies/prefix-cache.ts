@@ -16,7 +16,7 @@ const options = z.strictObject({
   wasteWeight: z
     .number()
     .min(0)
-    .default(0.25)
+    .default(1)
     .describe("Cost of one token prefetched in vain, in tokens saved; higher prefetches less."),
   budgetTokens: z
     .number()
@@ -87,13 +87,12 @@ class PrefixCache implements Policy<"prefix"> {
     }
     if (event.type === "run-end") this.#sent.delete(run);
     for (const { item, score } of ranked) yield* this.#retain(item, score);
+    // Where a run stands tells about the anchors of all agents, not only of its own.
+    for (const { agent } of this.#context.prefixes.anchors())
+      yield* this.#retain({ agent }, this.#context.predictor.reuse({ agent }));
     if (event.type === "run-end") return yield* this.#withdraw(run, [], gone);
     if (event.type === "next-agents") return yield* this.#withdraw(run, predictions, gone);
-    if (event.type === "request-start") {
-      const anchor: PrefixRef = { agent: event.agent };
-      yield* this.#retain(anchor, this.#context.predictor.reuse(anchor));
-      this.#settle(run, event.agent);
-    }
+    if (event.type === "request-start") this.#settle(run, event.agent);
     const wanted = this.#plan(predictions, moment);
     yield* this.#withdraw(run, wanted, gone);
     yield* wanted;
@@ -125,9 +124,17 @@ class PrefixCache implements Policy<"prefix"> {
       const worth = probability > limits.wasteWeight * (1 - probability);
       if (!worth || !this.#reserve(run, agent, tokens)) continue;
       const prefix: PrefixRef = { agent, run };
-      // On the scale of `reuse`: it is used at the next step with this probability.
-      const value = Math.max(probability / (1 + probability), predictor.reuse(prefix));
-      plan.push({ type: "prefetch", prefix, value, probability, tokens });
+      const value = predictor.reuse(prefix);
+      // Half of the time in which the run is not back is left for the engine to compute it.
+      const afterMs = predictor.soonest(run) / 2;
+      plan.push({
+        type: "prefetch",
+        prefix,
+        value,
+        probability,
+        tokens,
+        ...(afterMs > 0 && { afterMs }),
+      });
     }
     return plan;
   }

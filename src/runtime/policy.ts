@@ -44,6 +44,8 @@ export interface Predictor {
    * rarely until the next use. Default: infinite, the prefix's head.
    */
   reuse(prefix: PrefixRef, fromEnd?: number): number;
+  /** Milliseconds from now before which the run's next call is unlikely (one in ten); 0 while little is known. */
+  soonest(run: RunId): number;
   /** Share, in [0, 1], of the previous agent's history that this agent is expected to see as well. */
   sharedHistory(agent: AgentId): number;
   /** Estimated tokens in this many characters of prompt, learned from reported usage. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import PQueue from "p-queue";
 import { type Action, type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
@@ -64,7 +65,7 @@ export class HintQueue {
     this.#scheduleFlush();
   }
 
-  /** Resolves when everything taken so far is answered or given up. */
+  /** Resolves when everything taken so far is answered or given up, but for prefetches whose time has not come. */
   async idle(): Promise<void> {
     while (this.#flushing || this.#pending.size > 0) await new Promise((resolve) => setImmediate(resolve));
     await Promise.all([this.#control.onIdle(), this.#prefetch.onIdle()]);
@@ -73,6 +74,7 @@ export class HintQueue {
   /** Drops what waits, aborts what is under way. Idempotent. */
   async close(): Promise<void> {
     this.#closed.abort();
+    for (const { controller } of this.#fetching.values()) controller.abort();
     this.#pending.clear();
     this.#control.clear();
     this.#prefetch.clear();
@@ -109,7 +111,11 @@ export class HintQueue {
     const controller = new AbortController();
     this.#fetching.set(id, { controller, hint });
     const priority = Math.round(hint.probability * 1000);
-    void this.#prefetch.add(() => this.#fetch(id, hint, controller.signal), { priority });
+    const start = () => this.#prefetch.add(() => this.#fetch(id, hint, controller.signal), { priority });
+    if (hint.afterMs === undefined) return void start();
+    // What ends the wait early is a cancellation, which the fetch reports. No process is kept alive for it.
+    const wait = delay(hint.afterMs, undefined, { signal: controller.signal, ref: false });
+    void wait.catch(() => {}).then(start);
   }
 
   async #fetch(id: string, hint: PrefetchHint, cancelled: AbortSignal): Promise<void> {
