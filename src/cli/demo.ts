@@ -49,8 +49,8 @@ export default defineCommand({
     if (given.json) {
       io.stdout(`${JSON.stringify({ rows })}\n`);
     } else {
-      const { demoTable } = await import("../demo/table.ts");
-      io.stdout(`${demoTable(rows)}\n`);
+      const { armTable } = await import("../arms/table.ts");
+      io.stdout(`${armTable(rows)}\n`);
     }
     for (const note of notes) io.stderr(`${note}\n`);
     return 0;

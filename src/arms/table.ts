@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import { median } from "simple-statistics";
-import type { DemoRow } from "./rows.ts";
+import type { ArmRow } from "./rows.ts";
 
 const HEAD = [
   "arm",
@@ -19,7 +19,7 @@ const HEAD = [
 ];
 
 /** The rows as a table, each seed's arms side by side, then the medians over the seeds with their spread. */
-export function demoTable(rows: readonly DemoRow[]): string {
+export function armTable(rows: readonly ArmRow[]): string {
   const table = new Table({
     head: HEAD,
     style: { head: [], border: [] },
@@ -32,7 +32,7 @@ export function demoTable(rows: readonly DemoRow[]): string {
   return text.join("\n");
 }
 
-function line(row: DemoRow): string[] {
+function line(row: ArmRow): string[] {
   const { ttft_ms: ttft } = row;
   return [
     row.arm,
@@ -52,7 +52,7 @@ function line(row: DemoRow): string[] {
 }
 
 /** What `hints` changes against `lru`, seed by seed: median, least and most. */
-function summary(rows: readonly DemoRow[]): string {
+function summary(rows: readonly ArmRow[]): string {
   const pairs = [...new Set(rows.map(({ seed }) => seed))].flatMap((seed) => {
     const find = (arm: string) => rows.find((row) => row.seed === seed && row.arm === arm);
     const lru = find("lru");
