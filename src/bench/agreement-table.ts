@@ -1,0 +1,52 @@
+import Table from "cli-table3";
+import { type Agreement, agrees, LIMITS } from "./agreement.ts";
+
+const HEAD = [
+  "seed",
+  "calls",
+  "hit rate engine",
+  "simulated",
+  "points",
+  "TTFT mean ms engine",
+  "simulated",
+  "%",
+  `within ${LIMITS.hitRatePoints} points, ${LIMITS.ttftPercent} %`,
+];
+
+/** Engine and simulator side by side, and what the simulated times rest on. */
+export function agreementTable(rows: readonly Agreement[]): string {
+  const table = new Table({
+    head: HEAD,
+    style: { head: [], border: [] },
+    colAligns: HEAD.map(() => "right"),
+  });
+  for (const row of rows)
+    table.push([
+      row.seed,
+      row.calls,
+      percent(row.hit_rate.engine),
+      percent(row.hit_rate.simulated),
+      signed(row.hit_rate_points),
+      row.ttft_ms.engine.toFixed(1),
+      row.ttft_ms.simulated.toFixed(1),
+      signed(row.ttft_percent),
+      agrees(row) ? "yes" : "no",
+    ]);
+  return [
+    "arm lru on the engine against a replay of the same calls with LRU:",
+    table.toString(),
+    "cost models, fitted to requests of their own on this engine, before and after the calls:",
+    ...rows.map(({ seed, fit: { cost, largestError } }) => {
+      const terms = Object.entries(cost).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
+      return `  seed ${seed}: ${terms.join(", ")}; largest error ${percent(largestError)}`;
+    }),
+  ].join("\n");
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function signed(value: number): string {
+  return `${value >= 0 ? "+" : ""}${value.toFixed(1)}`;
+}

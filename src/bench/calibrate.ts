@@ -1,0 +1,132 @@
+import { median } from "simple-statistics";
+import { embeddedOptions } from "../embedded/index.ts";
+import type { CostModel } from "../sim/cost-model.ts";
+import type { AnswerSample, CostSamples, FirstTokenSample } from "../sim/fit-cost.ts";
+import type { RecordedCall, RecordedRun } from "../sim/workload.ts";
+import type { BlockText } from "./block-text.ts";
+import type { PlayedCall } from "./graph.ts";
+import { paceRuns, playTrace } from "./play-trace.ts";
+import { PromptTree } from "./prompt-tree.ts";
+
+export interface CalibrationOptions {
+  readonly model: string;
+  readonly contextTokens: number;
+  /** Longest prompt to measure, in tokens. */
+  readonly longestPrompt: number;
+  readonly text: BlockText;
+  readonly signal: AbortSignal;
+}
+
+const BLOCK = 16;
+const REPEATS = 2;
+/** Prompt lengths in blocks. */
+const LADDER = [4, 16, 32, 64, 128, 192, 256, 384, 512, 1024, 2048, 4096];
+/** Until the client's code runs at its full speed. */
+const WARM_UP = 12;
+const ANSWER_TOKENS = 33;
+/** Answers that are computed together. */
+const TOGETHER = 8;
+
+/** How the engine batches, unless it is told otherwise. */
+export function engineBatching(): Pick<CostModel, "chunkTokens" | "maxRunning"> {
+  const { chunkTokens, maxRunning } = embeddedOptions.parse({});
+  return { chunkTokens, maxRunning };
+}
+
+/**
+ * Measures the engine at hand, for a cost model to be fitted, by requests of its own that have nothing to do with any trace: prompts of many
+ * lengths, cold, cached but for a block and cached but for a chunk, each on the idle engine; then answers, alone and
+ * several together. They go the way of all requests: a graph, a client, HTTP.
+ */
+export async function calibrate(options: CalibrationOptions): Promise<CostSamples> {
+  const fresh = freshBlocks();
+  const { chunkTokens } = engineBatching();
+  const lengths = LADDER.map((blocks) => blocks * BLOCK).filter((tokens) => tokens <= options.longestPrompt);
+  const ladder = lengths.flatMap((tokens) =>
+    Array.from({ length: REPEATS }, () => {
+      const known = fresh(tokens);
+      const prompts = [known, [...known, ...fresh(BLOCK)], [...known, ...fresh(chunkTokens)]];
+      return prompts.map((blocks, index) => call(blocks, index === 1 ? ANSWER_TOKENS : 1));
+    }),
+  );
+  const warmUp = Array.from({ length: WARM_UP }, () => [call(fresh(64), 2)]);
+  const alone = await send([...warmUp, ...ladder], 1, options);
+  const crowd = Array.from({ length: REPEATS * TOGETHER }, () => [call(fresh(64), 2 * ANSWER_TOKENS)]);
+  const together = await send(crowd, TOGETHER, options);
+  const requests = alone.filter(({ run }) => run >= WARM_UP);
+  return {
+    firstTokens: medians(requests, ({ record: { promptTokens, cachedTokens = 0, ttftMs } }) => ({
+      cached: cachedTokens,
+      prompt: promptTokens,
+      ms: ttftMs,
+    })),
+    answers: [
+      ...medians(
+        requests.filter(({ record }) => record.outputTokens > 1),
+        (one) => answerOf(one, 1),
+      ),
+      ...medians(together, (one) => answerOf(one, TOGETHER)),
+    ],
+  };
+}
+
+async function send(
+  calls: readonly (readonly RecordedCall[])[],
+  concurrency: number,
+  { model, contextTokens, longestPrompt, text, signal }: CalibrationOptions,
+): Promise<readonly PlayedCall[]> {
+  const runs = calls.map((made, index): RecordedRun => ({ id: String(index), calls: made }));
+  const blockCount = 1 + Math.max(...calls.flat().map(({ blocks }) => blocks.at(-1) ?? 0));
+  const tree = new PromptTree({ name: "calibration", blockTokens: BLOCK, blockCount, runs }, BLOCK, text);
+  const { log } = await playTrace("lru", {
+    runs: paceRuns(runs, { seed: 1, gapMs: 0, answerTokens: 2 * ANSWER_TOKENS }),
+    tree,
+    concurrency,
+    arrivalMs: 0,
+    model,
+    kvTokens: 4 * longestPrompt + 4096,
+    contextTokens,
+    signal,
+    onRun: () => {},
+  });
+  return log.played;
+}
+
+/** Gives blocks that no request has had before. */
+function freshBlocks(): (tokens: number) => number[] {
+  let next = 0;
+  return (tokens) => Array.from({ length: Math.ceil(tokens / BLOCK) }, () => next++);
+}
+
+function call(blocks: readonly number[], outputTokens: number): RecordedCall {
+  const promptTokens = blocks.length * BLOCK;
+  return {
+    agent: "calibration",
+    blocks: Int32Array.from(blocks),
+    anchorBlocks: 0,
+    promptTokens,
+    outputTokens,
+  };
+}
+
+function answerOf({ record }: PlayedCall, together: number): AnswerSample {
+  const { outputTokens, promptTokens, answerMs } = record;
+  return { together, context: promptTokens + outputTokens / 2, ms: answerMs / (outputTokens - 1) };
+}
+
+/** One sample for requests that differ in their time only: the median of their times. */
+function medians<Sample extends FirstTokenSample | AnswerSample>(
+  played: readonly PlayedCall[],
+  sampleOf: (one: PlayedCall) => Sample,
+): readonly Sample[] {
+  const groups = new Map<string, Sample[]>();
+  for (const one of played) {
+    const { ms, ...kind } = sampleOf(one);
+    const key = JSON.stringify(kind);
+    groups.set(key, [...(groups.get(key) ?? []), { ms, ...kind } as Sample]);
+  }
+  return [...groups.values()].map((group) => ({
+    ...(group[0] as Sample),
+    ms: median(group.map(({ ms }) => ms)),
+  }));
+}
