@@ -26,10 +26,9 @@ export function armTable(rows: readonly ArmRow[]): string {
     colAligns: HEAD.map((_, i) => (i < 1 ? "left" : "right")),
   });
   for (const row of rows) table.push(line(row));
-  const text = [table.toString()];
   const seeds = new Set(rows.map(({ seed }) => seed));
-  if (seeds.size > 1) text.push(summary(rows));
-  return text.join("\n");
+  const change = seeds.size > 1 ? summary(rows) : undefined;
+  return [table.toString(), ...(change === undefined ? [] : [change])].join("\n");
 }
 
 function line(row: ArmRow): string[] {
@@ -51,14 +50,15 @@ function line(row: ArmRow): string[] {
   ];
 }
 
-/** What `hints` changes against `lru`, seed by seed: median, least and most. */
-function summary(rows: readonly ArmRow[]): string {
+/** What `hints` changes against `lru`, seed by seed: median, least and most; undefined where one was not played. */
+function summary(rows: readonly ArmRow[]): string | undefined {
   const pairs = [...new Set(rows.map(({ seed }) => seed))].flatMap((seed) => {
     const find = (arm: string) => rows.find((row) => row.seed === seed && row.arm === arm);
     const lru = find("lru");
     const hints = find("hints");
     return lru && hints ? [{ lru, hints }] : [];
   });
+  if (pairs.length === 0) return undefined;
   const spread = (name: string, unit: string, of: (pair: (typeof pairs)[number]) => number) => {
     const values = pairs.map(of);
     return `  ${name}: ${signed(median(values))} ${unit} (${signed(Math.min(...values))} to ${signed(Math.max(...values))})`;

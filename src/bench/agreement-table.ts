@@ -1,4 +1,5 @@
 import Table from "cli-table3";
+import { median } from "simple-statistics";
 import { type Agreement, agrees, LIMITS } from "./agreement.ts";
 
 const HEAD = [
@@ -35,12 +36,19 @@ export function agreementTable(rows: readonly Agreement[]): string {
   return [
     "arm lru on the engine against a replay of the same calls with LRU:",
     table.toString(),
+    ...(rows.length > 1 ? [medians(rows)] : []),
     "cost models, fitted to requests of their own on this engine, before and after the calls:",
     ...rows.map(({ seed, fit: { cost, largestError } }) => {
       const terms = Object.entries(cost).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
       return `  seed ${seed}: ${terms.join(", ")}; largest error ${percent(largestError)}`;
     }),
   ].join("\n");
+}
+
+function medians(rows: readonly Agreement[]): string {
+  const points = median(rows.map((row) => row.hit_rate_points));
+  const share = median(rows.map((row) => row.ttft_percent));
+  return `median over ${rows.length} seeds: hit rate ${signed(points)} points, mean TTFT ${signed(share)} %`;
 }
 
 function percent(share: number): string {

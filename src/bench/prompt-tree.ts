@@ -25,7 +25,8 @@ const HISTORY = 2;
 /**
  * All prompts of a workload as one tree of blocks, cut into messages where prompts part or end. A message's boundaries are
  * control tokens of the preset models' template; its first and its last block give them room. So a prompt of n blocks has
- * n times the block's tokens, and prompts share as many tokens as they share blocks. One token more opens the answer.
+ * n times the block's tokens and one that opens the answer, and prompts share as many tokens as they share blocks, with the
+ * control token that opens the message after these.
  */
 export class PromptTree {
   readonly #blockTokens: number;
