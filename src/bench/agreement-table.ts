@@ -38,9 +38,9 @@ export function agreementTable(rows: readonly Agreement[]): string {
     table.toString(),
     ...(rows.length > 1 ? [medians(rows)] : []),
     "cost models, fitted to requests of their own on this engine, before and after the calls:",
-    ...rows.map(({ seed, fit: { cost, largestError } }) => {
+    ...rows.map(({ seed, fit: { cost, typicalError } }) => {
       const terms = Object.entries(cost).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
-      return `  seed ${seed}: ${terms.join(", ")}; largest error ${percent(largestError)}`;
+      return `  seed ${seed}: ${terms.join(", ")}; typical error ${percent(typicalError)}`;
     }),
   ].join("\n");
 }

@@ -151,11 +151,11 @@ async function playPart(
 async function measure(
   engine: EngineSize,
   text: BlockText,
-  { model, signal, progress }: BenchOptions,
+  { model, gapMs, concurrency, signal, progress }: BenchOptions,
 ): Promise<CostSamples> {
   progress("measuring the engine", false);
   const started = performance.now();
-  const samples = await calibrate({ ...engine, model, text, signal });
+  const samples = await calibrate({ ...engine, model, gapMs: gapMs / concurrency, text, signal });
   progress(`engine measured in ${((performance.now() - started) / 1000).toFixed(1)} s`, true);
   return samples;
 }

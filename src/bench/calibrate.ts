@@ -1,7 +1,6 @@
-import { median } from "simple-statistics";
 import { embeddedOptions } from "../embedded/index.ts";
 import type { CostModel } from "../sim/cost-model.ts";
-import type { AnswerSample, CostSamples, FirstTokenSample } from "../sim/fit-cost.ts";
+import type { AnswerSample, CostSamples } from "../sim/fit-cost.ts";
 import type { RecordedCall, RecordedRun } from "../sim/workload.ts";
 import type { BlockText } from "./block-text.ts";
 import type { PlayedCall } from "./graph.ts";
@@ -13,6 +12,8 @@ export interface CalibrationOptions {
   readonly contextTokens: number;
   /** Longest prompt to measure, in tokens. */
   readonly longestPrompt: number;
+  /** Milliseconds between requests: an engine that has stood still is slower than one that has not. */
+  readonly gapMs: number;
   readonly text: BlockText;
   readonly signal: AbortSignal;
 }
@@ -42,30 +43,27 @@ export async function calibrate(options: CalibrationOptions): Promise<CostSample
   const fresh = freshBlocks();
   const { chunkTokens } = engineBatching();
   const lengths = LADDER.map((blocks) => blocks * BLOCK).filter((tokens) => tokens <= options.longestPrompt);
-  const ladder = lengths.flatMap((tokens) =>
-    Array.from({ length: REPEATS }, () => {
+  const ladder = Array.from({ length: REPEATS }, () => lengths)
+    .flat()
+    .flatMap((tokens) => {
       const known = fresh(tokens);
       const prompts = [known, [...known, ...fresh(BLOCK)], [...known, ...fresh(chunkTokens)]];
       return prompts.map((blocks, index) => call(blocks, index === 1 ? ANSWER_TOKENS : 1));
-    }),
-  );
-  const warmUp = Array.from({ length: WARM_UP }, () => [call(fresh(64), 2)]);
-  const alone = await send([...warmUp, ...ladder], 1, options);
+    });
+  const warmUp = Array.from({ length: WARM_UP }, () => call(fresh(64), 2));
+  const alone = await send([[...warmUp, ...ladder]], 1, options);
   const crowd = Array.from({ length: REPEATS * TOGETHER }, () => [call(fresh(64), 2 * ANSWER_TOKENS)]);
   const together = await send(crowd, TOGETHER, options);
-  const requests = alone.filter(({ run }) => run >= WARM_UP);
+  const requests = alone.slice(WARM_UP);
   return {
-    firstTokens: medians(requests, ({ record: { promptTokens, cachedTokens = 0, ttftMs } }) => ({
+    firstTokens: requests.map(({ record: { promptTokens, cachedTokens = 0, ttftMs } }) => ({
       cached: cachedTokens,
       prompt: promptTokens,
       ms: ttftMs,
     })),
     answers: [
-      ...medians(
-        requests.filter(({ record }) => record.outputTokens > 1),
-        (one) => answerOf(one, 1),
-      ),
-      ...medians(together, (one) => answerOf(one, TOGETHER)),
+      ...requests.filter(({ record }) => record.outputTokens > 1).map((one) => answerOf(one, 1)),
+      ...together.map((one) => answerOf(one, TOGETHER)),
     ],
   };
 }
@@ -73,13 +71,13 @@ export async function calibrate(options: CalibrationOptions): Promise<CostSample
 async function send(
   calls: readonly (readonly RecordedCall[])[],
   concurrency: number,
-  { model, contextTokens, longestPrompt, text, signal }: CalibrationOptions,
+  { model, contextTokens, longestPrompt, gapMs, text, signal }: CalibrationOptions,
 ): Promise<readonly PlayedCall[]> {
   const runs = calls.map((made, index): RecordedRun => ({ id: String(index), calls: made }));
   const blockCount = 1 + Math.max(...calls.flat().map(({ blocks }) => blocks.at(-1) ?? 0));
   const tree = new PromptTree({ name: "calibration", blockTokens: BLOCK, blockCount, runs }, BLOCK, text);
   const { log } = await playTrace("lru", {
-    runs: paceRuns(runs, { seed: 1, gapMs: 0, answerTokens: 2 * ANSWER_TOKENS }),
+    runs: paceRuns(runs, { seed: 1, gapMs, answerTokens: 2 * ANSWER_TOKENS }),
     tree,
     concurrency,
     arrivalMs: 0,
@@ -112,21 +110,4 @@ function call(blocks: readonly number[], outputTokens: number): RecordedCall {
 function answerOf({ record }: PlayedCall, together: number): AnswerSample {
   const { outputTokens, promptTokens, answerMs } = record;
   return { together, context: promptTokens + outputTokens / 2, ms: answerMs / (outputTokens - 1) };
-}
-
-/** One sample for requests that differ in their time only: the median of their times. */
-function medians<Sample extends FirstTokenSample | AnswerSample>(
-  played: readonly PlayedCall[],
-  sampleOf: (one: PlayedCall) => Sample,
-): readonly Sample[] {
-  const groups = new Map<string, Sample[]>();
-  for (const one of played) {
-    const { ms, ...kind } = sampleOf(one);
-    const key = JSON.stringify(kind);
-    groups.set(key, [...(groups.get(key) ?? []), { ms, ...kind } as Sample]);
-  }
-  return [...groups.values()].map((group) => ({
-    ...(group[0] as Sample),
-    ms: median(group.map(({ ms }) => ms)),
-  }));
 }

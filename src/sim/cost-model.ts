@@ -30,8 +30,8 @@ export interface MeasuredEngine extends CostModel {
   readonly threads: number;
   /** Day of the measurement, as ISO 8601. */
   readonly date: string;
-  /** Largest relative error over the requests that were measured; longer prompts are extrapolated. */
-  readonly largestError: number;
+  /** Median relative error over the requests that were measured, of up to 8,192 tokens; longer ones are extrapolated. */
+  readonly typicalError: number;
 }
 
 /** Fitted to the embedded engine by `npm run build && node test/bench/fit-cost-model.mjs bench`. */
@@ -48,7 +48,7 @@ export const measuredEngine: MeasuredEngine = {
   answerContextMs: 0,
   chunkTokens: 256,
   maxRunning: 16,
-  largestError: 0.052,
+  typicalError: 0.052,
 };
 
 /**

@@ -1,3 +1,4 @@
+import { median } from "simple-statistics";
 import { type CostModel, idleTtftMs } from "./cost-model.ts";
 
 /** A prompt that an idle engine got, and the time to its first token. */
@@ -23,8 +24,8 @@ export interface CostSamples {
 
 export interface CostFit {
   readonly cost: CostModel;
-  /** Largest relative error over the samples. */
-  readonly largestError: number;
+  /** Median over the samples of the relative error. */
+  readonly typicalError: number;
 }
 
 const NAMES = [
@@ -36,6 +37,15 @@ const NAMES = [
   "answerTokenMs",
   "answerContextMs",
 ] as const;
+
+const REWEIGHTS = 4;
+const LEAST_MS = 0.01;
+
+interface Equation {
+  readonly terms: readonly number[];
+  readonly ms: number;
+  readonly weight: number;
+}
 
 /**
  * Fits a cost model by least squares of relative errors, so that short requests count as much as long ones. What would
@@ -57,7 +67,14 @@ export function fitCost(
       ms,
     })),
   ];
-  const values = leastSquares(rows.map(({ terms, ms }) => terms.map((term) => term / ms)));
+  let values = leastSquares(rows.map(({ terms, ms }) => ({ terms, ms, weight: 1 / ms })));
+  // Weighed by what was measured, slow samples would count less than fast ones of the same kind.
+  for (let i = 0; i < REWEIGHTS; i++) {
+    const modelled = rows.map(({ terms }) => sum(terms.map((term, at) => term * (values[at] ?? 0))));
+    values = leastSquares(
+      rows.map((row, at) => ({ ...row, weight: 1 / Math.max(modelled[at] ?? 0, LEAST_MS) })),
+    );
+  }
   const cost = {
     ...Object.fromEntries(NAMES.map((name, index) => [name, values[index] ?? 0])),
     ...batching,
@@ -69,20 +86,22 @@ export function fitCost(
         (cost.stepMs + together * (cost.answerTokenMs + cost.answerContextMs * context)) / ms - 1,
     ),
   ];
-  return { cost, largestError: Math.max(...errors.map(Math.abs)) };
+  return { cost, typicalError: median(errors.map(Math.abs)) };
 }
 
-/** Factors, none below zero, with which the columns of `rows` add up to 1 in each row as nearly as can be. */
-function leastSquares(rows: readonly (readonly number[])[]): readonly number[] {
+/** Factors, none below zero, with which the terms of each equation add up to its time as nearly as can be. */
+function leastSquares(equations: readonly Equation[]): readonly number[] {
+  const rows = equations.map(({ terms, weight }) => terms.map((term) => term * weight));
+  const right = equations.map(({ ms, weight }) => ms * weight);
   const width = rows[0]?.length ?? 0;
   // Columns differ by ten orders of magnitude: brought to one size, the equations can be solved in doubles.
   const sizes = Array.from({ length: width }, (_, i) => Math.hypot(...rows.map((row) => row[i] ?? 0)));
   let kept = sizes.flatMap((size, i) => (size > 0 ? i : []));
   for (;;) {
-    const scaled = rows.map((row) => kept.map((i) => (row[i] ?? 0) / (sizes[i] as number)));
+    const columns = kept.map((i) => rows.map((row) => (row[i] ?? 0) / (sizes[i] as number)));
     const found = solve(
-      kept.map((_, i) => kept.map((__, j) => sum(scaled.map((row) => (row[i] ?? 0) * (row[j] ?? 0))))),
-      kept.map((_, i) => sum(scaled.map((row) => row[i] ?? 0))),
+      columns.map((one) => columns.map((other) => dot(one, other))),
+      columns.map((one) => dot(one, right)),
     );
     const least = Math.min(...found);
     if (least >= 0 || kept.length === 1) {
@@ -109,6 +128,10 @@ function solve(matrix: readonly (readonly number[])[], right: readonly number[])
     }
   }
   return rows.map((row, i) => (row.at(-1) ?? 0) / (row[i] || 1));
+}
+
+function dot(left: readonly number[], right: readonly number[]): number {
+  return sum(left.map((value, i) => value * (right[i] ?? 0)));
 }
 
 function sum(values: readonly number[]): number {
