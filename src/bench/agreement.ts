@@ -3,7 +3,7 @@ import { registry } from "../registry.ts";
 import type { Baseline } from "../sim/cache-policy.ts";
 import type { CostFit } from "../sim/fit-cost.ts";
 import { replay } from "../sim/replay.ts";
-import { serve } from "../sim/serve.ts";
+import { serveClosedLoop } from "../sim/serve-closed-loop.ts";
 import type { PlayedCall } from "./graph.ts";
 import type { Served } from "./served.ts";
 
@@ -33,7 +33,11 @@ export function agrees({ hit_rate_points, ttft_percent }: Agreement): boolean {
   return Math.abs(hit_rate_points) <= LIMITS.hitRatePoints && Math.abs(ttft_percent) <= LIMITS.ttftPercent;
 }
 
-/** Replays with LRU what the engine served with LRU, in its very order and at its capacity, and compares. */
+/**
+ * Replays with LRU what the engine served with LRU, in its very order and at its capacity, and compares. For times, what is
+ * taken from the engine's run is how long each agent waited after an answer; when calls arrive and how long they wait for
+ * the engine is modelled.
+ */
 export async function compare(
   played: readonly PlayedCall[],
   served: Served,
@@ -42,7 +46,12 @@ export async function compare(
   const lru = await registry<Baseline>("baseline", new URL("../sim/baselines/", import.meta.url)).load("lru");
   const capacity = Math.floor(named.kv_tokens / served.blockTokens);
   const outcome = replay(served.withAnswers, lru, { capacity });
-  const times = serve(served.prompts, outcome, named.fit.cost, capacity);
+  const times = serveClosedLoop(
+    served.prompts,
+    { ...outcome, gapsMs: served.gapsMs },
+    named.fit.cost,
+    capacity,
+  );
   const promptTokens = sum(played.map(({ record }) => record.promptTokens));
   const cachedTokens = sum(played.map(({ record }) => record.cachedTokens ?? 0));
   const hit_rate = {

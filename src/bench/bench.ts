@@ -68,14 +68,15 @@ export async function bench(workload: Workload, options: BenchOptions): Promise<
     for (const arm of armsInTurn(options.arms, turn)) {
       const isCompared = options.compareSimulation && arm === "lru";
       // On both sides of what they explain, since a machine that others use is not always equally fast.
-      const before = isCompared ? await measure(engine, text, options) : undefined;
+      const before = isCompared ? await measure(part, engine, text, options) : undefined;
       const { row, calls } = await playPart(arm, part, engine, options);
       rows.push(row);
       if (!before) continue;
-      const after = await measure(engine, text, options);
+      const after = await measure(part, engine, text, options);
       const samples: CostSamples = {
         firstTokens: [...before.firstTokens, ...after.firstTokens],
         answers: [...before.answers, ...after.answers],
+        bursts: [...before.bursts, ...after.bursts],
       };
       const fit = fitCost(samples, engineBatching());
       const { trace, seed, kv_tokens } = row;
@@ -149,13 +150,14 @@ async function playPart(
 }
 
 async function measure(
+  { kvTokens }: Prepared,
   engine: EngineSize,
   text: BlockText,
   { model, gapMs, concurrency, signal, progress }: BenchOptions,
 ): Promise<CostSamples> {
   progress("measuring the engine", false);
   const started = performance.now();
-  const samples = await calibrate({ ...engine, model, gapMs: gapMs / concurrency, text, signal });
+  const samples = await calibrate({ ...engine, model, kvTokens, gapMs: gapMs / concurrency, text, signal });
   progress(`engine measured in ${((performance.now() - started) / 1000).toFixed(1)} s`, true);
   return samples;
 }

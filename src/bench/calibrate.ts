@@ -1,3 +1,4 @@
+import { mean } from "simple-statistics";
 import { embeddedOptions } from "../embedded/index.ts";
 import type { CostModel } from "../sim/cost-model.ts";
 import type { AnswerSample, CostSamples } from "../sim/fit-cost.ts";
@@ -12,6 +13,8 @@ export interface CalibrationOptions {
   readonly contextTokens: number;
   /** Longest prompt to measure, in tokens. */
   readonly longestPrompt: number;
+  /** KV budget: making room takes its time. */
+  readonly kvTokens: number;
   /** Milliseconds between requests: an engine that has stood still is slower than one that has not. */
   readonly gapMs: number;
   readonly text: BlockText;
@@ -19,7 +22,7 @@ export interface CalibrationOptions {
 }
 
 const BLOCK = 16;
-const REPEATS = 2;
+const REPEATS = 3;
 /** Prompt lengths in blocks. */
 const LADDER = [4, 16, 32, 64, 128, 192, 256, 384, 512, 1024, 2048, 4096];
 /** Until the client's code runs at its full speed. */
@@ -27,6 +30,10 @@ const WARM_UP = 12;
 const ANSWER_TOKENS = 33;
 /** Answers that are computed together. */
 const TOGETHER = 8;
+const BURST_REQUESTS = 6;
+const BURST_PROMPT = 64;
+/** Holds the prompts and answers that are to be computed together. */
+const LEAST_BUDGET = 2048;
 
 /** How the engine batches, unless it is told otherwise. */
 export function engineBatching(): Pick<CostModel, "chunkTokens" | "maxRunning"> {
@@ -36,13 +43,17 @@ export function engineBatching(): Pick<CostModel, "chunkTokens" | "maxRunning"> 
 
 /**
  * Measures the engine at hand, for a cost model to be fitted, by requests of its own that have nothing to do with any trace: prompts of many
- * lengths, cold, cached but for a block and cached but for a chunk, each on the idle engine; then answers, alone and
- * several together. They go the way of all requests: a graph, a client, HTTP.
+ * lengths, cold, cached but for a block and cached but for a chunk, each on the idle engine; answers, alone and several together; and
+ * many short requests at a time. They go the way of all requests: a graph, a client, HTTP.
  */
 export async function calibrate(options: CalibrationOptions): Promise<CostSamples> {
   const fresh = freshBlocks();
   const { chunkTokens } = engineBatching();
-  const lengths = LADDER.map((blocks) => blocks * BLOCK).filter((tokens) => tokens <= options.longestPrompt);
+  const most = Math.min(
+    options.longestPrompt,
+    Math.max(options.kvTokens, LEAST_BUDGET) - chunkTokens - ANSWER_TOKENS - 2 * BLOCK,
+  );
+  const lengths = LADDER.map((blocks) => blocks * BLOCK).filter((tokens) => tokens <= most);
   const ladder = Array.from({ length: REPEATS }, () => lengths)
     .flat()
     .flatMap((tokens) => {
@@ -54,6 +65,10 @@ export async function calibrate(options: CalibrationOptions): Promise<CostSample
   const alone = await send([[...warmUp, ...ladder]], 1, options);
   const crowd = Array.from({ length: REPEATS * TOGETHER }, () => [call(fresh(64), 2 * ANSWER_TOKENS)]);
   const together = await send(crowd, TOGETHER, options);
+  const senders = Array.from({ length: TOGETHER }, () =>
+    Array.from({ length: BURST_REQUESTS }, () => call(fresh(BURST_PROMPT), 1)),
+  );
+  const burst = await send(senders, TOGETHER, { ...options, gapMs: 0 });
   const requests = alone.slice(WARM_UP);
   return {
     firstTokens: requests.map(({ record: { promptTokens, cachedTokens = 0, ttftMs } }) => ({
@@ -65,13 +80,21 @@ export async function calibrate(options: CalibrationOptions): Promise<CostSample
       ...requests.filter(({ record }) => record.outputTokens > 1).map((one) => answerOf(one, 1)),
       ...together.map((one) => answerOf(one, TOGETHER)),
     ],
+    bursts: [
+      {
+        together: TOGETHER,
+        requests: BURST_REQUESTS,
+        prompt: BURST_PROMPT,
+        ms: mean(burst.map(({ record }) => record.ttftMs)),
+      },
+    ],
   };
 }
 
 async function send(
   calls: readonly (readonly RecordedCall[])[],
   concurrency: number,
-  { model, contextTokens, longestPrompt, gapMs, text, signal }: CalibrationOptions,
+  { model, contextTokens, kvTokens, gapMs, text, signal }: CalibrationOptions,
 ): Promise<readonly PlayedCall[]> {
   const runs = calls.map((made, index): RecordedRun => ({ id: String(index), calls: made }));
   const blockCount = 1 + Math.max(...calls.flat().map(({ blocks }) => blocks.at(-1) ?? 0));
@@ -82,7 +105,7 @@ async function send(
     concurrency,
     arrivalMs: 0,
     model,
-    kvTokens: 4 * longestPrompt + 4096,
+    kvTokens: Math.max(kvTokens, LEAST_BUDGET),
     contextTokens,
     signal,
     onRun: () => {},

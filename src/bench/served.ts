@@ -10,8 +10,10 @@ const ENGINE_BLOCK = 16;
 export interface Served {
   /** Tokens of a block: the engine's where the played blocks are made of such, else theirs. */
   readonly blockTokens: number;
-  /** Prompts alone, sent when they were sent. */
+  /** Prompts alone. */
   readonly prompts: Schedule;
+  /** Milliseconds from its run's last answer to each of these calls; to a run's first, from the end that made room for it. */
+  readonly gapsMs: Float64Array;
   /** Prompts and their answers, which take up cache as well and are never asked for again. */
   readonly withAnswers: Schedule;
 }
@@ -35,6 +37,7 @@ export function servedSchedule(
   const size = blockTokens / parts;
   const order = played.toSorted((a, b) => firstTokenAt(a) - firstTokenAt(b));
   const begun = Math.min(...played.map(({ record }) => record.sentAt));
+  const gaps = gapsBefore(played, begun);
   let blockCount = tree.count * parts;
   const scheduled = order.map((one): readonly [ScheduledCall, ScheduledCall] => {
     const { record, run, isLast } = one;
@@ -57,6 +60,7 @@ export function servedSchedule(
   };
   return {
     blockTokens: size,
+    gapsMs: Float64Array.from(order, (one) => gaps.get(one) ?? 0),
     prompts: schedule(scheduled.map(([prompt]) => prompt)),
     withAnswers: schedule(scheduled.map(([, whole]) => whole)),
   };
@@ -77,6 +81,24 @@ export function plannedWorkload(
       calls: calls.map(({ call }): RecordedCall => ({ ...call, blocks: tree.ids(call) })),
     })),
   };
+}
+
+function gapsBefore(played: readonly PlayedCall[], begun: number): ReadonlyMap<PlayedCall, number> {
+  const gaps = new Map<PlayedCall, number>();
+  const last = new Map<number, PlayedCall>();
+  const ends = played.filter(({ isLast }) => isLast).map((one) => answeredAt(one));
+  for (const one of played.toSorted((a, b) => a.record.sentAt - b.record.sentAt)) {
+    const { sentAt } = one.record;
+    const before = last.get(one.run);
+    const since = before ? answeredAt(before) : Math.max(begun, ...ends.filter((end) => end <= sentAt));
+    gaps.set(one, sentAt - since);
+    last.set(one.run, one);
+  }
+  return gaps;
+}
+
+function answeredAt({ record }: PlayedCall): number {
+  return record.sentAt + record.ttftMs + record.answerMs;
 }
 
 function firstTokenAt({ record }: PlayedCall): number {

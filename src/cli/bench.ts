@@ -14,12 +14,12 @@ const options = z.strictObject({
     .min(1)
     .default([1, 2, 3])
     .describe("Seeds of what is played and of its gaps, each played in all arms."),
-  calls: z.int().positive().default(160).describe("Most calls played per arm and seed, over all runs."),
+  calls: z.int().positive().default(120).describe("Most calls played per arm and seed, over all runs."),
   capacity: z
     .string()
-    .regex(CAPACITY, "25% of the working set, 4096t tokens or a number of blocks")
-    .default("25%")
-    .describe("KV budget: 25% of the open runs' mean working set, 4096t tokens, or a number of blocks."),
+    .regex(CAPACITY, "50% of the working set, 4096t tokens or a number of blocks")
+    .default("50%")
+    .describe("KV budget: 50% of the open runs' mean working set, 4096t tokens, or a number of blocks."),
   blockTokens: z
     .int()
     .min(4)

@@ -45,7 +45,7 @@ export class BatchingServer {
   /** Works until the request can be taken in, and takes it in. */
   admit(job: Job): void {
     while (this.isBusy && (this.#now < job.queuedAt || !this.#hasRoom(job))) this.step(job.queuedAt);
-    this.#now = Math.max(this.#now, job.queuedAt);
+    this.#now = Math.max(this.#now, job.queuedAt) + this.#cost.requestMs;
     this.#running.push(job);
     for (const block of job.blocks) this.#holders.set(block, (this.#holders.get(block) ?? 0) + 1);
   }

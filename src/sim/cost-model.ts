@@ -5,6 +5,8 @@
 export interface CostModel {
   /** Per request on its way to the engine and back, whatever its length; the engine does not stand still for it. */
   readonly overheadMs: number;
+  /** Per request, while the engine stands still: it may share its thread with those who take requests in. */
+  readonly requestMs: number;
   /** Per token of the prompt, cached or not, on its way to the engine. */
   readonly promptTokenMs: number;
   /** Per step, whatever is in it. */
@@ -40,6 +42,7 @@ export const measuredEngine: MeasuredEngine = {
   threads: 1,
   date: "2026-11-24",
   overheadMs: 8.4,
+  requestMs: 0,
   promptTokenMs: 0,
   stepMs: 0,
   tokenMs: 0.3832,
@@ -58,11 +61,12 @@ export const measuredEngine: MeasuredEngine = {
  * @param prompt all its tokens.
  */
 export function idleTtftMs(cost: CostModel, cached: number, prompt: number): number {
-  const { overheadMs, promptTokenMs, stepMs, tokenMs, squaredTokenMs, chunkTokens } = cost;
+  const { overheadMs, requestMs, promptTokenMs, stepMs, tokenMs, squaredTokenMs, chunkTokens } = cost;
   // The last token is computed even of a prompt that is cached as a whole.
   const steps = Math.max(1, Math.ceil((prompt - cached) / chunkTokens));
   return (
     overheadMs +
+    requestMs +
     promptTokenMs * prompt +
     stepMs * steps +
     tokenMs * (prompt - cached) +

@@ -1,5 +1,7 @@
-import { median } from "simple-statistics";
+import { mean, median } from "simple-statistics";
 import { type CostModel, idleTtftMs } from "./cost-model.ts";
+import type { ScheduledCall } from "./schedule.ts";
+import { serveClosedLoop } from "./serve-closed-loop.ts";
 
 /** A prompt that an idle engine got, and the time to its first token. */
 export interface FirstTokenSample {
@@ -16,10 +18,21 @@ export interface AnswerSample {
   readonly ms: number;
 }
 
+/** Short requests sent one after the other by several at a time, and their mean time to first token. */
+export interface BurstSample {
+  readonly together: number;
+  /** Requests of each sender. */
+  readonly requests: number;
+  /** Tokens of each prompt, none cached. */
+  readonly prompt: number;
+  readonly ms: number;
+}
+
 /** Times of requests that were made to measure an engine. */
 export interface CostSamples {
   readonly firstTokens: readonly FirstTokenSample[];
   readonly answers: readonly AnswerSample[];
+  readonly bursts: readonly BurstSample[];
 }
 
 export interface CostFit {
@@ -39,6 +52,7 @@ const NAMES = [
 ] as const;
 
 const REWEIGHTS = 4;
+const BISECTIONS = 20;
 const LEAST_MS = 0.01;
 
 interface Equation {
@@ -55,7 +69,7 @@ export function fitCost(
   samples: CostSamples,
   batching: Pick<CostModel, "chunkTokens" | "maxRunning">,
 ): CostFit {
-  const { firstTokens, answers } = samples;
+  const { firstTokens, answers, bursts } = samples;
   const rows = [
     ...firstTokens.map(({ cached, prompt, ms }) => {
       const computed = prompt - cached;
@@ -75,10 +89,12 @@ export function fitCost(
       rows.map((row, at) => ({ ...row, weight: 1 / Math.max(modelled[at] ?? 0, LEAST_MS) })),
     );
   }
-  const cost = {
+  const idle = {
     ...Object.fromEntries(NAMES.map((name, index) => [name, values[index] ?? 0])),
+    requestMs: 0,
     ...batching,
   } as CostModel;
+  const cost = shareOverhead(idle, bursts);
   const errors = [
     ...firstTokens.map(({ cached, prompt, ms }) => idleTtftMs(cost, cached, prompt) / ms - 1),
     ...answers.map(
@@ -87,6 +103,42 @@ export function fitCost(
     ),
   ];
   return { cost, typicalError: median(errors.map(Math.abs)) };
+}
+
+/**
+ * How much of a request's overhead the engine stands still for cannot be told from requests that come alone: as much as makes
+ * the modelled bursts take as long as the measured ones.
+ */
+function shareOverhead(idle: CostModel, bursts: readonly BurstSample[]): CostModel {
+  const shared = (share: number): CostModel => ({
+    ...idle,
+    overheadMs: (1 - share) * idle.overheadMs,
+    requestMs: share * idle.overheadMs,
+  });
+  const excess = (share: number) =>
+    sum(bursts.map((burst) => burstTtftMs(shared(share), burst) / burst.ms - 1));
+  let [low, high] = [0, 1];
+  if (bursts.length === 0 || excess(low) >= 0) return idle;
+  for (let i = 0; i < BISECTIONS; i++) {
+    const middle = (low + high) / 2;
+    if (excess(middle) < 0) low = middle;
+    else high = middle;
+  }
+  return shared(high);
+}
+
+/** Modelled mean time to first token of a burst. */
+function burstTtftMs(cost: CostModel, { together, requests, prompt }: BurstSample): number {
+  const calls = Array.from({ length: together * requests }, (_, index): ScheduledCall => {
+    const blocks = Int32Array.of(index);
+    const call = { agent: "", blocks, anchorBlocks: 0, promptTokens: prompt, outputTokens: 1 };
+    const isLast = index >= together * (requests - 1);
+    return { call, run: index % together, recorded: { id: "", calls: [] }, at: index, isLast };
+  });
+  const workload = { name: "burst", blockTokens: prompt, blockCount: calls.length, runs: [] };
+  const schedule = { workload, concurrency: together, seed: 0, isTimed: false, calls, workingSet: 0 };
+  const none = { hitsByCall: new Int32Array(calls.length), gapsMs: new Float64Array(calls.length) };
+  return mean([...serveClosedLoop(schedule, none, cost).ttftMs]);
 }
 
 /** Factors, none below zero, with which the terms of each equation add up to its time as nearly as can be. */

@@ -2,6 +2,7 @@ import { BatchingServer, type Job } from "./batching-server.ts";
 import type { CostModel } from "./cost-model.ts";
 import type { Outcome } from "./replay.ts";
 import type { Schedule } from "./schedule.ts";
+import type { RecordedCall } from "./workload.ts";
 
 /** What users of the modelled engine would have seen. */
 export interface ServiceTimes {
@@ -37,19 +38,16 @@ export function serve(
     const ofRun = (progress[run] ??= new RunProgress(isTimed ? at : 0));
     while (!ofRun.isReady(at)) server.step(Number.POSITIVE_INFINITY);
     const arrival = Math.max(isTimed ? at : 0, ofRun.readyAt(at));
-    const promptTokens = call.blocks.length * workload.blockTokens;
-    const cached = (hitsByCall[index] ?? 0) * workload.blockTokens;
-    const job: Job = {
-      queuedAt: arrival + cost.overheadMs + cost.promptTokenMs * promptTokens,
-      blocks: call.blocks,
-      promptTokens,
-      answerTokens: Math.max(1, Math.round(call.outputTokens)),
-      position: cached,
-    };
+    const job = jobOf(call, {
+      arrival,
+      hits: hitsByCall[index] ?? 0,
+      blockTokens: workload.blockTokens,
+      cost,
+    });
+    prefillTokens += job.promptTokens - job.position;
     server.admit(job);
     arrivals[index] = arrival;
     jobs.push(job);
-    prefillTokens += promptTokens - cached;
     ofRun.sent(at + (isTimed ? (call.durationMs ?? 0) : 0), job);
     // The schedule opens the next run where one ends.
     if (isLast) progress[opened++] = new RunProgress(Number.NEGATIVE_INFINITY, job);
@@ -59,6 +57,27 @@ export function serve(
   const begun = arrivals.reduce((least, arrival) => Math.min(least, arrival), Number.POSITIVE_INFINITY);
   const seconds = (server.now - begun) / 1000;
   return { ttftMs, prefillTokens, callsPerSecond: seconds > 0 ? calls.length / seconds : 0 };
+}
+
+/** The request that a call is to the server. */
+export function jobOf(
+  { blocks, outputTokens }: RecordedCall,
+  given: {
+    readonly arrival: number;
+    readonly hits: number;
+    readonly blockTokens: number;
+    readonly cost: CostModel;
+  },
+): Job {
+  const { arrival, hits, blockTokens, cost } = given;
+  const promptTokens = blocks.length * blockTokens;
+  return {
+    queuedAt: arrival + cost.overheadMs + cost.promptTokenMs * promptTokens,
+    blocks,
+    promptTokens,
+    answerTokens: Math.max(1, Math.round(outputTokens)),
+    position: hits * blockTokens,
+  };
 }
 
 /** Which of a run's calls a call has to wait for: those that had ended, as recorded, when it began. */

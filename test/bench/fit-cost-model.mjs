@@ -19,6 +19,7 @@ for (const model of presets) {
     model,
     contextTokens: LONGEST_PROMPT + 512,
     longestPrompt: LONGEST_PROMPT,
+    kvTokens: 2 * LONGEST_PROMPT,
     gapMs: 100,
     text,
     signal,

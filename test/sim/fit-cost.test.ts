@@ -6,6 +6,7 @@ const batching = { chunkTokens: 256, maxRunning: 16 };
 const engine: CostModel = {
   ...batching,
   overheadMs: 6,
+  requestMs: 0,
   promptTokenMs: 0.0005,
   stepMs: 0.5,
   tokenMs: 0.05,
@@ -34,20 +35,37 @@ function samplesOf(cost: CostModel) {
     context,
     ms: cost.stepMs + together * (cost.answerTokenMs + cost.answerContextMs * context),
   }));
-  return { firstTokens, answers };
+  return { firstTokens, answers, bursts: [] };
+}
+
+function burstOf(ms: number) {
+  return [{ together: 8, requests: 6, prompt: 64, ms }];
 }
 
 describe("fitting a cost model", () => {
   it("finds the cost that samples were made with", () => {
     const { cost, typicalError } = fitCost(samplesOf(engine), batching);
     expect(typicalError).toBeLessThan(1e-6);
-    const names = Object.keys(engine) as (keyof CostModel)[];
+    const names = (Object.keys(engine) as (keyof CostModel)[]).filter((name) => engine[name] > 0);
     for (const name of names) expect(cost[name] / engine[name]).toBeCloseTo(1, 4);
+  });
+
+  it("finds from bursts for how much of a request the engine stands still", () => {
+    // Where it stands still for all of the 6 ms, no sender of eight is answered more often than every 8 x 6 ms.
+    const samples = samplesOf(engine);
+    const slow = fitCost({ ...samples, bursts: burstOf(1000) }, batching).cost;
+    expect(slow.requestMs).toBeCloseTo(6, 4);
+    expect(slow.overheadMs).toBeCloseTo(0, 4);
+    const between = fitCost({ ...samples, bursts: burstOf(40) }, batching).cost;
+    expect(between.requestMs).toBeGreaterThan(1);
+    expect(between.requestMs).toBeLessThan(5);
+    expect(between.requestMs + between.overheadMs).toBeCloseTo(6, 4);
+    expect(fitCost({ ...samples, bursts: burstOf(1) }, batching).cost.requestMs).toBe(0);
   });
 
   it("leaves out what would cost less than nothing", () => {
     const { firstTokens, answers } = samplesOf({ ...engine, promptTokenMs: -0.0002 });
-    const { cost, typicalError } = fitCost({ firstTokens, answers }, batching);
+    const { cost, typicalError } = fitCost({ firstTokens, answers, bursts: [] }, batching);
     expect(Object.values(cost).every((value) => value >= 0)).toBe(true);
     expect(cost.promptTokenMs).toBe(0);
     expect(typicalError).toBeGreaterThan(0);

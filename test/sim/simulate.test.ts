@@ -114,6 +114,7 @@ describe("serve", () => {
   // On the way 10 ms; a step 2 ms, a cold block 16 ms, a token of an answer 3 ms; two blocks fit into a step.
   const cost = {
     overheadMs: 10,
+    requestMs: 0,
     promptTokenMs: 0,
     stepMs: 2,
     tokenMs: 1,
