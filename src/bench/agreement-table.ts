@@ -11,6 +11,8 @@ const HEAD = [
   "TTFT mean ms engine",
   "simulated",
   "%",
+  "busy s engine",
+  "simulated",
   `within ${LIMITS.hitRatePoints} points, ${LIMITS.ttftPercent} %`,
 ];
 
@@ -31,6 +33,8 @@ export function agreementTable(rows: readonly Agreement[]): string {
       row.ttft_ms.engine.toFixed(1),
       row.ttft_ms.simulated.toFixed(1),
       signed(row.ttft_percent),
+      row.busy_ms.engine === null ? "-" : (row.busy_ms.engine / 1000).toFixed(1),
+      (row.busy_ms.simulated / 1000).toFixed(1),
       agrees(row) ? "yes" : "no",
     ]);
   return [

@@ -1,9 +1,8 @@
 import { mean } from "simple-statistics";
-import { registry } from "../registry.ts";
-import type { Baseline } from "../sim/cache-policy.ts";
 import type { CostFit } from "../sim/fit-cost.ts";
 import { replay } from "../sim/replay.ts";
 import { serveClosedLoop } from "../sim/serve-closed-loop.ts";
+import engineLru from "./engine-lru.ts";
 import type { PlayedCall } from "./graph.ts";
 import type { Served } from "./served.ts";
 
@@ -17,6 +16,8 @@ export interface Agreement {
   readonly hit_rate: { readonly engine: number; readonly simulated: number };
   /** Mean milliseconds from sending to first token. */
   readonly ttft_ms: { readonly engine: number; readonly simulated: number };
+  /** Milliseconds in which the engine computed; shows whether times are apart for its speed or for its queue. */
+  readonly busy_ms: { readonly engine: number | null; readonly simulated: number };
   /** Simulated less measured hit rate, in points. */
   readonly hit_rate_points: number;
   /** Simulated against measured mean TTFT, in percent. */
@@ -38,14 +39,13 @@ export function agrees({ hit_rate_points, ttft_percent }: Agreement): boolean {
  * taken from the engine's run is how long each agent waited after an answer; when calls arrive and how long they wait for
  * the engine is modelled.
  */
-export async function compare(
+export function compare(
   played: readonly PlayedCall[],
   served: Served,
-  named: Pick<Agreement, "trace" | "seed" | "kv_tokens" | "fit">,
-): Promise<Agreement> {
-  const lru = await registry<Baseline>("baseline", new URL("../sim/baselines/", import.meta.url)).load("lru");
+  named: Pick<Agreement, "trace" | "seed" | "kv_tokens" | "fit"> & { readonly busyMs: number | null },
+): Agreement {
   const capacity = Math.floor(named.kv_tokens / served.blockTokens);
-  const outcome = replay(served.withAnswers, lru, { capacity });
+  const outcome = replay(served.withAnswers, engineLru, { capacity });
   const times = serveClosedLoop(
     served.prompts,
     { ...outcome, gapsMs: served.gapsMs },
@@ -62,9 +62,11 @@ export async function compare(
     engine: mean(played.map(({ record }) => record.ttftMs)),
     simulated: mean([...times.ttftMs]),
   };
+  const { busyMs, ...rest } = named;
   return {
-    ...named,
+    ...rest,
     calls: played.length,
+    busy_ms: { engine: busyMs, simulated: times.busyMs },
     hit_rate,
     ttft_ms,
     hit_rate_points: 100 * (hit_rate.simulated - hit_rate.engine),

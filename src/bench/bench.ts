@@ -69,7 +69,7 @@ export async function bench(workload: Workload, options: BenchOptions): Promise<
       const isCompared = options.compareSimulation && arm === "lru";
       // On both sides of what they explain, since a machine that others use is not always equally fast.
       const before = isCompared ? await measure(part, engine, text, options) : undefined;
-      const { row, calls } = await playPart(arm, part, engine, options);
+      const { row, calls, busyMs } = await playPart(arm, part, engine, options);
       rows.push(row);
       if (!before) continue;
       const after = await measure(part, engine, text, options);
@@ -80,7 +80,7 @@ export async function bench(workload: Workload, options: BenchOptions): Promise<
       };
       const fit = fitCost(samples, engineBatching());
       const { trace, seed, kv_tokens } = row;
-      agreement.push(await compare(calls, servedSchedule(calls, part), { trace, seed, kv_tokens, fit }));
+      agreement.push(compare(calls, servedSchedule(calls, part), { trace, seed, kv_tokens, fit, busyMs }));
     }
   const notes = prepared.flatMap((part) => part.notes);
   return { rows: inOrder(rows), agreement: agreement.toSorted((a, b) => a.seed - b.seed), notes };
@@ -114,12 +114,18 @@ function prepare(workload: Workload, seed: number, text: BlockText, options: Ben
   return { trace: workload.name, seed, concurrency, blockTokens, tree, runs, longestPrompt, kvTokens, notes };
 }
 
+interface PlayedPart {
+  readonly row: BenchRow;
+  readonly calls: readonly PlayedCall[];
+  readonly busyMs: number | null;
+}
+
 async function playPart(
   arm: Arm,
   part: Prepared,
   { contextTokens }: EngineSize,
   options: BenchOptions,
-): Promise<{ readonly row: BenchRow; readonly calls: readonly PlayedCall[] }> {
+): Promise<PlayedPart> {
   const { seed, blockTokens, tree, runs, kvTokens } = part;
   const { concurrency, model, signal, progress, gapMs } = options;
   const label = `seed ${seed}, ${arm}`;
@@ -146,7 +152,7 @@ async function playPart(
     kv_tokens: kvTokens,
     block_tokens: blockTokens,
   };
-  return { row, calls };
+  return { row, calls, busyMs: result.engine.busyMs };
 }
 
 async function measure(

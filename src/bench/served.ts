@@ -44,8 +44,9 @@ export function servedSchedule(
     const blocks = splitBlocks(tree.ids(one.call), parts);
     // The last token of an answer is drawn, not computed.
     const answer = Array.from({ length: Math.ceil(record.outputTokens / size) }, () => blockCount++);
-    const at = record.sentAt - begun;
-    const durationMs = record.ttftMs + record.answerMs;
+    // What is cached is looked up when the request's turn has come, which is nearer to its first token than to its sending.
+    const at = firstTokenAt(one) - begun;
+    const durationMs = record.answerMs;
     const call: RecordedCall = { ...one.call, blocks, outputTokens: record.outputTokens, durationMs };
     const whole = { ...call, blocks: Int32Array.from([...blocks, ...answer]) };
     const recorded = { id: String(run), calls: [] };

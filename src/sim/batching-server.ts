@@ -21,6 +21,7 @@ export interface Job {
  */
 export class BatchingServer {
   #now = Number.NEGATIVE_INFINITY;
+  #busyMs = 0;
   readonly #cost: CostModel;
   readonly #capacity: number;
   readonly #running: Job[] = [];
@@ -36,6 +37,11 @@ export class BatchingServer {
   /** Milliseconds. */
   get now(): number {
     return this.#now;
+  }
+
+  /** Milliseconds in which steps were computed. */
+  get busyMs(): number {
+    return this.#busyMs;
   }
 
   get isBusy(): boolean {
@@ -61,7 +67,7 @@ export class BatchingServer {
       const left = Math.min(...answers.map(leftOf));
       const wanted = until > this.#now && answersMs > 0 ? Math.ceil((until - this.#now) / answersMs) : left;
       const steps = Math.min(left, Math.max(1, wanted));
-      this.#now += steps * answersMs + (answerContextMs * answers.length * steps * (steps - 1)) / 2;
+      this.#pass(steps * answersMs + (answerContextMs * answers.length * steps * (steps - 1)) / 2);
       for (const job of answers) this.#advance(job, steps);
       return;
     }
@@ -75,9 +81,14 @@ export class BatchingServer {
       promptsMs += tokenMs * tokens + squaredTokenMs * ((job.position + tokens) ** 2 - job.position ** 2);
       parts.push([job, tokens]);
     }
-    this.#now += answersMs + promptsMs;
+    this.#pass(answersMs + promptsMs);
     for (const [job, tokens] of parts) this.#advance(job, tokens);
     for (const job of answers) this.#advance(job, 1);
+  }
+
+  #pass(ms: number): void {
+    this.#now += ms;
+    this.#busyMs += ms;
   }
 
   #advance(job: Job, tokens: number): void {

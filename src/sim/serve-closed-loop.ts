@@ -69,7 +69,12 @@ export function serveClosedLoop(
   const ttftMs = arrivals.map((arrival, index) => (jobs.get(index)?.firstTokenAt ?? arrival) - arrival);
   const begun = arrivals.reduce((least, arrival) => Math.min(least, arrival), Number.POSITIVE_INFINITY);
   const seconds = (server.now - begun) / 1000;
-  return { ttftMs, prefillTokens, callsPerSecond: seconds > 0 ? calls.length / seconds : 0 };
+  return {
+    ttftMs,
+    prefillTokens,
+    busyMs: server.busyMs,
+    callsPerSecond: seconds > 0 ? calls.length / seconds : 0,
+  };
 }
 
 /** The run whose next call comes first, of those whose calls so far are answered, and when that is. */

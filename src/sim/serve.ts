@@ -11,6 +11,8 @@ export interface ServiceTimes {
   readonly callsPerSecond: number;
   /** Prompt tokens computed. */
   readonly prefillTokens: number;
+  /** Milliseconds in which the server computed. */
+  readonly busyMs: number;
 }
 
 /**
@@ -56,7 +58,12 @@ export function serve(
   const ttftMs = arrivals.map((arrival, index) => (jobs[index]?.firstTokenAt ?? arrival) - arrival);
   const begun = arrivals.reduce((least, arrival) => Math.min(least, arrival), Number.POSITIVE_INFINITY);
   const seconds = (server.now - begun) / 1000;
-  return { ttftMs, prefillTokens, callsPerSecond: seconds > 0 ? calls.length / seconds : 0 };
+  return {
+    ttftMs,
+    prefillTokens,
+    busyMs: server.busyMs,
+    callsPerSecond: seconds > 0 ? calls.length / seconds : 0,
+  };
 }
 
 /** The request that a call is to the server. */

@@ -6,7 +6,7 @@ import { BlockText } from "../../src/bench/block-text.ts";
 import { paceRuns, playTrace, type TracePlay } from "../../src/bench/play-trace.ts";
 import { PromptTree } from "../../src/bench/prompt-tree.ts";
 import { servedSchedule } from "../../src/bench/served.ts";
-import lru from "../../src/sim/baselines/lru.ts";
+import engineLru from "../../src/bench/engine-lru.ts";
 import { replay } from "../../src/sim/replay.ts";
 import type { Arm } from "../../src/arms/arm.ts";
 import { small } from "./recorded.ts";
@@ -58,7 +58,7 @@ describe("a recorded workload on the embedded engine", () => {
     );
     expect(played.every(({ record }) => record.outputTokens === 4)).toBe(true);
     const capacity = Math.floor(kvTokens / served.blockTokens);
-    const { hitsByCall, hits } = replay(served.withAnswers, lru, { capacity });
+    const { hitsByCall, hits } = replay(served.withAnswers, engineLru, { capacity });
     expect(hits).toBeGreaterThan(0);
     for (const [index, { record }] of played.entries()) {
       const simulated = (hitsByCall[index] ?? 0) * served.blockTokens;
