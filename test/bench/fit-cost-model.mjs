@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import Table from "cli-table3";
+import { mean } from "simple-statistics";
 import { BlockText } from "../../dist/bench/block-text.js";
 import { calibrate, engineBatching } from "../../dist/bench/calibrate.js";
 import { idleTtftMs } from "../../dist/sim/cost-model.js";
@@ -13,6 +14,17 @@ import { fitCost } from "../../dist/sim/fit-cost.js";
 const LONGEST_PROMPT = 8192;
 const presets = process.argv.length > 2 ? process.argv.slice(2) : ["pico", "bench"];
 const text = new BlockText();
+
+/** Samples that differ in their time only, as one with their mean time. */
+function means(samples) {
+  const groups = new Map();
+  for (const { ms, ...kind } of samples) {
+    const key = JSON.stringify(kind);
+    groups.set(key, [...(groups.get(key) ?? []), ms]);
+  }
+  return [...groups].map(([kind, times]) => ({ ...JSON.parse(kind), ms: mean(times) }));
+}
+
 for (const model of presets) {
   const { signal } = new AbortController();
   const samples = await calibrate({
@@ -29,13 +41,13 @@ for (const model of presets) {
     head: ["prompt tokens", "cached", "measured ms", "modelled ms"],
     style: { head: [], border: [] },
   });
-  for (const { prompt, cached, ms } of samples.firstTokens)
+  for (const { prompt, cached, ms } of means(samples.firstTokens))
     table.push([prompt, cached, ms.toFixed(1), idleTtftMs(cost, cached, prompt).toFixed(1)]);
   const answers = new Table({
     head: ["answers together", "tokens before", "measured ms a token", "modelled ms"],
     style: { head: [], border: [] },
   });
-  for (const { together, context, ms } of samples.answers) {
+  for (const { together, context, ms } of means(samples.answers)) {
     const modelled = cost.stepMs + together * (cost.answerTokenMs + cost.answerContextMs * context);
     answers.push([together, context, ms.toFixed(2), modelled.toFixed(2)]);
   }
