@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { InvalidOptionsError, MissingDependencyError } from "../errors.ts";
+import { InvalidOptionsError } from "../errors.ts";
 import { defineCommand } from "./command.ts";
 
 const options = z.strictObject({
@@ -43,30 +43,21 @@ export default defineCommand({
   example: "cachesage demo --seed 1 --runs 8",
   options,
   async run(given, io) {
-    const { playDemo } = await load();
+    const { loadApp } = await import("../arms/load-app.ts");
+    const { progressTo } = await import("../arms/progress.ts");
+    const { playDemo } = await loadApp("demo", () => import("../demo/play.ts"));
     const tasks = await readTasks(given.task, given.tasks);
-    const { rows, notes } = await playDemo({ ...given, tasks, signal: io.signal, progress: progress(io) });
+    const { rows, notes } = await playDemo({ ...given, tasks, signal: io.signal, progress: progressTo(io) });
     if (given.json) {
       io.stdout(`${JSON.stringify({ rows })}\n`);
     } else {
-      const { demoTable } = await import("../demo/table.ts");
-      io.stdout(`${demoTable(rows)}\n`);
+      const { armTable } = await import("../arms/table.ts");
+      io.stdout(`${armTable(rows)}\n`);
     }
     for (const note of notes) io.stderr(`${note}\n`);
     return 0;
   },
 });
-
-/** The demo is an app on LangGraph.js and ChatOpenAI, which are peers of this package. */
-async function load() {
-  try {
-    return await import("../demo/play.ts");
-  } catch (error) {
-    const missing = /Cannot find (?:package|module) '([^'.][^']*)'/.exec(String(error))?.[1];
-    if (missing === undefined) throw error;
-    throw new MissingDependencyError("demo", missing, error);
-  }
-}
 
 async function readTasks(
   task: string | undefined,
@@ -92,12 +83,4 @@ async function readTasks(
       hint: "Write one task a line.",
     });
   return lines;
-}
-
-/** One line that rewrites itself on a terminal, one plain line per finished arm elsewhere. */
-function progress({ stderr, isTTY }: { stderr(text: string): void; readonly isTTY: boolean }) {
-  return (text: string, finished: boolean) => {
-    if (isTTY) stderr(`\r\u001b[K${text}${finished ? "\n" : ""}`);
-    else if (finished) stderr(`${text}\n`);
-  };
 }

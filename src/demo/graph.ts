@@ -1,17 +1,11 @@
 import { setTimeout as wait } from "node:timers/promises";
-import {
-  AIMessage,
-  type AIMessageChunk,
-  type BaseMessage,
-  HumanMessage,
-  SystemMessage,
-  type UsageMetadata,
-} from "@langchain/core/messages";
+import { AIMessage, type BaseMessage, HumanMessage, SystemMessage } from "@langchain/core/messages";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { type StructuredTool, tool } from "@langchain/core/tools";
 import { Annotation, END, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import type { ChatOpenAI } from "@langchain/openai";
-import type { CallLog } from "./call-log.ts";
+import { CallLog } from "../arms/call-log.ts";
+import { timedAnswer } from "../arms/timed-answer.ts";
 import type { DemoTool, Member } from "./member.ts";
 import { declaredNext, namedNext, type Random, type Route, team } from "./routing.ts";
 import architect from "./team/architect.ts";
@@ -32,11 +26,19 @@ export interface RunPlan {
   readonly answers: Map<number, string>;
 }
 
+/** What is measured of the team, and where its model left the path. */
+export class TeamLog extends CallLog {
+  /** Model answers that differed from the one pinned for that call. */
+  differingAnswers = 0;
+  /** Turns in which the llm router found no `NEXT:` line and the table decided. */
+  unnamedRoutes = 0;
+}
+
 export interface TeamOptions {
   readonly model: ChatOpenAI;
   readonly toolMs: number;
   readonly route: Route;
-  readonly log: CallLog;
+  readonly log: TeamLog;
   /** Put before every system message, so that arms on one running server cannot find each other's prefixes. */
   readonly nonce: string;
 }
@@ -80,7 +82,8 @@ function node(member: Member, { model, toolMs, log, nonce }: TeamOptions) {
     const workspace = config.configurable?.["workspace"] as Workspace;
     const tools = member.tools.map((one) => langchainTool(one, workspace, toolMs, random));
     const prompt: BaseMessage[] = [new SystemMessage(nonce + member.system), ...state.messages];
-    const answer = await timedAnswer(model.bindTools(tools), prompt, member.name, config, log);
+    const { text: answer, record } = await timedAnswer(model.bindTools(tools), prompt, member.name, config);
+    log.calls.push(record);
     const pinned = answers.get(state.step);
     if (pinned === undefined) answers.set(state.step, answer);
     else if (pinned !== answer) log.differingAnswers++;
@@ -108,32 +111,6 @@ function route(state: typeof State.State, { path }: RunPlan, { route: by, log }:
 
 function plan(config: RunnableConfig): RunPlan {
   return config.configurable?.["plan"] as RunPlan;
-}
-
-async function timedAnswer(
-  model: ReturnType<ChatOpenAI["bindTools"]>,
-  prompt: BaseMessage[],
-  agent: string,
-  config: RunnableConfig,
-  log: CallLog,
-): Promise<string> {
-  const sent = performance.now();
-  let ttftMs: number | undefined;
-  const chunks: AIMessageChunk[] = [];
-  for await (const chunk of await model.stream(prompt, config)) {
-    if (ttftMs === undefined && chunk.text !== "") ttftMs = performance.now() - sent;
-    chunks.push(chunk);
-  }
-  const whole =
-    chunks.length > 0 ? chunks.reduce((head, tail): AIMessageChunk => head.concat(tail)) : undefined;
-  const usage = whole?.usage_metadata as UsageMetadata | undefined;
-  log.calls.push({
-    agent,
-    ttftMs: ttftMs ?? performance.now() - sent,
-    promptTokens: usage?.input_tokens ?? 0,
-    cachedTokens: usage?.input_token_details?.cache_read,
-  });
-  return whole?.text ?? "";
 }
 
 /** Takes between half and one and a half times `toolMs`, by seed, as a real tool would take its time. */

@@ -1,6 +1,7 @@
-import { type Arm, arms, playArm } from "./arms.ts";
+import { type Arm, armsInTurn, inOrder } from "../arms/arm.ts";
+import { type ArmRow, toRow } from "../arms/rows.ts";
+import { playTeam } from "./arms.ts";
 import { drawPath, random, type Route } from "./routing.ts";
-import { type DemoRow, toRow } from "./rows.ts";
 import { tasks as realTasks } from "./tasks.ts";
 
 export interface DemoOptions {
@@ -18,6 +19,11 @@ export interface DemoOptions {
   readonly signal: AbortSignal;
   /** Told what goes on; `finished` when an arm is over. */
   readonly progress: (text: string, finished: boolean) => void;
+}
+
+/** One arm of one seed, as `--json` prints it. */
+export interface DemoRow extends ArmRow {
+  readonly route: Route;
 }
 
 export interface DemoResult {
@@ -42,13 +48,13 @@ export async function playDemo(options: DemoOptions): Promise<DemoResult> {
   const played = options.engine === undefined ? options.arms : options.arms.filter((arm) => arm !== "none");
   for (const [turn, seed] of options.seed.entries()) {
     const pinned = Array.from({ length: options.runs }, () => new Map<number, string>());
-    for (const arm of rotate(played, turn)) {
+    for (const arm of armsInTurn(played, turn)) {
       const runs = pinned.map((pins, index) => plan(options, seed, index, pins));
       let done = 0;
       const label = `seed ${seed}, ${arm}`;
       const started = performance.now();
       options.progress(`${label}: 0/${runs.length} runs`, false);
-      const result = await playArm(arm, {
+      const result = await playTeam(arm, {
         ...options,
         runs,
         engine: options.engine,
@@ -63,18 +69,17 @@ export async function playDemo(options: DemoOptions): Promise<DemoResult> {
       differing += result.log.differingAnswers;
       unnamed += result.log.unnamedRoutes;
       answers += result.log.calls.length;
-      rows.push(toRow(arm, options.route, seed, result));
+      const { arm: named, ...row } = toRow(arm, seed, result);
+      rows.push({ arm: named, route: options.route, ...row });
     }
   }
-  const order = new Map<Arm, number>(arms.map((arm, index) => [arm, index]));
-  rows.sort((a, b) => a.seed - b.seed || (order.get(a.arm) ?? 0) - (order.get(b.arm) ?? 0));
   const notes = [
     `${differing} of ${answers} answers differed from the pinned text of the first arm; prompts are equal in all arms.`,
     ...(options.route === "llm"
       ? [`${unnamed} of ${answers} answers named no next agent; the table decided.`]
       : []),
   ];
-  return { rows, notes };
+  return { rows: inOrder(rows), notes };
 }
 
 /** The path, tool times and tool arguments of one run, the same whenever seed and index are. */
@@ -87,9 +92,4 @@ function plan(options: DemoOptions, seed: number, index: number, answers: Map<nu
     random: random(seed, index, 2),
     answers,
   };
-}
-
-function rotate<T>(items: readonly T[], by: number): readonly T[] {
-  const start = by % items.length;
-  return [...items.slice(start), ...items.slice(0, start)];
 }

@@ -1,6 +1,8 @@
-import { type CostModel, prefillMs } from "./cost-model.ts";
+import { BatchingServer, type Job } from "./batching-server.ts";
+import type { CostModel } from "./cost-model.ts";
 import type { Outcome } from "./replay.ts";
 import type { Schedule } from "./schedule.ts";
+import type { RecordedCall } from "./workload.ts";
 
 /** What users of the modelled engine would have seen. */
 export interface ServiceTimes {
@@ -9,59 +11,107 @@ export interface ServiceTimes {
   readonly callsPerSecond: number;
   /** Prompt tokens computed. */
   readonly prefillTokens: number;
+  /** Milliseconds in which the server computed. */
+  readonly busyMs: number;
 }
 
 /**
- * Lets one server work off a replayed schedule in its order, never idle while a call waits. A call arrives when the calls of
- * its run that it followed have been answered (a run's first call: when the run was opened), or at its recorded time where
- * that is later; a replay without times is thus a closed loop of its open runs without think time. Tokens are counted in
- * whole blocks, as the cache holds them.
+ * Lets one continuously batching server work off a replayed schedule, calls joining in its order. A call arrives when the
+ * calls of its run that it followed have been answered (a run's first call: when the run was opened), or at its recorded
+ * time where that is later; a replay without times is thus a closed loop of its open runs without think time. Tokens are
+ * counted in whole blocks, as the cache holds them.
+ *
+ * @param capacity blocks of the cache, which bounds what can be computed at once.
  */
-export function serve(schedule: Schedule, { hitsByCall }: Outcome, cost: CostModel): ServiceTimes {
+export function serve(
+  schedule: Schedule,
+  { hitsByCall }: Pick<Outcome, "hitsByCall">,
+  cost: CostModel,
+  capacity = Number.POSITIVE_INFINITY,
+): ServiceTimes {
   const { calls, workload, concurrency, isTimed } = schedule;
-  const ttftMs = new Float64Array(calls.length);
+  const server = new BatchingServer(cost, capacity);
+  const arrivals = new Float64Array(calls.length);
+  const jobs: Job[] = [];
   const progress: RunProgress[] = [];
   let opened = concurrency;
   let prefillTokens = 0;
-  let free = Number.NEGATIVE_INFINITY;
-  let begun = Number.POSITIVE_INFINITY;
   for (const [index, { call, run, at, isLast }] of calls.entries()) {
     const ofRun = (progress[run] ??= new RunProgress(isTimed ? at : 0));
+    while (!ofRun.isReady(at)) server.step(Number.POSITIVE_INFINITY);
     const arrival = Math.max(isTimed ? at : 0, ofRun.readyAt(at));
-    const prompt = call.blocks.length * workload.blockTokens;
-    const cached = (hitsByCall[index] ?? 0) * workload.blockTokens;
-    const firstToken = Math.max(free, arrival) + prefillMs(cost, cached, prompt);
-    free = firstToken + cost.answerTokenMs * call.outputTokens;
-    ttftMs[index] = firstToken - arrival;
-    prefillTokens += prompt - cached;
-    begun = Math.min(begun, arrival);
-    ofRun.answered(at + (isTimed ? (call.durationMs ?? 0) : 0), free);
+    const job = jobOf(call, {
+      arrival,
+      hits: hitsByCall[index] ?? 0,
+      blockTokens: workload.blockTokens,
+      cost,
+    });
+    prefillTokens += job.promptTokens - job.position;
+    server.admit(job);
+    arrivals[index] = arrival;
+    jobs.push(job);
+    ofRun.sent(at + (isTimed ? (call.durationMs ?? 0) : 0), job);
     // The schedule opens the next run where one ends.
-    if (isLast) progress[opened++] = new RunProgress(free);
+    if (isLast) progress[opened++] = new RunProgress(Number.NEGATIVE_INFINITY, job);
   }
-  const seconds = (free - begun) / 1000;
-  return { ttftMs, prefillTokens, callsPerSecond: seconds > 0 ? calls.length / seconds : 0 };
+  while (server.isBusy) server.step(Number.POSITIVE_INFINITY);
+  const ttftMs = arrivals.map((arrival, index) => (jobs[index]?.firstTokenAt ?? arrival) - arrival);
+  const begun = arrivals.reduce((least, arrival) => Math.min(least, arrival), Number.POSITIVE_INFINITY);
+  const seconds = (server.now - begun) / 1000;
+  return {
+    ttftMs,
+    prefillTokens,
+    busyMs: server.busyMs,
+    callsPerSecond: seconds > 0 ? calls.length / seconds : 0,
+  };
+}
+
+/** The request that a call is to the server. */
+export function jobOf(
+  { blocks, outputTokens }: RecordedCall,
+  given: {
+    readonly arrival: number;
+    readonly hits: number;
+    readonly blockTokens: number;
+    readonly cost: CostModel;
+  },
+): Job {
+  const { arrival, hits, blockTokens, cost } = given;
+  const promptTokens = blocks.length * blockTokens;
+  return {
+    queuedAt: arrival + cost.overheadMs + cost.promptTokenMs * promptTokens,
+    blocks,
+    promptTokens,
+    answerTokens: Math.max(1, Math.round(outputTokens)),
+    position: hits * blockTokens,
+  };
 }
 
 /** Which of a run's calls a call has to wait for: those that had ended, as recorded, when it began. */
 class RunProgress {
   #ready: number;
-  #underWay: { readonly recordedEnd: number; readonly answeredAt: number }[] = [];
+  #underWay: { readonly recordedEnd: number; readonly job: Job }[] = [];
 
-  constructor(openedAt: number) {
+  /** @param opener the call with which the run before ended, when this one was opened at its answer. */
+  constructor(openedAt: number, opener?: Job) {
     this.#ready = openedAt;
+    if (opener) this.sent(Number.NEGATIVE_INFINITY, opener);
   }
 
-  /** When a call can be sent that began at `at` as recorded. */
+  /** Whether all that a call which began at `at` as recorded had followed is answered. */
+  isReady(at: number): boolean {
+    return this.#underWay.every(({ recordedEnd, job }) => recordedEnd > at || job.answeredAt !== undefined);
+  }
+
+  /** When such a call can be sent. */
   readyAt(at: number): number {
-    const overlaps = this.#underWay.filter(({ recordedEnd }) => recordedEnd > at);
-    for (const { recordedEnd, answeredAt } of this.#underWay)
-      if (recordedEnd <= at) this.#ready = Math.max(this.#ready, answeredAt);
-    this.#underWay = overlaps;
+    for (const { recordedEnd, job } of this.#underWay)
+      if (recordedEnd <= at) this.#ready = Math.max(this.#ready, job.answeredAt ?? this.#ready);
+    this.#underWay = this.#underWay.filter(({ recordedEnd }) => recordedEnd > at);
     return this.#ready;
   }
 
-  answered(recordedEnd: number, answeredAt: number): void {
-    this.#underWay.push({ recordedEnd, answeredAt });
+  sent(recordedEnd: number, job: Job): void {
+    this.#underWay.push({ recordedEnd, job });
   }
 }

@@ -96,7 +96,7 @@ async function simulateCell(
   const reference: Reference = { lru: hitRate(lru), oracle: hitRate(oracle), belady: hitRate(belady) };
   return contenders.listed.flatMap((policy) => {
     const outcome = outcomes.get(policy);
-    const times = outcome && serve(scheduled, outcome, measuredEngine);
+    const times = outcome && serve(scheduled, outcome, measuredEngine, capacity);
     return times ? toRow({ policy: policy.name, given, capacity, scheduled, outcome, times, reference }) : [];
   });
 }

@@ -23,14 +23,16 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   sim: ["runtime", "learn", "policies", "options", "registry"],
   dashboard: ["runtime", "telemetry", "options"],
   testing: ["runtime", "learn"],
+  arms: everything,
   demo: everything,
+  bench: everything,
   cachesage: everything,
   index: everything,
   cli: everything,
 };
 const pureParts: readonly string[] = ["runtime", "learn"];
-/** The demo is an application: it uses the framework as any user does. */
-const frameworkParts: readonly string[] = ["langgraph", "demo"];
+/** The demo and the bench are applications, and arms/ is what they share: they use the framework as any user does. */
+const frameworkParts: readonly string[] = ["langgraph", "arms", "demo", "bench"];
 const impureGlobals: readonly string[] = [
   "Date",
   "Math.random",

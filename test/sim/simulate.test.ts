@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { capacityIn } from "../../src/sim/capacity.ts";
-import { measuredEngine, prefillMs } from "../../src/sim/cost-model.ts";
+import { idleTtftMs, measuredEngine } from "../../src/sim/cost-model.ts";
 import { plotRows } from "../../src/sim/plot.ts";
 import { countSteps } from "../../src/sim/progress.ts";
 import { serve } from "../../src/sim/serve.ts";
@@ -52,11 +52,10 @@ describe("simulate", () => {
 
   it("models times by the measured engine: here every call waits for nothing", async () => {
     const [, lru, belady] = await rows();
-    const cold = prefillMs(measuredEngine, 0, 32);
-    const warm = measuredEngine.overheadMs;
-    const answer = measuredEngine.answerTokenMs;
+    const cold = idleTtftMs(measuredEngine, 0, 32);
+    const warm = idleTtftMs(measuredEngine, 32, 32);
     expect(lru?.ttft_ms.mean).toBeCloseTo(cold, 9);
-    expect(lru?.calls_per_second).toBeCloseTo(1000 / (cold + answer), 9);
+    expect(lru?.calls_per_second).toBeCloseTo(1000 / cold, 9);
     expect(belady?.ttft_ms.mean).toBeCloseTo((2 * cold + warm) / 3, 9);
     expect(belady?.ttft_ms.p99).toBeCloseTo(cold, 9);
   });
@@ -112,30 +111,57 @@ function hits(...hitsByCall: readonly number[]): Outcome {
 }
 
 describe("serve", () => {
-  // A cold block costs 16 ms, a request 10 ms, an answer 10 ms.
-  const cost = { overheadMs: 10, tokenMs: 1, squaredTokenMs: 0, answerTokenMs: 10 };
+  // On the way 10 ms; a step 2 ms, a cold block 16 ms, a token of an answer 3 ms; two blocks fit into a step.
+  const cost = {
+    overheadMs: 10,
+    requestMs: 0,
+    promptTokenMs: 0,
+    stepMs: 2,
+    tokenMs: 1,
+    squaredTokenMs: 0,
+    answerTokenMs: 3,
+    answerContextMs: 0,
+    chunkTokens: 32,
+    maxRunning: 4,
+  };
 
-  it("lets open runs wait for each other, and opens the next where one ends", () => {
-    // Call by call: arrives, first token, answered.
-    // 1:  0  26  36
-    // 2:  0  62  72  and its run ends
-    // 3: 72  98 108  opened at 72, has one block of two
-    // 1: 36 118 128  has both
+  it("computes prompts that wait in one step, and opens the next run where one ends", () => {
+    // 1 and 2 arrive at 0, are in the queue at 10, and share a step: first tokens at 10 + 2 + 32 = 44.
+    // 3 is opened then, and 1 goes on: in the queue at 54. One block of 3 is missing, none of 1: 54 + 2 + 16 = 72.
     const scheduled = { ...written("1:a 2:b 3:cd 1:ab"), concurrency: 2 };
     const times = serve(scheduled, hits(0, 0, 1, 2), cost);
-    expect([...times.ttftMs]).toEqual([26, 62, 26, 82]);
+    expect([...times.ttftMs]).toEqual([44, 44, 28, 28]);
     expect(times.prefillTokens).toBe(48);
-    expect(times.callsPerSecond).toBeCloseTo(4 / 0.128, 9);
+    expect(times.callsPerSecond).toBeCloseTo(4 / 0.072, 9);
+  });
+
+  it("computes answers beside prompts, a token a step", () => {
+    // 1: in the queue at 10, first token at 28. 2: in the queue at 30, when the second token, of 28 to 33, is under way.
+    // Its prompt and the third token: 33 + 2 + 16 + 3 = 54. Then its own two tokens: 64.
+    const { calls, ...plain } = written("1:a 2:b");
+    const long = calls.map((one, i) => ({ ...one, at: 20 * i, call: { ...one.call, outputTokens: 3 } }));
+    const times = serve({ ...plain, isTimed: true, calls: long }, hits(0, 0), cost);
+    expect([...times.ttftMs]).toEqual([28, 34]);
+    expect(times.callsPerSecond).toBeCloseTo(2 / 0.064, 9);
+  });
+
+  it("takes a request in when the cache can hold it beside those that run", () => {
+    const wide = { ...cost, chunkTokens: 64 };
+    // Each two blocks, and one for each answer.
+    expect([...serve(written("1:ab 2:cd"), hits(0, 0), wide, 6).ttftMs]).toEqual([76, 76]);
+    expect([...serve(written("1:ab 2:cd"), hits(0, 0), wide, 5).ttftMs]).toEqual([44, 78]);
+    // Of a prompt that nothing can hold there is no waiting for room.
+    expect([...serve(written("1:ab"), hits(0), wide, 1).ttftMs]).toEqual([44]);
   });
 
   it("has calls come at their recorded times, but not before their run's last answer", () => {
     const { calls, ...plain } = written("a a a");
     const at = [100, 110, 500];
     const timed = { ...plain, isTimed: true, calls: calls.map((one, i) => ({ ...one, at: at[i] ?? 0 })) };
-    // 100: first token at 126, answered at 136. The second comes at 136, not at 110. The third finds the server idle.
+    // 100: answered at 128. The second comes at 128, not at 110. The third finds the server idle.
     const times = serve(timed, hits(0, 1, 0), cost);
-    expect([...times.ttftMs]).toEqual([26, 10, 26]);
-    expect(times.callsPerSecond).toBeCloseTo(3 / 0.436, 9);
+    expect([...times.ttftMs]).toEqual([28, 12, 28]);
+    expect(times.callsPerSecond).toBeCloseTo(3 / 0.428, 9);
   });
 
   it("sends calls that overlapped in the recording without waiting for each other", () => {
@@ -146,13 +172,21 @@ describe("serve", () => {
       isTimed: true,
       calls: calls.map((one, i) => ({ ...one, at: at[i] ?? 0, call: { ...one.call, durationMs: 40 } })),
     };
-    // 0: 26 - 36. 5: 46 - 56, waits for the server only. The third followed both: comes at 56.
-    expect([...serve(timed, hits(0, 1, 1), cost).ttftMs]).toEqual([26, 41, 10]);
+    // 0: answered at 28. 5: waits for that step only, 28 + 2 = 30. The third followed both, which are answered by 50.
+    expect([...serve(timed, hits(0, 1, 1), cost).ttftMs]).toEqual([28, 25, 12]);
   });
 
   it("charges attention by what stands before", () => {
-    const curved = { ...cost, squaredTokenMs: 0.1 };
-    expect(prefillMs(curved, 10, 20)).toBe(10 + 10 + 0.1 * (400 - 100));
+    const curved = { ...cost, squaredTokenMs: 0.1, answerContextMs: 0.01, promptTokenMs: 0.5 };
+    expect(idleTtftMs(curved, 16, 32)).toBe(10 + 0.5 * 32 + 2 + 16 + 0.1 * (32 ** 2 - 16 ** 2));
+    const { calls, ...plain } = written("ab ab");
+    const long = calls.map((one) => ({ ...one, call: { ...one.call, outputTokens: 3 } }));
+    const times = serve({ ...plain, calls: long }, hits(1, 2), curved);
+    const cold = idleTtftMs(curved, 16, 32);
+    expect(times.ttftMs[0]).toBeCloseTo(cold, 9);
+    // Two more tokens, after 32 and after 33 others, for each of the two answers.
+    const answers = 2 * (2 * (2 + 3) + 0.01 * (32 + 33));
+    expect(times.callsPerSecond).toBeCloseTo(2000 / (cold + idleTtftMs(curved, 32, 32) + answers), 9);
   });
 });
 

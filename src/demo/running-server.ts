@@ -1,32 +1,6 @@
-import { type EmbeddedStats, startEmbeddedEngine } from "../embedded/index.ts";
+import type { Target } from "../arms/target.ts";
 import { EngineError } from "../errors.ts";
 import { readMetrics } from "../wire/prometheus.ts";
-
-/** What the demo needs to know of an engine's work; null where a running server does not tell. */
-export interface TargetStats {
-  readonly busyMs: number | null;
-  readonly prefetch: EmbeddedStats["prefetch"] | null;
-}
-
-/** The engine that one arm plays on. */
-export interface Target {
-  readonly baseURL: string;
-  readonly model: string;
-  /** Work since the arm began. */
-  stats(): Promise<TargetStats>;
-  close(): Promise<void>;
-}
-
-/** A fresh engine in this process. */
-export async function startTarget(options: Parameters<typeof startEmbeddedEngine>[0]): Promise<Target> {
-  const engine = await startEmbeddedEngine(options);
-  return {
-    baseURL: engine.baseURL,
-    model: engine.model,
-    stats: async () => engine.stats(),
-    close: () => engine.close(),
-  };
-}
 
 /** A server that already runs; it is left running, and its counters are read as differences. */
 export async function attachTarget(baseURL: string, signal: AbortSignal): Promise<Target> {

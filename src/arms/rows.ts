@@ -1,11 +1,9 @@
 import { mean, quantile } from "simple-statistics";
-import type { Arm, ArmResult } from "./arms.ts";
-import type { Route } from "./routing.ts";
+import type { Arm, ArmResult } from "./arm.ts";
 
 /** One arm of one seed, as `--json` prints it. */
-export interface DemoRow {
+export interface ArmRow {
   readonly arm: Arm;
-  readonly route: Route;
   readonly seed: number;
   /** Cached prompt tokens / prompt tokens, in [0, 1], as the engine reported them to the client. */
   readonly hit_rate: number;
@@ -27,19 +25,13 @@ export interface DemoRow {
   readonly decision_us: { readonly mean: number; readonly p99: number } | null;
 }
 
-export function toRow(
-  arm: Arm,
-  route: Route,
-  seed: number,
-  { log, wallMs, engine, sage }: ArmResult,
-): DemoRow {
+export function toRow(arm: Arm, seed: number, { log, wallMs, engine, sage }: ArmResult): ArmRow {
   const ttft = log.calls.map(({ ttftMs }) => ttftMs);
   const prompt = sum(log.calls.map(({ promptTokens }) => promptTokens));
   const cached = sum(log.calls.map(({ cachedTokens }) => cachedTokens ?? 0));
   const decisions = sage?.decisionUs ?? [];
   return {
     arm,
-    route,
     seed,
     hit_rate: prompt === 0 ? 0 : cached / prompt,
     ttft_ms: {

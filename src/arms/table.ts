@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import { median } from "simple-statistics";
-import type { DemoRow } from "./rows.ts";
+import type { ArmRow } from "./rows.ts";
 
 const HEAD = [
   "arm",
@@ -19,20 +19,19 @@ const HEAD = [
 ];
 
 /** The rows as a table, each seed's arms side by side, then the medians over the seeds with their spread. */
-export function demoTable(rows: readonly DemoRow[]): string {
+export function armTable(rows: readonly ArmRow[]): string {
   const table = new Table({
     head: HEAD,
     style: { head: [], border: [] },
     colAligns: HEAD.map((_, i) => (i < 1 ? "left" : "right")),
   });
   for (const row of rows) table.push(line(row));
-  const text = [table.toString()];
   const seeds = new Set(rows.map(({ seed }) => seed));
-  if (seeds.size > 1) text.push(summary(rows));
-  return text.join("\n");
+  const change = seeds.size > 1 ? summary(rows) : undefined;
+  return [table.toString(), ...(change === undefined ? [] : [change])].join("\n");
 }
 
-function line(row: DemoRow): string[] {
+function line(row: ArmRow): string[] {
   const { ttft_ms: ttft } = row;
   return [
     row.arm,
@@ -51,14 +50,15 @@ function line(row: DemoRow): string[] {
   ];
 }
 
-/** What `hints` changes against `lru`, seed by seed: median, least and most. */
-function summary(rows: readonly DemoRow[]): string {
+/** What `hints` changes against `lru`, seed by seed: median, least and most; undefined where one was not played. */
+function summary(rows: readonly ArmRow[]): string | undefined {
   const pairs = [...new Set(rows.map(({ seed }) => seed))].flatMap((seed) => {
     const find = (arm: string) => rows.find((row) => row.seed === seed && row.arm === arm);
     const lru = find("lru");
     const hints = find("hints");
     return lru && hints ? [{ lru, hints }] : [];
   });
+  if (pairs.length === 0) return undefined;
   const spread = (name: string, unit: string, of: (pair: (typeof pairs)[number]) => number) => {
     const values = pairs.map(of);
     return `  ${name}: ${signed(median(values))} ${unit} (${signed(Math.min(...values))} to ${signed(Math.max(...values))})`;

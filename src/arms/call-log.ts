@@ -1,9 +1,14 @@
 /** One model call as the client saw it. */
 export interface CallRecord {
   readonly agent: string;
+  /** When it was sent, in milliseconds of the client's clock. */
+  readonly sentAt: number;
   /** Send to first token, on the client's clock. */
   readonly ttftMs: number;
+  /** First token to the answer's end. */
+  readonly answerMs: number;
   readonly promptTokens: number;
+  readonly outputTokens: number;
   /** Undefined when the engine did not report it. */
   readonly cachedTokens: number | undefined;
 }
@@ -12,8 +17,4 @@ export interface CallRecord {
 export class CallLog {
   readonly calls: CallRecord[] = [];
   readonly runMs: number[] = [];
-  /** Model answers that differed from the one pinned for that call. */
-  differingAnswers = 0;
-  /** Turns in which the llm router found no `NEXT:` line and the table decided. */
-  unnamedRoutes = 0;
 }

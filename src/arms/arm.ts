@@ -1,0 +1,29 @@
+import type { CacheSageStats } from "../cachesage.ts";
+import type { CallLog } from "./call-log.ts";
+import type { TargetStats } from "./target.ts";
+
+/** none: the engine's prefix cache is off. lru: the unmodified stack. hints: cachesage attached, flag on. */
+export const arms = ["none", "lru", "hints"] as const;
+export type Arm = (typeof arms)[number];
+
+/** What one arm came to. */
+export interface ArmResult<Log extends CallLog = CallLog> {
+  readonly log: Log;
+  readonly wallMs: number;
+  readonly engine: TargetStats;
+  /** Only in the arm that has cachesage attached. */
+  readonly sage?: CacheSageStats;
+}
+
+/** The arms in the order of a turn, which rotates so that none is always the first. */
+export function armsInTurn(chosen: readonly Arm[], turn: number): readonly Arm[] {
+  const start = turn % chosen.length;
+  return [...chosen.slice(start), ...chosen.slice(0, start)];
+}
+
+/** Rows in the order in which they are shown: seed by seed, none before lru before hints. */
+export function inOrder<Row extends { readonly arm: Arm; readonly seed: number }>(
+  rows: readonly Row[],
+): readonly Row[] {
+  return rows.toSorted((a, b) => a.seed - b.seed || arms.indexOf(a.arm) - arms.indexOf(b.arm));
+}

@@ -1,0 +1,64 @@
+import Table from "cli-table3";
+import { median } from "simple-statistics";
+import { type Agreement, agrees, LIMITS } from "./agreement.ts";
+
+const HEAD = [
+  "seed",
+  "calls",
+  "hit rate engine",
+  "simulated",
+  "points",
+  "TTFT mean ms engine",
+  "simulated",
+  "%",
+  "busy s engine",
+  "simulated",
+  `within ${LIMITS.hitRatePoints} points, ${LIMITS.ttftPercent} %`,
+];
+
+/** Engine and simulator side by side, and what the simulated times rest on. */
+export function agreementTable(rows: readonly Agreement[]): string {
+  const table = new Table({
+    head: HEAD,
+    style: { head: [], border: [] },
+    colAligns: HEAD.map(() => "right"),
+  });
+  for (const row of rows)
+    table.push([
+      row.seed,
+      row.calls,
+      percent(row.hit_rate.engine),
+      percent(row.hit_rate.simulated),
+      signed(row.hit_rate_points),
+      row.ttft_ms.engine.toFixed(1),
+      row.ttft_ms.simulated.toFixed(1),
+      signed(row.ttft_percent),
+      row.busy_ms.engine === null ? "-" : (row.busy_ms.engine / 1000).toFixed(1),
+      (row.busy_ms.simulated / 1000).toFixed(1),
+      agrees(row) ? "yes" : "no",
+    ]);
+  return [
+    "arm lru on the engine against a replay of the same calls with LRU:",
+    table.toString(),
+    ...(rows.length > 1 ? [medians(rows)] : []),
+    "cost models, fitted to requests of their own on this engine, before and after the calls:",
+    ...rows.map(({ seed, fit: { cost, typicalError } }) => {
+      const terms = Object.entries(cost).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
+      return `  seed ${seed}: ${terms.join(", ")}; typical error ${percent(typicalError)}`;
+    }),
+  ].join("\n");
+}
+
+function medians(rows: readonly Agreement[]): string {
+  const points = median(rows.map((row) => row.hit_rate_points));
+  const share = median(rows.map((row) => row.ttft_percent));
+  return `median over ${rows.length} seeds: hit rate ${signed(points)} points, mean TTFT ${signed(share)} %`;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function signed(value: number): string {
+  return `${value >= 0 ? "+" : ""}${value.toFixed(1)}`;
+}

@@ -1,0 +1,135 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { RunnableConfig } from "@langchain/core/runnables";
+import { type StructuredTool, tool } from "@langchain/core/tools";
+import { Annotation, END, START, StateGraph } from "@langchain/langgraph";
+import type { ChatOpenAI } from "@langchain/openai";
+import { z } from "zod";
+import { CallLog, type CallRecord } from "../arms/call-log.ts";
+import { timedAnswer } from "../arms/timed-answer.ts";
+import type { RecordedCall, RecordedRun } from "../sim/workload.ts";
+import type { PromptTree } from "./prompt-tree.ts";
+
+/** A recorded call with what was measured when it was played. */
+export interface PlayedCall {
+  readonly call: RecordedCall;
+  /** Index of its part of a run. */
+  readonly run: number;
+  readonly isLast: boolean;
+  readonly record: CallRecord;
+}
+
+/** What is measured while recorded runs are played. */
+export class TraceLog extends CallLog {
+  readonly played: PlayedCall[] = [];
+}
+
+/** One call to play. */
+export interface PlannedCall {
+  readonly call: RecordedCall;
+  readonly answerTokens: number;
+  /** Milliseconds from the answer to the run's next call. */
+  readonly gapMs: number;
+}
+
+/** One part of a recorded run to play. */
+export interface PlannedRun {
+  readonly recorded: RecordedRun;
+  readonly calls: readonly PlannedCall[];
+}
+
+export interface TraceGraphOptions {
+  readonly tree: PromptTree;
+  readonly agents: readonly string[];
+  readonly modelOf: (answerTokens: number) => ChatOpenAI;
+  readonly log: TraceLog;
+}
+
+const State = Annotation.Root({
+  callsMade: Annotation<number>({ reducer: (_, next) => next, default: () => 0 }),
+});
+
+/**
+ * A LangGraph.js app that does what was recorded: each recorded agent is a node, and routing follows the record. That any
+ * agent may follow any other is all that the graph declares, since the recorded app's own graph is not known.
+ */
+export function buildTraceGraph(options: TraceGraphOptions) {
+  const names = nodeNames(options.agents);
+  const builder = new StateGraph(State);
+  let graph = builder as unknown as StateGraph<
+    typeof State.spec,
+    typeof State.State,
+    typeof State.Update,
+    string
+  >;
+  const nodes = [...names.values()];
+  for (const [agent, name] of names) graph = graph.addNode(name, node(agent, options)) as typeof graph;
+  const follow = ({ callsMade }: typeof State.State, config: RunnableConfig) =>
+    names.get(planOf(config).calls[callsMade]?.call.agent ?? "") ?? END;
+  graph.addConditionalEdges(START, follow, nodes);
+  for (const name of nodes)
+    graph.addConditionalEdges(
+      name,
+      (state, config) => (state.callsMade < planOf(config).calls.length ? follow(state, config) : END),
+      [...nodes, END],
+    );
+  return graph.compile();
+}
+
+/** Config of one run; its plan travels beside the state. */
+export function traceConfig(plan: PlannedRun, index: number, signal: AbortSignal) {
+  return {
+    configurable: { thread_id: `run-${index}`, plan, run: index },
+    recursionLimit: plan.calls.length + 5,
+    signal,
+  };
+}
+
+function node(agent: string, { tree, modelOf, log }: TraceGraphOptions) {
+  return async ({ callsMade }: typeof State.State, config: RunnableConfig) => {
+    const { calls } = planOf(config);
+    const planned = calls[callsMade] as PlannedCall;
+    const { call, answerTokens, gapMs } = planned;
+    const { record } = await timedAnswer(modelOf(answerTokens), tree.messages(call), agent, config);
+    log.calls.push(record);
+    const isLast = callsMade === calls.length - 1;
+    log.played.push({ call, run: config.configurable?.["run"] as number, isLast, record });
+    if (!isLast && gapMs > 0) await pause(call, gapMs, config);
+    return { callsMade: callsMade + 1 };
+  };
+}
+
+/** What the agent does between its answer and the next call: a tool where the record says so, else its own code. */
+async function pause({ callsTools }: RecordedCall, ms: number, config: RunnableConfig): Promise<void> {
+  if (callsTools === true) await recordedTool.invoke({ ms }, config);
+  else await wait(ms, undefined, config.signal ? { signal: config.signal } : {});
+}
+
+const recordedTool = tool(
+  async ({ ms }: { ms: number }, config: RunnableConfig) => {
+    await wait(ms, undefined, config.signal ? { signal: config.signal } : {});
+    return "done";
+  },
+  {
+    name: "recorded_tool",
+    description: "Takes as long as the tools of the recorded call.",
+    schema: z.object({ ms: z.number() }),
+  },
+) as unknown as StructuredTool;
+
+function planOf(config: RunnableConfig): PlannedRun {
+  return config.configurable?.["plan"] as PlannedRun;
+}
+
+/** LangGraph keeps some names and characters for itself. */
+function nodeNames(agents: readonly string[]): ReadonlyMap<string, string> {
+  const taken = new Set<string>([START, END, ...Object.keys(State.spec)]);
+  const names = new Map<string, string>();
+  for (const agent of agents) {
+    const plain = agent.replaceAll(/[:|]/g, " ").trim() || "agent";
+    let name = plain;
+    for (let i = 2; taken.has(name); i++) name = `${plain} ${i}`;
+    taken.add(name);
+    names.set(agent, name);
+  }
+  return names;
+}

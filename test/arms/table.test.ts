@@ -1,0 +1,36 @@
+import { describe, expect, it } from "vitest";
+import type { Arm } from "../../src/arms/arm.ts";
+import type { ArmRow } from "../../src/arms/rows.ts";
+import { armTable } from "../../src/arms/table.ts";
+
+function row(arm: Arm, seed: number, hitRate: number): ArmRow {
+  return {
+    arm,
+    seed,
+    hit_rate: hitRate,
+    ttft_ms: { mean: 100 * (1 - hitRate), p50: 1, p95: 1, p99: 1 },
+    run_ms: { mean: 1000 },
+    runs_per_minute: 10,
+    utilisation: null,
+    prefetch: null,
+    next_agent_accuracy: null,
+    decision_us: null,
+  };
+}
+
+describe("the table of arms", () => {
+  it("ends with what hints change against lru, over several seeds", () => {
+    const rows = [row("lru", 1, 0.5), row("hints", 1, 0.6), row("lru", 2, 0.5), row("hints", 2, 0.7)];
+    const table = armTable(rows);
+    expect(table).toContain("hints against lru, median over 2 seeds");
+    expect(table).toContain("hit rate: +15.0 points (+10.0 to +20.0)");
+  });
+
+  it.each([[["lru"]], [["none", "hints"]]] as const)(
+    "compares nothing where only %j were played",
+    (played) => {
+      const rows = [1, 2].flatMap((seed) => played.map((arm) => row(arm, seed, 0.5)));
+      expect(armTable(rows)).not.toContain("against");
+    },
+  );
+});

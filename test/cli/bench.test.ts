@@ -1,0 +1,133 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runProgram } from "../../src/cli/program.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "cachesage-bench-"));
+const before = process.env["XDG_CACHE_HOME"];
+beforeAll(() => void (process.env["XDG_CACHE_HOME"] = folder));
+afterAll(() => {
+  if (before === undefined) delete process.env["XDG_CACHE_HOME"];
+  else process.env["XDG_CACHE_HOME"] = before;
+  rmSync(folder, { recursive: true });
+});
+
+/** A call whose prompt is blocks as runs of [first, count]; its anchor is the first two. */
+function call(session: string, agent: string, blocks: readonly (readonly [number, number])[]) {
+  const tokens = blocks.reduce((sum, [, count]) => sum + 16 * count, 0);
+  return {
+    session,
+    agent,
+    prompt_tokens: tokens,
+    output_tokens: 3,
+    sys_tokens: 32,
+    ref: -1,
+    keep: 0,
+    new: blocks,
+  };
+}
+
+// Two runs of a planner and a coder; a run's history grows by two blocks a call.
+const trace = join(folder, "team.jsonl");
+writeFileSync(
+  trace,
+  ["1", "2"]
+    .flatMap((session, run) =>
+      [0, 1, 2, 3].map((step) =>
+        call(session, step % 2 === 0 ? "planner" : "sub:coder", [
+          [step % 2 === 0 ? 0 : 2, 2],
+          [100 * (run + 1), 2 * step + 2],
+        ]),
+      ),
+    )
+    .map((record) => `${JSON.stringify(record)}\n`)
+    .join(""),
+);
+
+async function bench(...line: readonly string[]) {
+  const written = { stdout: "", stderr: "" };
+  const exitCode = await runProgram(["bench", ...line], {
+    stdout: (text) => void (written.stdout += text),
+    stderr: (text) => void (written.stderr += text),
+    signal: new AbortController().signal,
+    isTTY: false,
+    env: {},
+  });
+  return { ...written, exitCode };
+}
+
+const quick = ["--trace", trace, "--gap-ms", "5", "--concurrency", "2", "--seed", "1"];
+const number = expect.any(Number) as unknown;
+
+describe("bench", () => {
+  it("plays all arms and prints one JSON object with the demo's rows", async () => {
+    const { stdout, stderr, exitCode } = await bench(...quick, "--json");
+    expect(exitCode).toBe(0);
+    const { rows, ...rest } = JSON.parse(stdout) as { rows: readonly Record<string, unknown>[] };
+    expect(rest).toEqual({});
+    expect(rows.map(({ arm }) => arm)).toEqual(["none", "lru", "hints"]);
+    expect(rows[1]).toEqual({
+      trace: "team",
+      arm: "lru",
+      seed: 1,
+      hit_rate: number,
+      ttft_ms: { mean: number, p50: number, p95: number, p99: number },
+      run_ms: { mean: number },
+      runs_per_minute: number,
+      utilisation: number,
+      prefetch: { used: 0, wasted: 0 },
+      next_agent_accuracy: null,
+      decision_us: null,
+      calls: 8,
+      kv_tokens: number,
+      block_tokens: 16,
+    });
+    expect(rows[0]?.["hit_rate"]).toBe(0);
+    expect(rows[1]?.["hit_rate"]).toBeGreaterThan(0.1);
+    expect(rows[2]?.["next_agent_accuracy"]).toEqual(number);
+    expect(stderr).toContain("seed 1, none: 8 calls in ");
+    expect(stderr).toContain("8 of the 8 calls of team (seed 1), in 2 parts of runs.");
+    expect(stderr).toContain("KV budget ");
+  });
+
+  it("compares the simulator with what the engine served, on a cost model of its own", async () => {
+    const { stdout, exitCode } = await bench(...quick, "--arms", "lru", "--compare-simulation");
+    expect(exitCode).toBe(0);
+    const line = stdout.split("\n").find((text) => /│ +1 │ +8 │/.test(text)) ?? stdout;
+    const cells = line.split("│").map((cell) => Number.parseFloat(cell));
+    const [, , , engine, simulated, points, ttft, modelled] = cells;
+    expect(engine).toBeGreaterThan(10);
+    expect(Math.abs((simulated ?? 0) - (engine ?? 0) - (points ?? 0))).toBeLessThan(0.2);
+    expect(Math.abs(points ?? 99)).toBeLessThan(2);
+    expect(ttft).toBeGreaterThan(0);
+    expect(modelled).toBeGreaterThan(0);
+    expect(stdout).toMatch(/seed 1: overheadMs [\d.]+, .*typical error [\d.]+ %/);
+  });
+
+  it.each([
+    [["--seed", "1"], "--trace"],
+    [["--trace", trace, "--engine", "vllm"], "--engine"],
+    [["--trace", trace, "--capacity", "lots"], "--capacity"],
+    [["--trace", trace, "--block-tokens", "3"], "--block-tokens"],
+    [["--trace", trace, "--arms", "fifo"], "--arms"],
+    [["--trace", trace, "--model", "./own.gguf"], "--model: must be a preset"],
+    [["--trace", trace, "--compare-simulation", "--arms", "hints"], "--compare-simulation"],
+  ])("says what is wrong with its options: %j", async (line, text) => {
+    const { stdout, stderr, exitCode } = await bench(...line);
+    expect(exitCode).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toContain(text);
+  });
+
+  it("says that a trace cannot be read", async () => {
+    const { stderr, exitCode } = await bench("--trace", join(folder, "none.jsonl"));
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("cannot be read");
+  });
+
+  it("shows an example in its help", async () => {
+    const { stdout } = await bench("--help");
+    expect(stdout).toContain("$ cachesage bench --trace trace.jsonl");
+  });
+});
