@@ -74,6 +74,16 @@ export class Pace {
     return (kind === undefined ? this.#cycles : this.#gaps[kind])?.quantile(0.1) ?? 0;
   }
 
+  /**
+   * A rate per millisecond in steps of an average run; undefined while little is known.
+   *
+   * @param rate given the milliseconds between two looks at it; see `Waits.rate`.
+   */
+  steps(rate: (tick: number) => number): number | undefined {
+    if (this.#total < LEAST_SAMPLES || this.#sum <= 0) return undefined;
+    return rate(this.#tick) * (this.#sum / this.#total + this.#tick);
+  }
+
   /** The call has to end, and then the gap. */
   #underWay(elapsed: number): number {
     return 1 / (1 / this.#calls.rate(elapsed, this.#tick) + 1 / this.#rate(0, 0));

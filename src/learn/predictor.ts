@@ -19,11 +19,11 @@ import { RunState } from "./run-state.ts";
 import { type LearnedState, parseState } from "./state.ts";
 import { Pace } from "./pace.ts";
 import { placeOf, Survival } from "./survival.ts";
+import { Threads } from "./threads.ts";
 import { Transitions } from "./transitions.ts";
 
 /** Open runs kept; runs whose end is never seen leave oldest first. */
 const MAX_RUNS = 10_000;
-const MAX_SUSPENDED = 1024;
 /** Steps of an absence from which is learned; they lie evenly spread. */
 const LESSONS = 4;
 /** Less probable next agents are not listed. */
@@ -45,7 +45,9 @@ export class LearnedPredictor implements Predictor {
   #now = 0;
   readonly #anchors = new Anchors();
   readonly #runs = new Map<RunId, RunState>();
-  readonly #suspended = new Map<SessionId, RunState>();
+  /** Ended runs whose prefixes a later run of their thread has taken over, by that run's state. */
+  readonly #heirs = new Map<RunId, RunState>();
+  readonly #threads = new Threads();
   readonly #accuracy = new Accuracy();
   #scratch = new Float64Array(16);
   readonly #place: Whereabouts = { agent: 0, absence: 0, current: 0, previous: 0, tools: TOOLS_UNKNOWN };
@@ -59,7 +61,7 @@ export class LearnedPredictor implements Predictor {
         for (const agent of event.agents) this.#agents.index(agent);
         return this.#prior.declare(event);
       case "run-start":
-        return this.#startRun(event.run, event.session);
+        return this.#startRun(event.run, event.session, event.at);
       case "agent-start":
         this.#run(event.run).activations.set(event.activation, { agent: event.agent, called: false });
         return;
@@ -109,12 +111,12 @@ export class LearnedPredictor implements Predictor {
     if (index === undefined) return 0;
     if (run === undefined)
       return this.#anchors.value(index, anchor, this.#arrivals[index] ?? 0, this.#runs.size);
-    const state = this.#runs.get(run);
-    if (!state) return 0;
     const place = placeOf(fromEnd);
     const isWhole = fromEnd === Number.POSITIVE_INFINITY;
-    const keptNow = isWhole ? 1 : this.#survival.kept(index, true, place);
     const keptLater = isWhole ? 1 : this.#survival.kept(index, false, place);
+    const state = this.#runs.get(run) ?? this.#heirs.get(run);
+    if (!state) return this.#reuseOfPaused(run, keptLater);
+    const keptNow = isWhole ? 1 : this.#survival.kept(index, true, place);
     const probabilities = this.#probabilities(state);
     if (index >= state.covered) return 0;
     // Of an agent that the run has not called yet only the next step is known.
@@ -123,6 +125,14 @@ export class LearnedPredictor implements Predictor {
       : (probabilities[index] as number);
     const pace = this.#pace.relative(state.isCalling ? undefined : state.tools, this.#now - state.since);
     return rateToValue(pace * rate);
+  }
+
+  /** Of a thread that comes back all prefixes are taken to be used again. */
+  #reuseOfPaused(run: RunId, kept: number): number {
+    const paused = this.#threads.find(run);
+    if (!paused) return 0;
+    const rate = this.#pace.steps((tick) => this.#threads.rate(paused, this.#now, tick));
+    return rateToValue(kept * (rate ?? this.#threads.probability(paused.isInterrupted)));
   }
 
   soonest(run: RunId): number {
@@ -329,33 +339,40 @@ export class LearnedPredictor implements Predictor {
     state.latestPrompt = prompt;
   }
 
-  #startRun(run: RunId, session: SessionId | undefined): void {
+  #startRun(run: RunId, session: SessionId | undefined, now: number): void {
     const state = this.#run(run);
-    const earlier = session === undefined ? undefined : this.#suspended.get(session);
-    if (session === undefined || !earlier) return;
-    this.#suspended.delete(session);
-    state.adopt(earlier);
+    const paused = session === undefined ? undefined : this.#threads.resume(session, now);
+    if (!paused) return;
+    state.adopt(paused.state, paused.isInterrupted);
+    for (const earlier of state.inherits) this.#heirs.set(earlier, state);
   }
 
-  #endRun({ run, session, status }: RunEndEvent): void {
+  #endRun({ run, session, status, at }: RunEndEvent): void {
     const state = this.#runs.get(run);
     if (!state) return;
     this.#forget(state);
     this.#runs.delete(run);
-    if (status === "interrupted" && session !== undefined) {
-      evictOldest(this.#suspended, MAX_SUSPENDED);
-      this.#suspended.set(session, state);
-      return;
+    for (const earlier of state.inherits) this.#heirs.delete(earlier);
+    const isInterrupted = status === "interrupted";
+    if (session !== undefined) {
+      state.inherits.push(run);
+      this.#threads.pause(run, { session, state, isInterrupted, since: at });
     }
+    if (isInterrupted && session !== undefined) return;
+    // Where threads go on as a rule, what comes back with the next run is not over.
+    if (session === undefined || this.#threads.probability(false) < 0.5) this.#learnEnd(state);
+    if (status === "completed" && state.step > 0)
+      for (const agent of state.frontier)
+        this.#transitions.count(state.from[0] ?? START_INDEX, agent, END_INDEX, 1 / state.frontier.length);
+  }
+
+  #learnEnd(state: RunState): void {
     for (let agent = 0; agent < state.lastStep.length; agent++) {
       if (!state.lastStep[agent]) continue;
       const stride = this.#stride(state, agent);
       for (let at = state.step - (state.step % stride); at >= state.rememberedSince(agent); at -= stride)
         this.#returns.ended(state.look(agent, at, this.#place), stride);
     }
-    if (status === "completed" && state.step > 0)
-      for (const agent of state.frontier)
-        this.#transitions.count(state.from[0] ?? START_INDEX, agent, END_INDEX, 1 / state.frontier.length);
   }
 
   #run(run: RunId): RunState {

@@ -1,4 +1,4 @@
-import type { AgentId, PromptShape } from "../runtime/event.ts";
+import type { AgentId, PromptShape, RunId } from "../runtime/event.ts";
 import type { Prediction } from "../runtime/policy.ts";
 import { START_INDEX } from "./agents.ts";
 import { BUCKETS } from "./horizon.ts";
@@ -41,6 +41,9 @@ export class RunState {
   /** The latest request and its characters, to learn from its usage how many tokens they are. */
   request = "";
   requestLength = 0;
+
+  /** Ended runs of its thread, whose prefixes are its own now. */
+  readonly inherits: RunId[] = [];
 
   /** The agents active now: a set, since a superstep runs several. */
   frontier: number[] = [START_INDEX];
@@ -124,15 +127,18 @@ export class RunState {
     this.#isKnown.fill(0);
   }
 
-  /** Takes over from the interrupted run that this one resumes. */
-  adopt(earlier: RunState): void {
+  /** Takes over from the run that ended before on its thread. @param continues it goes on where that one was interrupted. */
+  adopt(earlier: RunState, continues: boolean): void {
     this.step = earlier.step;
     this.lastStep.push(...earlier.lastStep);
     this.prompts.push(...earlier.prompts);
     this.latestPrompt = earlier.latestPrompt;
-    this.frontier = earlier.frontier;
-    this.from = earlier.from;
-    this.before = earlier.before;
+    this.inherits.push(...earlier.inherits);
+    if (continues) {
+      this.frontier = earlier.frontier;
+      this.from = earlier.from;
+      this.before = earlier.before;
+    }
     this.#callers.set(earlier.#callers);
     this.#tools.set(earlier.#tools);
   }

@@ -67,6 +67,8 @@ class PrefixCache implements Policy<"prefix"> {
 
   score({ agent, run, tokens }: PrefixSubject): number {
     const { predictor, prefixes } = this.#context;
+    // What was fetched for it is as its next request will be.
+    if (run !== undefined && this.#ahead.get(run)?.has(agent)) return predictor.reuse({ agent, run });
     // One value for the whole prefix: that of the middle of its history, so that a history that is dropped counts little.
     const history = Math.max(0, tokens - (prefixes.anchor(agent)?.tokens ?? 0));
     const prefix: PrefixRef = run === undefined ? { agent } : { agent, run };
@@ -82,7 +84,9 @@ class PrefixCache implements Policy<"prefix"> {
   ): Generator<Action> {
     const { event, run, gone } = moment;
     for (const prefix of gone) {
-      this.#sent.get(prefix.run)?.delete(prefix.agent);
+      const sent = this.#sent.get(prefix.run);
+      sent?.delete(prefix.agent);
+      if (sent?.size === 0) this.#sent.delete(prefix.run);
       yield { type: "release", prefix };
     }
     if (event.type === "run-end") this.#sent.delete(run);
@@ -121,7 +125,7 @@ class PrefixCache implements Policy<"prefix"> {
       // The agent at work has its own prefix in cache already.
       if (agent === current || !anchor || !latest) continue;
       const tokens = anchor.tokens + Math.round(history * predictor.sharedHistory(agent));
-      const worth = probability > limits.wasteWeight * (1 - probability);
+      const worth = probability >= limits.wasteWeight * (1 - probability);
       if (!worth || !this.#reserve(run, agent, tokens)) continue;
       const prefix: PrefixRef = { agent, run };
       const value = predictor.reuse(prefix);

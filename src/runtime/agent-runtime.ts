@@ -59,7 +59,7 @@ export class AgentRuntime {
   #decide(event: Event, run: RunId): readonly Action[] {
     const { clock, predictor, prefixes, policies, ledger } = this.#parts;
     const now = clock.now();
-    const ended = event.type === "run-end" && event.status !== "interrupted";
+    const ended = event.type === "run-end" && event.session === undefined;
     const gone = [...prefixes.takeReplaced(), ...(ended ? prefixes.end(run) : [])].map(toRef);
     const moment = { event, run, now, gone };
     const shared = this.#contain("predictor.next", () => predictor.next(run)) ?? [];

@@ -7,7 +7,8 @@ const MAX_SUSPENDED = 1024;
 /**
  * The prefixes that may be used again: one per (run, agent) while the run is open, one anchor per agent.
  *
- * An interrupted run keeps its prefixes until a run of the same session takes them over.
+ * A run that ends on a session keeps its prefixes until the session's next run takes them over: it may be a
+ * chat, or have been interrupted. What they are worth is for the predictor to say.
  */
 export class LivePrefixes implements Prefixes {
   readonly #runs = new Map<RunId, Map<AgentId, PrefixSubject>>();
@@ -27,14 +28,13 @@ export class LivePrefixes implements Prefixes {
   }
 
   get openRuns(): number {
-    return this.#runs.size;
+    return this.#runs.size - this.#suspended.size;
   }
 
   observe(event: Event): void {
     if (event.type === "run-start") this.#resume(event.run, event.session);
     else if (event.type === "request-start") this.#request(event);
-    else if (event.type === "run-end" && event.status === "interrupted" && event.session !== undefined)
-      this.#suspend(event.run, event.session);
+    else if (event.type === "run-end" && event.session !== undefined) this.#suspend(event.run, event.session);
   }
 
   /** Live prefixes of a run; empty when unknown. */
@@ -87,14 +87,18 @@ export class LivePrefixes implements Prefixes {
   }
 
   #suspend(run: RunId, session: SessionId): void {
-    if (this.#suspended.size >= MAX_SUSPENDED) {
-      const oldest = this.#suspended.entries().next().value;
-      if (oldest) {
-        this.#suspended.delete(oldest[0]);
-        this.#replaced.push(...this.end(oldest[1]));
-      }
-    }
+    if (!this.#runs.has(run)) return;
+    this.#letGo(session);
+    const oldest = this.#suspended.keys().next().value;
+    if (this.#suspended.size >= MAX_SUSPENDED && oldest !== undefined) this.#letGo(oldest);
     this.#suspended.set(session, run);
+  }
+
+  #letGo(session: SessionId): void {
+    const run = this.#suspended.get(session);
+    if (run === undefined) return;
+    this.#suspended.delete(session);
+    this.#replaced.push(...this.end(run));
   }
 
   #resume(run: RunId, session: SessionId | undefined): void {

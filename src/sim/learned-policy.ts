@@ -7,6 +7,8 @@ import { HeldPrefixes, type HeldPrefix } from "./held-prefixes.ts";
 /** Characters that a token stands for; traces count tokens, the learner characters. */
 const CHARACTERS_PER_TOKEN = 4;
 
+/** Ended runs whose prefixes are kept because their session may go on. */
+const MOST_PAUSED = 1024;
 /** Open runs whose values are brought up to date with each request. */
 const REFRESHED = 32;
 
@@ -45,6 +47,11 @@ export class LearnedPolicy implements CachePolicy {
   readonly #held: HeldPrefixes;
   readonly #parts: PromptPart[] = [];
   readonly #runs = new Map<number, Map<string, Prefix>>();
+  /** Sessions of open runs, and ended runs whose session may go on, by session, oldest first. */
+  readonly #sessions = new Map<number, string>();
+  readonly #paused = new Map<string, number>();
+  /** Time of the latest event. */
+  #now = 0;
   /** By agent and hash. */
   readonly #anchors = new Map<string, Anchor>();
   #asking: PrefixRef = { agent: "" };
@@ -61,14 +68,11 @@ export class LearnedPolicy implements CachePolicy {
   request(arrival: Arrival): void {
     const { index, run, agent, blocks, anchorBlocks } = arrival;
     const at = this.#context.isTimed ? arrival.at : 0;
+    this.#now = at;
     this.#time = index;
     if (this.#context.isTimed) this.#refresh();
     const runId = String(run);
-    let prefixes = this.#runs.get(run);
-    if (!prefixes) {
-      this.#runs.set(run, (prefixes = new Map()));
-      this.#predictor.observe({ type: "run-start", at, run: runId });
-    }
+    const prefixes = this.#runs.get(run) ?? this.#open(run, arrival.session);
     const anchor = this.#anchor(agent, blocks, anchorBlocks);
     this.#predictor.observe({
       type: "request-start",
@@ -94,6 +98,7 @@ export class LearnedPolicy implements CachePolicy {
   }
 
   completed({ run, agent, at, promptTokens, outputTokens, callsTools }: Completion): void {
+    if (this.#context.isTimed) this.#now = Math.max(this.#now, at);
     this.#predictor.observe({
       type: "request-end",
       at: this.#context.isTimed ? at : 0,
@@ -110,13 +115,55 @@ export class LearnedPolicy implements CachePolicy {
 
   ended(run: number): void {
     if (this.#ablation.withoutRelease === true) return;
-    this.#predictor.observe({ type: "run-end", at: 0, run: String(run), status: "completed" });
-    for (const prefix of this.#runs.get(run)?.values() ?? []) this.#held.release(prefix);
-    this.#runs.delete(run);
+    const session = this.#sessions.get(run);
+    this.#sessions.delete(run);
+    this.#predictor.observe({
+      type: "run-end",
+      at: this.#now,
+      run: String(run),
+      status: "completed",
+      ...(session !== undefined && { session }),
+    });
+    if (session === undefined) return this.#release(run);
+    // Its thread may go on; then a run comes that takes the prefixes over.
+    this.#letGo(session);
+    const oldest = this.#paused.keys().next().value;
+    if (this.#paused.size >= MOST_PAUSED && oldest !== undefined) this.#letGo(oldest);
+    this.#paused.set(session, run);
+    for (const prefix of this.#runs.get(run)?.values() ?? []) this.#held.revalue(prefix);
   }
 
   finished(): void {
     this.#held.check(this.#context.isResident);
+  }
+
+  #open(run: number, session: string | undefined): Map<string, Prefix> {
+    const earlier = session === undefined ? undefined : this.#paused.get(session);
+    const prefixes = (earlier === undefined ? undefined : this.#runs.get(earlier)) ?? new Map();
+    if (earlier !== undefined) this.#runs.delete(earlier);
+    if (session !== undefined) {
+      this.#paused.delete(session);
+      this.#sessions.set(run, session);
+    }
+    this.#runs.set(run, prefixes);
+    this.#predictor.observe({
+      type: "run-start",
+      at: this.#now,
+      run: String(run),
+      ...(session !== undefined && { session }),
+    });
+    return prefixes;
+  }
+
+  #letGo(session: string): void {
+    const run = this.#paused.get(session);
+    this.#paused.delete(session);
+    if (run !== undefined) this.#release(run);
+  }
+
+  #release(run: number): void {
+    for (const prefix of this.#runs.get(run)?.values() ?? []) this.#held.release(prefix);
+    this.#runs.delete(run);
   }
 
   /** As time goes by the values of idle runs change, too: some are looked at anew with each request, in turn. */
