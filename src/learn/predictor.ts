@@ -289,12 +289,14 @@ export class LearnedPredictor implements Predictor {
     const before = again ? state.from[0] : state.before;
     state.called(agent, namespace, step);
     this.#learnTransition(state, agent, again, before ?? START_INDEX);
-    if (predicted && !again)
+    if (predicted) {
+      const from = again ? state.frontier : state.from;
       this.#accuracy.score(
         predicted,
-        state.from.map((index) => this.#agents.name(index)),
+        from.map((index) => this.#agents.name(index)),
         name,
       );
+    }
     if (state.lastStep[agent]) this.#learnReturn(state, agent);
     this.#learnPrompt(state, agent, again, prompt);
     state.step++;

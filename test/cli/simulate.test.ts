@@ -237,6 +237,7 @@ describe("inspect", () => {
       "anchors",
       "reuse",
       "transitions",
+      "forecast",
       "sizes",
       "verdict",
     ]);

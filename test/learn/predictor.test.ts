@@ -120,7 +120,7 @@ test("accuracy asks only where the agent changes, before the exact signal", () =
   predictor.next("x");
   predictor.observe(app.next("x", "a", "b"));
   predictor.observe(app.call("x", "b", 2));
-  expect(predictor.accuracy).toEqual({ asked: before.asked + 1, right: before.right + 1 });
+  expect(predictor.accuracy).toMatchObject({ asked: before.asked + 1, right: before.right + 1 });
 });
 
 test("values and probabilities stay in [0, 1] on any event order", () => {

@@ -4,6 +4,7 @@ import { schedule, type ScheduleOptions } from "../schedule.ts";
 import type { Workload } from "../workload.ts";
 import { type AgentSummary, summariseAgents } from "./agents.ts";
 import { type AnchorSummary, summariseAnchors } from "./anchors.ts";
+import { type ForecastSummary, summariseForecast } from "./forecast.ts";
 import { type ReuseSummary, summariseReuse } from "./reuse.ts";
 import { compareSizes, REPLAYS_A_SIZE, type SizeResult, SIZES } from "./sizes.ts";
 import { summariseTransitions, type TransitionSummary } from "./transitions.ts";
@@ -31,6 +32,7 @@ export interface Inspection {
   readonly anchors: AnchorSummary;
   readonly reuse: ReuseSummary;
   readonly transitions: TransitionSummary;
+  readonly forecast: ForecastSummary;
   readonly sizes: readonly SizeResult[];
   readonly verdict: Verdict;
 }
@@ -58,6 +60,7 @@ export async function inspect(workload: Workload, options: InspectionOptions): P
   signal?.throwIfAborted();
   const scheduled = schedule(workload, options);
   const reuse = summariseReuse(scheduled);
+  const forecast = summariseForecast(scheduled);
   onStep?.("reuse distances");
   const sizes = await compareSizes(scheduled, {
     ...(signal && { signal }),
@@ -80,6 +83,7 @@ export async function inspect(workload: Workload, options: InspectionOptions): P
     anchors,
     reuse,
     transitions,
+    forecast,
     sizes,
     verdict: judge({ calls: scheduled.calls.length, sizes, reuse, anchors, transitions }),
   };

@@ -18,6 +18,7 @@ export function inspectionReport(inspection: Inspection): string {
     anchorTable(inspection),
     reuseTable(inspection),
     transitionTable(inspection),
+    forecastLine(inspection),
     sizeTable(inspection),
     verdict.sentences.join("\n"),
   ]
@@ -86,6 +87,15 @@ function transitionTable({ transitions }: Inspection): string {
     `${table(["", ...shown.map(named), "end"], rows)}\n` +
     `Entropy of the next agent ${entropy.next.toFixed(2)} bits, ${entropy.next_given_current.toFixed(2)} when the current one is ` +
     `known (${percent(entropy.reduction)} less). ${change}`
+  );
+}
+
+function forecastLine({ forecast }: Inspection): string {
+  const { switches, top1, calibration_error: apart } = forecast;
+  if (top1 === null || apart === null) return "";
+  return (
+    `The learner, from the calls before only, names the next agent right at ${percent(top1)} of ${switches} changes; ` +
+    `its probabilities are off by ${percent(apart)} (expected calibration error).`
   );
 }
 
