@@ -1,3 +1,4 @@
+import { rounded } from "./state.ts";
 import { Waits } from "./waits.ts";
 
 /** Whether the call before a gap asked for tools: unknown (which counts all gaps), no, yes. */
@@ -6,6 +7,16 @@ const KINDS = 3;
 const INTERVALS = 64;
 /** Before this many gaps were seen, every run is taken to be as fast as any other. */
 const LEAST_SAMPLES = 16;
+
+/** Counts by doublings of milliseconds, and the sum and number of all gaps. */
+export interface PaceState {
+  /** By what was asked for before the gap: all, no tools, tools. */
+  readonly gaps: readonly (readonly number[])[];
+  readonly calls: readonly number[];
+  readonly cycles: readonly number[];
+  readonly sum: number;
+  readonly total: number;
+}
 
 /**
  * How fast a run goes on, by the clock: a run in the middle of its tools is back in seconds, one that waits for a
@@ -24,6 +35,26 @@ export class Pace {
   #tick = 0;
   /** The answer given last: a run's prefixes are asked about one after the other. */
   #asked = { kind: 0, elapsed: Number.NaN, pace: 1 };
+
+  snapshot(): PaceState {
+    return {
+      gaps: this.#gaps.map((gaps) => gaps.snapshot()),
+      calls: this.#calls.snapshot(),
+      cycles: this.#cycles.snapshot(),
+      sum: rounded(this.#sum),
+      total: rounded(this.#total),
+    };
+  }
+
+  /** Adds what another process counted. */
+  restore({ gaps, calls, cycles, sum, total }: PaceState): void {
+    for (const [kind, counts] of gaps.entries()) this.#gaps[kind]?.restore(counts);
+    this.#calls.restore(calls);
+    this.#cycles.restore(cycles);
+    this.#sum += sum;
+    this.#total += total;
+    this.#asked.elapsed = Number.NaN;
+  }
 
   /** Some run calls. */
   called(now: number): void {
@@ -75,13 +106,14 @@ export class Pace {
   }
 
   /**
-   * A rate per millisecond in steps of an average run; undefined while little is known.
+   * A rate per millisecond in steps of an average run; undefined while it, or how fast runs are, is not known.
    *
    * @param rate given the milliseconds between two looks at it; see `Waits.rate`.
    */
-  steps(rate: (tick: number) => number): number | undefined {
+  steps(rate: (tick: number) => number | undefined): number | undefined {
     if (this.#total < LEAST_SAMPLES || this.#sum <= 0) return undefined;
-    return rate(this.#tick) * (this.#sum / this.#total + this.#tick);
+    const perMs = rate(this.#tick);
+    return perMs === undefined ? undefined : perMs * (this.#sum / this.#total + this.#tick);
   }
 
   /** The call has to end, and then the gap. */

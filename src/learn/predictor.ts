@@ -163,12 +163,14 @@ export class LearnedPredictor implements Predictor {
       returns: [...this.#returns.entries()],
       survival: [...this.#survival.entries()],
       anchors: this.#anchors.snapshot(),
+      pace: this.#pace.snapshot(),
+      threads: this.#threads.snapshot(),
     };
   }
 
   /** Adds a snapshot's counts to what is known. Throws InvalidOptionsError when it is not one. */
   restore(state: unknown): void {
-    const { agents, transitions, returns, survival, anchors } = parseState(state);
+    const { agents, transitions, returns, survival, anchors, pace, threads } = parseState(state);
     const own = agents.map((name, index) => (index <= OTHER_INDEX ? index : this.#agents.index(name)));
     const local = (index: number) => own[index] ?? OTHER_INDEX;
     for (const [before, from, successors] of transitions)
@@ -181,6 +183,8 @@ export class LearnedPredictor implements Predictor {
         );
     for (const [key, counts] of returns) this.#returns.add(key, counts, local);
     for (const [agent, now, later] of survival) this.#survival.add(local(agent), now, later);
+    this.#pace.restore(pace);
+    this.#threads.restore(threads);
     this.#anchors.add({
       ...anchors,
       agents: anchors.agents.map(([agent, ...rest]) => [local(agent), ...rest] as const),

@@ -21,6 +21,16 @@ const learnedState = z.object({
     characters: count,
     tokens: count,
   }),
+  /** Counts by doublings of milliseconds, from 1 on. */
+  pace: z.object({
+    gaps: z.array(z.array(count).readonly()).readonly(),
+    calls: z.array(count).readonly(),
+    cycles: z.array(count).readonly(),
+    sum: count,
+    total: count,
+  }),
+  /** ends, returned, waits of threads whose run was completed, and of those interrupted */
+  threads: z.array(z.tuple([count, count, z.array(count).readonly()]).readonly()).readonly(),
 });
 
 export type LearnedState = z.output<typeof learnedState>;

@@ -1,5 +1,6 @@
 import type { RunId, SessionId } from "../runtime/event.ts";
 import type { RunState } from "./run-state.ts";
+import { rounded } from "./state.ts";
 import { Waits } from "./waits.ts";
 
 /** Threads remembered after their run has ended; the one that ended longest ago goes first. */
@@ -7,7 +8,7 @@ const MOST = 1024;
 /** Ends that count in full; beyond, old ones are halved. */
 const WINDOW = 512;
 /** Returns that are taken for granted before anything was seen: most threads of batch jobs never come back. */
-const DOUBT = 0.1;
+const DOUBT = 0.02;
 
 /** A run that has ended on a thread that may go on. */
 export interface Paused {
@@ -23,6 +24,9 @@ interface Returns {
   returned: number;
   readonly waits: Waits;
 }
+
+/** `[ends, returned, counts by doublings of the milliseconds in between]`. */
+export type ThreadState = readonly [number, number, readonly number[]];
 
 /**
  * Threads that return: a run's end is not always its thread's end. A person answers an interrupt, or says the next thing
@@ -61,6 +65,23 @@ export class Threads {
     return paused;
   }
 
+  /** After completed runs, and after interrupted ones. */
+  snapshot(): readonly ThreadState[] {
+    return [this.#completed, this.#interrupted].map(
+      ({ ends, returned, waits }) => [rounded(ends), rounded(returned), waits.snapshot()] as const,
+    );
+  }
+
+  /** Adds what another process counted. */
+  restore(state: readonly ThreadState[]): void {
+    for (const [i, returns] of [this.#completed, this.#interrupted].entries()) {
+      const [ends = 0, returned = 0, waits = []] = state[i] ?? [];
+      returns.ends += ends;
+      returns.returned += returned;
+      returns.waits.restore(waits);
+    }
+  }
+
   find(run: RunId): Paused | undefined {
     return this.#paused.get(run);
   }
@@ -71,11 +92,11 @@ export class Threads {
     return Math.min(1, (returned + DOUBT) / (ends + DOUBT));
   }
 
-  /** Returns per millisecond to be expected of a paused thread; see `Waits.rate`. */
-  rate(paused: Paused, now: number, tick: number): number {
-    return (
-      this.probability(paused.isInterrupted) * this.#returns(paused).waits.rate(now - paused.since, tick)
-    );
+  /** Returns per millisecond to be expected of a paused thread, see `Waits.rate`; undefined before any came back. */
+  rate(paused: Paused, now: number, tick: number): number | undefined {
+    const { returned, waits } = this.#returns(paused);
+    if (returned === 0) return undefined;
+    return this.probability(paused.isInterrupted) * waits.rate(now - paused.since, tick);
   }
 
   #returns({ isInterrupted }: Paused): Returns {

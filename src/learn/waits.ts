@@ -1,3 +1,5 @@
+import { rounded } from "./state.ts";
+
 /** Times are told apart by doublings, from a millisecond to about three days. */
 const DOUBLINGS = 28;
 /** Samples that count in full; beyond, old ones are halved. */
@@ -15,6 +17,22 @@ export class Waits {
     if (this.#samples <= WINDOW) return;
     this.#samples /= 2;
     for (let i = 0; i < DOUBLINGS; i++) this.#counts[i] = (this.#counts[i] as number) / 2;
+  }
+
+  /** Counts by doubling, without trailing zeros. */
+  snapshot(): readonly number[] {
+    return Array.from(
+      this.#counts.subarray(0, this.#counts.findLastIndex((count) => count > 0) + 1),
+      rounded,
+    );
+  }
+
+  /** Adds what another process counted. */
+  restore(counts: readonly number[]): void {
+    for (const [doubling, count] of counts.slice(0, DOUBLINGS).entries()) {
+      this.#counts[doubling] = (this.#counts[doubling] as number) + count;
+      this.#samples += count;
+    }
   }
 
   /** Milliseconds within which a `share` in (0, 1) of what was seen had ended, to a factor of 2; 0 before anything was seen. */
@@ -43,8 +61,7 @@ export class Waits {
     const share = Math.max(0, first + 1 - Math.log2(now));
     let left = 1 + (this.#counts[first] as number) * share;
     for (let i = first + 1; i < DOUBLINGS; i++) left += this.#counts[i] as number;
-    // One more, as long again as it has been already, stands for what was never seen.
-    let best = 1 / (left * (now + tick));
+    let best = 0;
     let came = 0;
     let waited = 0;
     for (let i = first; i < DOUBLINGS; i++) {
@@ -58,7 +75,8 @@ export class Waits {
       const rate = came / (waited + (left - came) * (end - now) + left * tick);
       if (rate > best) best = rate;
     }
-    return best;
+    // Longer than all that was seen: as long again, then.
+    return best > 0 ? best : 1 / (left * (now + tick));
   }
 }
 

@@ -21,6 +21,8 @@ const WORTH_REPLACING = 128;
 interface Fetch {
   readonly controller: AbortController;
   readonly hint: PrefetchHint;
+  /** False while its time has not come. */
+  isDue: boolean;
 }
 
 /**
@@ -32,11 +34,12 @@ interface Fetch {
  */
 export class HintQueue {
   readonly #parts: HintQueueParts;
-  readonly #control = new PQueue({ concurrency: 1 });
   readonly #prefetch = new PQueue({ concurrency: PREFETCHES_AT_ONCE });
   readonly #pending = new Map<string, Hint>();
   readonly #fetching = new Map<string, Fetch>();
-  readonly #closed = new AbortController();
+  /** What is under way at the engine. */
+  readonly #sent = new Set<AbortController>();
+  #isClosed = false;
   #flushing = false;
 
   constructor(parts: HintQueueParts) {
@@ -45,7 +48,7 @@ export class HintQueue {
 
   /** Takes hints over; returns at once and never throws. */
   push(actions: readonly Action[]): void {
-    if (this.#closed.signal.aborted) return;
+    if (this.#isClosed) return;
     for (const action of actions) {
       const id = prefixId(action.prefix);
       if (!(action.type in this.#parts.adapter.supports) && action.type !== "cancel") {
@@ -68,15 +71,15 @@ export class HintQueue {
   /** Resolves when everything taken so far is answered or given up, but for prefetches whose time has not come. */
   async idle(): Promise<void> {
     while (this.#flushing || this.#pending.size > 0) await new Promise((resolve) => setImmediate(resolve));
-    await Promise.all([this.#control.onIdle(), this.#prefetch.onIdle()]);
+    await this.#prefetch.onIdle();
   }
 
   /** Drops what waits, aborts what is under way. Idempotent. */
   async close(): Promise<void> {
-    this.#closed.abort();
+    this.#isClosed = true;
+    for (const controller of this.#sent) controller.abort();
     for (const { controller } of this.#fetching.values()) controller.abort();
     this.#pending.clear();
-    this.#control.clear();
     this.#prefetch.clear();
     await this.idle();
   }
@@ -84,16 +87,14 @@ export class HintQueue {
   #scheduleFlush(): void {
     if (this.#flushing || this.#pending.size === 0) return;
     this.#flushing = true;
-    setImmediate(() => {
-      void this.#control.add(() => this.#flush());
-    });
+    setImmediate(() => void this.#flush());
   }
 
   async #flush(): Promise<void> {
     const hints = [...this.#pending.values()];
     this.#pending.clear();
     if (hints.length > 0) {
-      const outcomes = await this.#apply(hints, AbortSignal.timeout(CONTROL_TIMEOUT_MS));
+      const outcomes = await this.#apply(hints, CONTROL_TIMEOUT_MS);
       hints.forEach((hint, i) => this.#parts.onOutcome(hint, outcomes[i] ?? NO_ANSWER));
     }
     this.#flushing = false;
@@ -103,15 +104,19 @@ export class HintQueue {
   #enqueue(id: string, hint: PrefetchHint): void {
     const earlier = this.#fetching.get(id);
     // The same prompt is on its way already, but for a few tokens.
-    if (earlier && earlier.hint.tokens + WORTH_REPLACING > hint.tokens) {
+    if (earlier?.isDue && earlier.hint.tokens + WORTH_REPLACING > hint.tokens) {
       this.#parts.onOutcome(hint, { status: "ignored", reason: "already being fetched" });
       return;
     }
     earlier?.controller.abort();
     const controller = new AbortController();
-    this.#fetching.set(id, { controller, hint });
+    const fetch: Fetch = { controller, hint, isDue: hint.afterMs === undefined };
+    this.#fetching.set(id, fetch);
     const priority = Math.round(hint.probability * 1000);
-    const start = () => this.#prefetch.add(() => this.#fetch(id, hint, controller.signal), { priority });
+    const start = () => {
+      fetch.isDue = true;
+      return this.#prefetch.add(() => this.#fetch(id, hint, controller.signal), { priority });
+    };
     if (hint.afterMs === undefined) return void start();
     // What ends the wait early is a cancellation, which the fetch reports. No process is kept alive for it.
     const wait = delay(hint.afterMs, undefined, { signal: controller.signal, ref: false });
@@ -133,8 +138,7 @@ export class HintQueue {
       return { status: "failed", reason: `prompt could not be composed: ${String(error)}` };
     }
     if (body === undefined) return { status: "ignored", reason: "the prompt is not known yet" };
-    const signal = AbortSignal.any([cancelled, AbortSignal.timeout(PREFETCH_TIMEOUT_MS)]);
-    return (await this.#apply([{ ...hint, body }], signal))[0] ?? NO_ANSWER;
+    return (await this.#apply([{ ...hint, body }], PREFETCH_TIMEOUT_MS, cancelled))[0] ?? NO_ANSWER;
   }
 
   #cancel(id: string): void {
@@ -143,19 +147,34 @@ export class HintQueue {
   }
 
   /** An adapter promises never to reject and to heed the signal; one that breaks either promise costs nothing but its hints. */
-  async #apply(hints: readonly Hint[], signal: AbortSignal): Promise<readonly Outcome[]> {
-    const either = AbortSignal.any([signal, this.#closed.signal]);
+  async #apply(
+    hints: readonly Hint[],
+    timeoutMs: number,
+    cancelled?: AbortSignal,
+  ): Promise<readonly Outcome[]> {
+    // One controller by hand: composed signals cost more than all else here.
+    const controller = new AbortController();
+    const abort = () => controller.abort();
+    const timer = setTimeout(abort, timeoutMs).unref();
+    cancelled?.addEventListener("abort", abort, { once: true });
+    this.#sent.add(controller);
+    if (this.#isClosed || cancelled?.aborted === true) abort();
+    const { signal } = controller;
     const gaveUp = new Promise<readonly Outcome[]>((resolve) => {
       const giveUp = () =>
         resolve(hints.map(() => ({ status: "cancelled", reason: "given up: withdrawn or too slow" })));
-      if (either.aborted) giveUp();
-      else either.addEventListener("abort", giveUp, { once: true });
+      if (signal.aborted) giveUp();
+      else signal.addEventListener("abort", giveUp, { once: true });
     });
     try {
-      const outcomes = await Promise.race([this.#parts.adapter.apply(hints, either), gaveUp]);
+      const outcomes = await Promise.race([this.#parts.adapter.apply(hints, signal), gaveUp]);
       return Array.isArray(outcomes) ? (outcomes as readonly Outcome[]) : [];
     } catch (error) {
       return hints.map(() => ({ status: "failed", reason: String(error) }));
+    } finally {
+      clearTimeout(timer);
+      cancelled?.removeEventListener("abort", abort);
+      this.#sent.delete(controller);
     }
   }
 }

@@ -1,34 +1,48 @@
-// The whole table: every recorded workload, every baseline, three capacities, two concurrencies, three seeds. Minutes.
+// The whole table: every recorded workload, baseline and capacity, two numbers of open runs, three seeds; then a plot of
+// hit rate against cache size per workload, into plots/. About half an hour. Arguments are passed on to `simulate`.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 const folder = new URL("../../../shared/traces/", import.meta.url);
 if (!existsSync(folder)) {
   console.log(`no recorded workloads at ${folder.pathname}: nothing to measure`);
   process.exit(0);
 }
-const main = new URL("../../dist/cli/main.js", import.meta.url).pathname;
-const baselines = readdirSync(new URL("../../src/sim/baselines/", import.meta.url)).map((file) =>
+const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const all = readdirSync(new URL("../../src/sim/baselines/", import.meta.url)).map((file) =>
   file.replace(".ts", ""),
 );
+const plotted = ["unbounded", "belady", "no-prediction", "paper", "lru"];
+
 const traces = readdirSync(folder).filter((file) => file.endsWith(".jsonl.gz"));
-const run = (trace, ...more) =>
+/** Long prompts: fewer calls would fill no cache. */
+const touches = (trace) => (trace.startsWith("claude_code") ? "1500000" : "300000");
+/** Single calls have an order of their own; whole runs are interleaved by seed. */
+const order = (trace) => (trace.startsWith("mooncake") ? "own" : "random");
+
+const simulate = (trace, ...more) =>
   spawnSync(
     process.execPath,
     [
       main,
       "simulate",
-      new URL(trace, folder).pathname,
+      fileURLToPath(new URL(trace, folder)),
       "--max-touches",
-      "1500000",
+      touches(trace),
       ...more,
       ...process.argv.slice(2),
     ],
-    {
-      stdio: "inherit",
-    },
+    { stdio: "inherit" },
   );
-for (const trace of traces)
-  run(trace, "--order", trace.startsWith("mooncake") ? "own" : "random", "--baseline", baselines.join());
+for (const trace of traces) simulate(trace, "--order", order(trace), "--baseline", all.join());
 // Its own times tell which run comes next.
-for (const trace of traces.filter((file) => file.startsWith("claude_code"))) run(trace, "--order", "own");
+for (const trace of traces.filter((file) => file.startsWith("claude_code")))
+  simulate(trace, "--order", "own", "--baseline", all.join());
+for (const trace of traces) {
+  const file = fileURLToPath(new URL(`plots/${trace.replace(".jsonl.gz", ".svg")}`, import.meta.url));
+  const sizes = "2%,5%,10%,25%,50%,75%,100%";
+  const own = trace.startsWith("claude_code") ? "own" : order(trace);
+  const what = ["--order", own, "--baseline", plotted.join(), "--capacity", sizes, "--concurrency", "8"];
+  simulate(trace, ...what, "--seed", "1", "--plot", file);
+}

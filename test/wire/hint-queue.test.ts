@@ -126,3 +126,25 @@ test("whatever an adapter does, every hint gets one outcome and nothing is throw
     }),
   );
 });
+
+test("a prefetch whose time has not come waits, gives way to a newer one and leaves with the queue", async () => {
+  const sent: number[] = [];
+  const { hints, outcomes } = queue(async (batch) => {
+    for (const hint of batch) if (hint.type === "prefetch") sent.push(hint.tokens);
+    return batch.map(() => ({ status: "applied" }));
+  });
+  const later = (tokens: number, afterMs: number): Action =>
+    ({ ...prefetch("a", tokens), afterMs }) as Action;
+  hints.push([later(100, 60_000)]);
+  hints.push([later(110, 5)]);
+  await hints.idle();
+  expect(sent).toEqual([]);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  await hints.idle();
+  expect(sent).toEqual([110]);
+  hints.push([later(120, 60_000)]);
+  await hints.close();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(sent).toEqual([110]);
+  expect(outcomes.map(([, { status }]) => status).toSorted()).toEqual(["applied", "cancelled", "cancelled"]);
+});
