@@ -50,12 +50,13 @@ test("a quantile is within its doubling", () => {
   expect(new Waits().quantile(0.5)).toBe(0);
 });
 
+const merged = (...parts: readonly Waits[]) => {
+  const total = new Waits();
+  for (const part of parts) total.restore(part.snapshot());
+  return total.snapshot();
+};
+
 test("counts of two processes add up, in either order", () => {
-  const merged = (...parts: readonly Waits[]) => {
-    const total = new Waits();
-    for (const part of parts) total.restore(part.snapshot());
-    return total.snapshot();
-  };
   fc.assert(
     fc.property(times, times, (a, b) => {
       expect(merged(seen(...a), seen(...b))).toEqual(merged(seen(...b), seen(...a)));

@@ -77,18 +77,19 @@ test("an interrupted run's prefixes stay, and are those of the run that resumes 
   expect(short(observe(app.call("2", "a", 3)))).toContain("release run/1/a");
 });
 
+const atEnd = (comesBack: boolean) => {
+  const app = new App();
+  const observe = policy();
+  let actions: readonly Action[] = [];
+  for (let i = 0; i < 10; i++) {
+    const thread = comesBack ? "chat" : `job ${i}`;
+    observe(app.start(`${i}`, thread), app.call(`${i}`, "a", 1));
+    actions = observe(app.end(`${i}`, "completed", thread));
+  }
+  return valueOf(actions, "run/9/a");
+};
+
 test("threads that come back after every run keep their prefixes at a higher value than those that never do", () => {
-  const atEnd = (comesBack: boolean) => {
-    const app = new App();
-    const observe = policy();
-    let actions: readonly Action[] = [];
-    for (let i = 0; i < 10; i++) {
-      const thread = comesBack ? "chat" : `job ${i}`;
-      observe(app.start(`${i}`, thread), app.call(`${i}`, "a", 1));
-      actions = observe(app.end(`${i}`, "completed", thread));
-    }
-    return valueOf(actions, "run/9/a");
-  };
   expect(atEnd(true)).toBeGreaterThan(0.3);
   expect(atEnd(false)).toBeLessThan(0.05);
 });

@@ -127,14 +127,14 @@ test("whatever an adapter does, every hint gets one outcome and nothing is throw
   );
 });
 
+const later = (tokens: number, afterMs: number): Action => ({ ...prefetch("a", tokens), afterMs }) as Action;
+
 test("a prefetch whose time has not come waits, gives way to a newer one and leaves with the queue", async () => {
   const sent: number[] = [];
   const { hints, outcomes } = queue(async (batch) => {
     for (const hint of batch) if (hint.type === "prefetch") sent.push(hint.tokens);
     return batch.map(() => ({ status: "applied" }));
   });
-  const later = (tokens: number, afterMs: number): Action =>
-    ({ ...prefetch("a", tokens), afterMs }) as Action;
   hints.push([later(100, 60_000)]);
   hints.push([later(110, 5)]);
   await hints.idle();
