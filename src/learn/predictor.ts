@@ -10,24 +10,21 @@ import type {
 } from "../runtime/event.ts";
 import type { Prediction, Predictor } from "../runtime/policy.ts";
 import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
-import { Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
+import { Agents, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { Anchors, commonShare, rateToValue } from "./anchors.ts";
 import { BUCKETS, hitRateIndex } from "./horizon.ts";
-import { StructuralPrior } from "./prior.ts";
+import { NextCallers } from "./next-callers.ts";
 import { CALLS_TOOLS, NO_TOOLS, ReturnTimes, TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
 import { RunState } from "./run-state.ts";
 import { type LearnedState, parseState } from "./state.ts";
 import { Pace } from "./pace.ts";
 import { placeOf, Survival } from "./survival.ts";
 import { Threads } from "./threads.ts";
-import { Transitions } from "./transitions.ts";
 
 /** Open runs kept; runs whose end is never seen leave oldest first. */
 const MAX_RUNS = 10_000;
 /** Steps of an absence from which is learned; they lie evenly spread. */
 const LESSONS = 4;
-/** Less probable next agents are not listed. */
-const LEAST_PROBABILITY = 0.05;
 
 /**
  * The learned view of the future: which agents run next, and when a prefix is used again.
@@ -37,8 +34,7 @@ const LEAST_PROBABILITY = 0.05;
  */
 export class LearnedPredictor implements Predictor {
   readonly #agents = new Agents();
-  readonly #prior = new StructuralPrior();
-  readonly #transitions = new Transitions(this.#agents, this.#prior);
+  readonly #next = new NextCallers(this.#agents);
   readonly #returns = new ReturnTimes();
   readonly #survival = new Survival();
   readonly #pace = new Pace();
@@ -49,7 +45,6 @@ export class LearnedPredictor implements Predictor {
   readonly #heirs = new Map<RunId, RunState>();
   readonly #threads = new Threads();
   readonly #accuracy = new Accuracy();
-  #scratch = new Float64Array(16);
   readonly #place: Whereabouts = { agent: 0, absence: 0, current: 0, previous: 0, tools: TOOLS_UNKNOWN };
   /** By agent: open runs expected to call it next, over the runs whose expectations stand. */
   #arrivals = new Float64Array(16);
@@ -58,8 +53,7 @@ export class LearnedPredictor implements Predictor {
     this.#now = Math.max(this.#now, event.at);
     switch (event.type) {
       case "topology":
-        for (const agent of event.agents) this.#agents.index(agent);
-        return this.#prior.declare(event);
+        return this.#next.declare(event);
       case "run-start":
         return this.#startRun(event.run, event.session, event.at);
       case "agent-start":
@@ -69,7 +63,7 @@ export class LearnedPredictor implements Predictor {
         const activations = this.#runs.get(event.run)?.activations;
         const ended = activations?.get(event.activation);
         activations?.delete(event.activation);
-        if (ended && event.status === "completed") this.#prior.activated(ended.agent, ended.called);
+        if (ended && event.status === "completed") this.#next.activated(ended.agent, ended.called);
         return;
       }
       case "next-agents": {
@@ -103,7 +97,7 @@ export class LearnedPredictor implements Predictor {
   next(run: RunId): readonly Prediction[] {
     const state = this.#runs.get(run);
     if (!state) return [];
-    return (state.predictions ??= this.#list(run, this.#probabilities(state), state.covered));
+    return (state.predictions ??= this.#next.list(run, this.#probabilities(state), state.covered));
   }
 
   reuse({ agent, run, anchor }: PrefixRef, fromEnd = Number.POSITIVE_INFINITY): number {
@@ -159,7 +153,7 @@ export class LearnedPredictor implements Predictor {
     return {
       version: 3,
       agents: Array.from({ length: this.#agents.size }, (_, index) => this.#agents.name(index)),
-      transitions: [...this.#transitions.entries()],
+      transitions: [...this.#next.entries()],
       returns: [...this.#returns.entries()],
       survival: [...this.#survival.entries()],
       anchors: this.#anchors.snapshot(),
@@ -175,7 +169,7 @@ export class LearnedPredictor implements Predictor {
     const local = (index: number) => own[index] ?? OTHER_INDEX;
     for (const [before, from, successors] of transitions)
       for (let i = 0; i < successors.length; i += 2)
-        this.#transitions.add(
+        this.#next.add(
           before < 0 ? before : local(before),
           local(from),
           local(successors[i] ?? OTHER_INDEX),
@@ -197,7 +191,7 @@ export class LearnedPredictor implements Predictor {
     const size = this.#agents.size;
     state.fit(size);
     state.covered = size;
-    this.#predict(state, state.probabilities);
+    this.#next.predict(state, state.probabilities);
     this.#arrive(state, 1);
     return state.probabilities;
   }
@@ -241,44 +235,6 @@ export class LearnedPredictor implements Predictor {
       arrivals[agent] = Math.max(0, (arrivals[agent] as number) + sign * (probabilities[agent] as number));
   }
 
-  #predict(state: RunState, out: Float64Array): void {
-    const size = this.#agents.size;
-    if (state.exact) return this.#firstCallers(state.exact, out);
-    const { frontier } = state;
-    const before = state.from[0] ?? START_INDEX;
-    if (frontier.length === 1) return this.#transitions.next(before, frontier[0] ?? START_INDEX, out);
-    out.fill(0, 0, size);
-    if (this.#scratch.length < size) this.#scratch = new Float64Array(2 * size);
-    for (const agent of frontier) {
-      this.#transitions.next(before, agent, this.#scratch);
-      for (let to = 0; to < size; to++)
-        out[to] = (out[to] as number) + (this.#scratch[to] as number) / frontier.length;
-    }
-  }
-
-  /** An exactly known next node may make no model call itself; then those after it do. */
-  #firstCallers(exact: readonly AgentId[], out: Float64Array): void {
-    out.fill(0);
-    const add = (agent: AgentId, probability: number) => {
-      const index = this.#agents.find(agent);
-      if (index !== undefined && index < out.length)
-        out[index] = Math.min(1, (out[index] as number) + probability);
-    };
-    for (const agent of new Set(exact))
-      if (this.#prior.isSilent(agent))
-        for (const [to, probability] of this.#prior.after(agent)) add(to, probability);
-      else add(agent, 1);
-  }
-
-  #list(run: RunId, probabilities: Float64Array, size: number): readonly Prediction[] {
-    const list: Prediction[] = [];
-    for (let index = OTHER_INDEX + 1; index < size; index++) {
-      const probability = probabilities[index] ?? 0;
-      if (probability >= LEAST_PROBABILITY) list.push({ run, agent: this.#agents.name(index), probability });
-    }
-    return list.toSorted((a, b) => b.probability - a.probability);
-  }
-
   #request({ run, agent: name, namespace, step, prompt, request, at: now }: RequestStartEvent): void {
     const state = this.#run(run);
     this.#pace.called(now);
@@ -292,7 +248,7 @@ export class LearnedPredictor implements Predictor {
     const again = state.frontier.includes(agent);
     const before = again ? state.from[0] : state.before;
     state.called(agent, namespace, step);
-    this.#learnTransition(state, agent, again, before ?? START_INDEX);
+    this.#next.called(state, agent, again, before ?? START_INDEX);
     if (predicted) {
       const from = again ? state.frontier : state.from;
       this.#accuracy.score(
@@ -328,13 +284,6 @@ export class LearnedPredictor implements Predictor {
     return Math.ceil((state.step + 1 - state.rememberedSince(agent)) / LESSONS);
   }
 
-  #learnTransition(state: RunState, agent: number, again: boolean, before: number): void {
-    if (again) return this.#transitions.count(before, agent, agent);
-    const { from } = state;
-    for (const predecessor of from)
-      this.#transitions.count(state.before, predecessor, agent, 1 / from.length);
-  }
-
   #learnPrompt(state: RunState, agent: number, again: boolean, prompt: RequestStartEvent["prompt"]): void {
     this.#anchors.called(agent);
     const own = state.prompts[agent];
@@ -367,9 +316,7 @@ export class LearnedPredictor implements Predictor {
     if (isInterrupted && session !== undefined) return;
     // Where threads go on as a rule, what comes back with the next run is not over.
     if (session === undefined || this.#threads.probability(false) < 0.5) this.#learnEnd(state);
-    if (status === "completed" && state.step > 0)
-      for (const agent of state.frontier)
-        this.#transitions.count(state.from[0] ?? START_INDEX, agent, END_INDEX, 1 / state.frontier.length);
+    if (status === "completed" && state.step > 0) this.#next.ended(state);
   }
 
   #learnEnd(state: RunState): void {

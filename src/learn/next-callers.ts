@@ -1,0 +1,100 @@
+import type { AgentId, RunId, TopologyEvent } from "../runtime/event.ts";
+import type { Prediction } from "../runtime/policy.ts";
+import { type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
+import { StructuralPrior } from "./prior.ts";
+import type { RunState } from "./run-state.ts";
+import { Transitions } from "./transitions.ts";
+
+/** Less probable next agents are not listed. */
+const LEAST_PROBABILITY = 0.05;
+
+/** Which agents call the model next: what is known for certain, else transitions from all agents at work now. */
+export class NextCallers {
+  readonly #agents: Agents;
+  readonly #prior = new StructuralPrior();
+  readonly #transitions: Transitions;
+  #scratch = new Float64Array(16);
+
+  constructor(agents: Agents) {
+    this.#agents = agents;
+    this.#transitions = new Transitions(agents, this.#prior);
+  }
+
+  declare(topology: TopologyEvent): void {
+    for (const agent of topology.agents) this.#agents.index(agent);
+    this.#prior.declare(topology);
+  }
+
+  /** An activation of this agent ended; did it make a model call? */
+  activated(agent: AgentId, called: boolean): void {
+    this.#prior.activated(agent, called);
+  }
+
+  /**
+   * The agent calls, as `state` has it by now.
+   *
+   * @param again it was at work already.
+   * @param before the agent before the one it follows.
+   */
+  called(state: RunState, agent: number, again: boolean, before: number): void {
+    if (again) return this.#transitions.count(before, agent, agent);
+    const { from } = state;
+    for (const predecessor of from)
+      this.#transitions.count(state.before, predecessor, agent, 1 / from.length);
+  }
+
+  /** The run was completed. */
+  ended({ from, frontier }: RunState): void {
+    for (const agent of frontier)
+      this.#transitions.count(from[0] ?? START_INDEX, agent, END_INDEX, 1 / frontier.length);
+  }
+
+  /** Fills `out` (length: agents.size at least) with each agent's probability to be next. */
+  predict({ exact, from, frontier }: RunState, out: Float64Array): void {
+    const { size } = this.#agents;
+    if (exact) return this.#firstCallers(exact, out);
+    const before = from[0] ?? START_INDEX;
+    if (frontier.length === 1) return this.#transitions.next(before, frontier[0] ?? START_INDEX, out);
+    out.fill(0, 0, size);
+    if (this.#scratch.length < size) this.#scratch = new Float64Array(2 * size);
+    for (const agent of frontier) {
+      this.#transitions.next(before, agent, this.#scratch);
+      for (let to = 0; to < size; to++)
+        out[to] = (out[to] as number) + (this.#scratch[to] as number) / frontier.length;
+    }
+  }
+
+  /** The probable ones of the first `size` agents, most probable first. */
+  list(run: RunId, probabilities: Float64Array, size: number): readonly Prediction[] {
+    const list: Prediction[] = [];
+    for (let index = OTHER_INDEX + 1; index < size; index++) {
+      const probability = probabilities[index] ?? 0;
+      if (probability >= LEAST_PROBABILITY) list.push({ run, agent: this.#agents.name(index), probability });
+    }
+    return list.toSorted((a, b) => b.probability - a.probability);
+  }
+
+  /** As `Transitions.entries`. */
+  entries(): ReturnType<Transitions["entries"]> {
+    return this.#transitions.entries();
+  }
+
+  /** As `Transitions.add`. */
+  add(before: number, from: number, to: number, count: number): void {
+    this.#transitions.add(before, from, to, count);
+  }
+
+  /** An exactly known next node may make no model call itself; then those after it do. */
+  #firstCallers(exact: readonly AgentId[], out: Float64Array): void {
+    out.fill(0);
+    const add = (agent: AgentId, probability: number) => {
+      const index = this.#agents.find(agent);
+      if (index !== undefined && index < out.length)
+        out[index] = Math.min(1, (out[index] as number) + probability);
+    };
+    for (const agent of new Set(exact))
+      if (this.#prior.isSilent(agent))
+        for (const [to, probability] of this.#prior.after(agent)) add(to, probability);
+      else add(agent, 1);
+  }
+}
