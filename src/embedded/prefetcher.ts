@@ -2,14 +2,12 @@ import type { Outcome } from "../runtime/action.ts";
 import type { KvCache, Lease } from "./cache/kv-cache.ts";
 import type { Counters } from "./counters.ts";
 
-/** A prompt to have in cache before it is asked for. */
+/** A prompt to have in cache before it is asked for; only blocks are displaced that are worth less than `prefix` is then. */
 export interface PrefetchRequest {
   readonly prefix: string;
   readonly anchor?: string | undefined;
   readonly tokens: readonly number[];
   readonly anchorLength: number;
-  /** In [0, 1]; only blocks worth less are displaced. */
-  readonly value: number;
 }
 
 interface Job extends PrefetchRequest {
@@ -50,8 +48,7 @@ export class Prefetcher {
         computed: 0,
         withdrawn: undefined,
       };
-      const index = this.#jobs.findIndex((other) => other.value < job.value);
-      this.#jobs.splice(index < 0 ? this.#jobs.length : index, 0, job);
+      this.#jobs.push(job);
       signal?.addEventListener("abort", () => this.#withdraw(job, "the caller went away"), { once: true });
     });
   }
@@ -72,37 +69,42 @@ export class Prefetcher {
     for (const job of this.#jobs) this.#letGo(job);
   }
 
-  /** Computes one chunk of the most valuable job. */
-  async step(): Promise<void> {
-    const job = this.#jobs[0];
-    if (job === undefined) return;
-    // A more valuable job may have come in front of one that was at work.
-    for (const other of this.#jobs) if (other !== job) this.#letGo(other);
-    const ended =
-      job.withdrawn === undefined
-        ? await this.#advance(job).catch((error: unknown) => this.#fail(job, error))
-        : undefined;
-    if (job.withdrawn !== undefined) this.#end(job, { status: "cancelled", reason: job.withdrawn });
-    else if (ended !== undefined) this.#end(job, ended);
+  /** Computes one chunk of the most valuable job for which there is room. False: there is none for any of them by now. */
+  async step(): Promise<boolean> {
+    const { owners } = this.#cache.pool;
+    const worth = new Map(this.#jobs.map((job) => [job, owners.worth(job.prefix)]));
+    const ranked = this.#jobs.toSorted((left, right) => (worth.get(right) ?? 0) - (worth.get(left) ?? 0));
+    for (const job of ranked) {
+      // A more valuable job may have come in front of one that was at work.
+      for (const other of ranked) if (other !== job) this.#letGo(other);
+      const ended = await this.#advance(job, worth.get(job) ?? 0).catch((error: unknown) =>
+        this.#fail(job, error),
+      );
+      if (job.withdrawn !== undefined) this.#end(job, { status: "cancelled", reason: job.withdrawn });
+      else if (ended === "blocked") {
+        this.#letGo(job);
+        continue;
+      } else if (ended !== undefined) this.#end(job, ended);
+      return true;
+    }
+    return false;
   }
 
-  async #advance(job: Job): Promise<Outcome | undefined> {
+  /** Computes one chunk. Undefined: more is left to do; "blocked": there is no room for it yet. */
+  async #advance(job: Job, worth: number): Promise<Outcome | "blocked" | undefined> {
     const { pool } = this.#cache;
-    const { tokens, value } = job;
+    const { tokens } = job;
     if (job.lease === undefined) {
-      const options = { limit: tokens.length, owner: job.prefix, ceiling: value, isRequest: false };
+      if (!pool.hasRoom(worth)) return this.#stop(job);
+      const options = { limit: tokens.length, owner: job.prefix, ceiling: worth, isRequest: false };
       job.lease = await this.#cache.open(tokens, options);
-      if (job.lease === undefined)
-        return { status: "ignored", reason: "every sequence holds something worth more" };
+      if (job.lease === undefined) return this.#stop(job);
       job.position = job.lease.reused;
     }
     const { chain } = job.lease;
     const chunk = tokens.slice(job.position, job.position + this.#chunkTokens);
     if (chunk.length > 0) {
-      if (!pool.append(chain, chunk, value, true)) {
-        const reason = `stopped at ${job.position} of ${tokens.length} tokens: what is resident is worth more`;
-        return { status: job.computed > 0 ? "applied" : "ignored", reason };
-      }
+      if (!pool.append(chain, chunk, worth, true)) return this.#stop(job);
       await this.#cache.erase();
       const started = performance.now();
       await this.#cache.evaluate(chain, chunk);
@@ -113,6 +115,13 @@ export class Prefetcher {
       job.computed += chunk.length;
     }
     return job.position >= tokens.length ? { status: "applied" } : undefined;
+  }
+
+  /** What is resident is worth more; that may change as long as the job's own value rises. */
+  #stop(job: Job): Outcome | "blocked" {
+    if (this.#cache.pool.owners.isRising(job.prefix)) return "blocked";
+    const reason = `stopped at ${job.position} of ${job.tokens.length} tokens: what is resident is worth more`;
+    return { status: job.computed > 0 ? "applied" : "ignored", reason };
   }
 
   #withdraw(job: Job, reason: string): void {

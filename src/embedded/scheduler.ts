@@ -20,6 +20,9 @@ interface Step {
 /** Larger prefetch chunks would make an arriving request wait noticeably. */
 const largestPrefetchChunk = 128;
 
+/** Milliseconds after which prefetches for which there was no room are tried again: their values rise with time. */
+const retryMs = 20;
+
 /** Thrown into a request that cannot get the KV blocks it needs although nothing else runs. */
 export class KvBudgetError extends Error {}
 
@@ -124,7 +127,7 @@ export class Scheduler {
       if (this.#running.length > 0) {
         await this.#compute(this.#plan());
       } else if (this.#waiting.length === 0 && !this.#prefetcher.isIdle) {
-        await this.#prefetcher.step();
+        if (!(await this.#prefetcher.step())) await this.#rest(retryMs);
       } else if (this.#waiting.length === 0) await this.#rest();
     }
     this.#prefetcher.pause();
@@ -133,14 +136,19 @@ export class Scheduler {
     for (const resolve of this.#idle) resolve();
   }
 
-  async #rest(): Promise<void> {
+  /** Until something comes, or for so many milliseconds when prefetches wait for room. */
+  async #rest(most?: number): Promise<void> {
     await this.#cache.erase();
     if (this.#isAwake) return;
-    for (const resolve of this.#idle) resolve();
-    this.#idle = [];
+    if (most === undefined) {
+      for (const resolve of this.#idle) resolve();
+      this.#idle = [];
+    }
+    const timer = most === undefined ? undefined : setTimeout(() => this.#wake(), most);
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
+    clearTimeout(timer);
   }
 
   #dropAborted(): void {

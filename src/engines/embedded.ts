@@ -94,7 +94,11 @@ class Embedded implements EmbeddedAdapter {
     const payload = {
       prefix,
       anchor,
-      ...(own !== undefined && { value: own.value, ...(own.ttlMs !== undefined && { ttl_ms: own.ttlMs }) }),
+      ...(own !== undefined && {
+        value: own.value,
+        later: own.later,
+        ...(own.ttlMs !== undefined && { ttl_ms: own.ttlMs }),
+      }),
       ...(shared !== undefined && { anchor_value: shared.value }),
     };
     return { fields: { kv_hints: envelope(prefix, [["kv.retain", payload]]) } };
@@ -168,10 +172,10 @@ function toAction(hint: Hint): readonly [string, unknown] {
   const prefix = prefixId(hint.prefix);
   switch (hint.type) {
     case "retain":
-      return ["kv.retain", { prefix, value: hint.value, ttl_ms: hint.ttlMs }];
+      return ["kv.retain", { prefix, value: hint.value, later: hint.later, ttl_ms: hint.ttlMs }];
     case "prefetch": {
       const anchor = prefixId({ agent: hint.prefix.agent });
-      return ["kv.prefetch", { prefix, anchor, value: hint.value, body: hint.body }];
+      return ["kv.prefetch", { prefix, anchor, value: hint.value, later: hint.later, body: hint.body }];
     }
     case "pin":
       return ["kv.pin", { prefix, ttl_ms: hint.ttlMs }];

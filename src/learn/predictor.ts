@@ -129,6 +129,13 @@ export class LearnedPredictor implements Predictor {
     return rateToValue(kept * (rate ?? this.#threads.probability(paused.isInterrupted)));
   }
 
+  outlook(run: RunId): readonly (readonly [number, number])[] {
+    const state = this.#runs.get(run);
+    return state
+      ? this.#pace.outlook(state.isCalling ? undefined : state.tools, this.#now - state.since)
+      : [];
+  }
+
   soonest(run: RunId): number {
     const state = this.#runs.get(run);
     if (!state) return 0;

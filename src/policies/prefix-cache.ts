@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Action, PrefetchHint, PrefixRef } from "../runtime/action.ts";
+import type { Action, LaterValues, PrefetchHint, PrefixRef } from "../runtime/action.ts";
 import type { AgentId, RunId } from "../runtime/event.ts";
 import {
   definePolicy,
@@ -7,6 +7,7 @@ import {
   type Policy,
   type PolicyContext,
   type Prediction,
+  type Predictor,
   type PrefixSubject,
   type Scored,
 } from "../runtime/policy.ts";
@@ -34,6 +35,7 @@ const options = z.strictObject({
 });
 
 type Options = z.output<typeof options>;
+type Outlook = ReturnType<Predictor["outlook"]>;
 
 /** Places in a prompt are given in characters; for the middle of one an average is good enough. */
 const CHARACTERS_PER_TOKEN = 4;
@@ -83,6 +85,7 @@ class PrefixCache implements Policy<"prefix"> {
     moment: Moment,
   ): Generator<Action> {
     const { event, run, gone } = moment;
+    const { predictor } = this.#context;
     for (const prefix of gone) {
       const sent = this.#sent.get(prefix.run);
       sent?.delete(prefix.agent);
@@ -90,10 +93,11 @@ class PrefixCache implements Policy<"prefix"> {
       yield { type: "release", prefix };
     }
     if (event.type === "run-end") this.#sent.delete(run);
-    for (const { item, score } of ranked) yield* this.#retain(item, score);
+    const outlook = predictor.outlook(run);
+    for (const { item, score } of ranked) yield* this.#retain(item, score, outlook);
     // Where a run stands tells about the anchors of all agents, not only of its own.
     for (const { agent } of this.#context.prefixes.anchors())
-      yield* this.#retain({ agent }, this.#context.predictor.reuse({ agent }));
+      yield* this.#retain({ agent }, predictor.reuse({ agent }), []);
     if (event.type === "run-end") return yield* this.#withdraw(run, [], gone);
     if (event.type === "next-agents") return yield* this.#withdraw(run, predictions, gone);
     if (event.type === "request-start") this.#settle(run, event.agent);
@@ -102,13 +106,16 @@ class PrefixCache implements Policy<"prefix"> {
     yield* wanted;
   }
 
-  *#retain({ agent, run }: PrefixRef, value: number): Generator<Action> {
+  *#retain({ agent, run }: PrefixRef, value: number, outlook: Outlook): Generator<Action> {
     let sent = this.#sent.get(run);
     if (!sent) this.#sent.set(run, (sent = new Map()));
     const before = sent.get(agent);
-    if (before !== undefined && Math.abs(before - value) < this.#context.options.refreshStep) return;
+    // Where the value depends on the time, it does from this moment on.
+    const isKnown = before !== undefined && Math.abs(before - value) < this.#context.options.refreshStep;
+    if (isKnown && outlook.length === 0) return;
     sent.set(agent, value);
-    yield { type: "retain", prefix: run === undefined ? { agent } : { agent, run }, value };
+    const prefix = run === undefined ? { agent } : { agent, run };
+    yield { type: "retain", prefix, value, ...laterOf(value, outlook) };
   }
 
   /** The prefetches worth their tokens, most probable first, within the budget. */
@@ -119,6 +126,7 @@ class PrefixCache implements Policy<"prefix"> {
     const current = "agent" in event ? event.agent : undefined;
     const latest = newest(prefixes.of(run));
     const history = latest ? Math.max(0, latest.tokens - (prefixes.anchor(latest.agent)?.tokens ?? 0)) : 0;
+    const outlook = predictor.outlook(run);
     for (const { agent, probability } of predictions) {
       if (plan.length >= limits.maxPerRun) break;
       const anchor = prefixes.anchor(agent);
@@ -135,6 +143,7 @@ class PrefixCache implements Policy<"prefix"> {
         type: "prefetch",
         prefix,
         value,
+        ...laterOf(value, outlook),
         probability,
         tokens,
         ...(afterMs > 0 && { afterMs }),
@@ -181,6 +190,13 @@ class PrefixCache implements Policy<"prefix"> {
     ahead.delete(agent);
     if (ahead.size === 0) this.#ahead.delete(run);
   }
+}
+
+/** Scales the rate r that a value r/(1+r) stands for. */
+function laterOf(value: number, outlook: Outlook): { readonly later?: LaterValues } {
+  if (outlook.length === 0 || value >= 1) return {};
+  const rate = value / (1 - value);
+  return { later: outlook.map(([afterMs, factor]) => [afterMs, (rate * factor) / (1 + rate * factor)]) };
 }
 
 /** The prefix used last: it carries most of the run's history. */

@@ -14,11 +14,18 @@ export function prefixId(prefix: PrefixRef): string {
   return prefix.run === undefined ? `anchor/${prefix.agent}` : `run/${prefix.run}/${prefix.agent}`;
 }
 
+/**
+ * What the value will be unless something happens: `[milliseconds from now, value]`, in order, straight lines between
+ * them, the last one stays. A run whose tools have nearly finished is worth more than one that has just begun.
+ */
+export type LaterValues = readonly (readonly [afterMs: number, value: number])[];
+
 /** Keep softly: `value` in [0, 1] orders prefixes under pressure, higher is kept longer. */
 export interface RetainHint {
   readonly type: "retain";
   readonly prefix: PrefixRef;
   readonly value: number;
+  readonly later?: LaterValues;
   /** Milliseconds from now after which the value no longer counts; absent: until the next word. */
   readonly ttlMs?: number;
 }
@@ -32,6 +39,7 @@ export interface PrefetchHint {
   readonly type: "prefetch";
   readonly prefix: PrefixRef;
   readonly value: number;
+  readonly later?: LaterValues;
   /** Probability that the prefix is asked for next, and the expected prompt tokens it saves then. */
   readonly probability: number;
   readonly tokens: number;

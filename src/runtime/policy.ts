@@ -44,6 +44,11 @@ export interface Predictor {
    * rarely until the next use. Default: infinite, the prefix's head.
    */
   reuse(prefix: PrefixRef, fromEnd?: number): number;
+  /**
+   * How the rate of uses of a run's prefixes will change as long as the run does not call: `[milliseconds from now, factor]`,
+   * in order; empty while little is known.
+   */
+  outlook(run: RunId): readonly (readonly [afterMs: number, factor: number])[];
   /** Milliseconds from now before which the run's next call is unlikely (one in ten); 0 while little is known. */
   soonest(run: RunId): number;
   /** Share, in [0, 1], of the previous agent's history that this agent is expected to see as well. */

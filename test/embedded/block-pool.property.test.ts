@@ -113,7 +113,7 @@ describe("under any order of operations", () => {
               else pool.close(chain);
               working.delete(chain);
               if (item.isDrop || item.owner !== null) pinned.clear();
-            } else if (item.type === "value") pool.owners.setValue(item.owner, item.value, 150);
+            } else if (item.type === "value") pool.owners.setValue(item.owner, item.value, { ttl: 150 });
             else if (item.type === "release") pool.release(item.owner);
             else if (item.type === "evict") {
               pool.evict(item.owner);

@@ -77,7 +77,7 @@ describe("eviction", () => {
 
   test("a value counts until its time is over, and a release ends it at once", () => {
     const { pool, clock } = createPool(8);
-    pool.owners.setValue("a", 0.9, 100);
+    pool.owners.setValue("a", 0.9, { ttl: 100 });
     pool.owners.setValue("b", 0.5);
     play(pool, prompt(1, 1, 64), "a");
     play(pool, prompt(2, 1, 64), "b");

@@ -84,6 +84,11 @@ export class BlockPool {
     return this.capacity - taken.size;
   }
 
+  /** Is a block free, or worth less than `ceiling` and free to go? */
+  hasRoom(ceiling: number): boolean {
+    return this.#tree.resident < this.capacity || this.#victims.tail(this.chains, ceiling) !== undefined;
+  }
+
   /** Opens a chain that starts with the longest resident prefix of `tokens`; undefined: no chain may be given up. */
   open(tokens: readonly number[], options: OpenOptions): Opened | undefined {
     const match = this.#match(tokens, options.limit);

@@ -32,10 +32,17 @@ export interface Chain {
   running: boolean;
 }
 
+/** A value in [0, 1] at a clock time in milliseconds. */
+export interface Worth {
+  readonly at: number;
+  readonly value: number;
+}
+
 /** What was said about one prefix id, and which blocks it stands for. */
 export interface Owner {
   readonly id: string;
-  value: number;
+  /** What it is worth over time: clock times in order, with straight lines between; before the first and after the last it is as there. */
+  values: readonly Worth[];
   /** Clock time at which the value stops counting. */
   expiresAt: number;
   /** Clock time until which its blocks may not be dropped; -Infinity: not pinned. */

@@ -1,7 +1,15 @@
-import type { Block, Owner } from "./block.ts";
+import type { Block, Owner, Worth } from "./block.ts";
 
 /** Ids that own nothing are forgotten, oldest first, beyond this many. */
 const rememberedOwners = 4096;
+
+/** How a value goes on. */
+export interface ValueCourse {
+  /** `[milliseconds from now, value]`, in order; see `Owner.values`. Default: it stays as it is. */
+  readonly later?: readonly (readonly [afterMs: number, value: number])[] | undefined;
+  /** Milliseconds from now after which it no longer counts. Default: none. */
+  readonly ttl?: number | undefined;
+}
 
 /** The prefix ids that callers named, with their values. */
 export class Owners {
@@ -20,17 +28,36 @@ export class Owners {
   ensure(id: string): Owner {
     const known = this.#byId.get(id);
     if (known !== undefined) return known;
-    const owner: Owner = { id, value: 0, expiresAt: Infinity, pinnedUntil: -Infinity, blocks: new Set() };
+    const owner: Owner = { id, values: [], expiresAt: Infinity, pinnedUntil: -Infinity, blocks: new Set() };
     this.#byId.set(id, owner);
     if (this.#byId.size > rememberedOwners) this.#forgetOldest();
     return owner;
   }
 
-  /** Sets a value that counts for `ttl` milliseconds from now. */
-  setValue(id: string, value: number, ttl = Infinity): void {
+  /** Sets what a prefix is worth from now on. */
+  setValue(id: string, value: number, { later = [], ttl = Infinity }: ValueCourse = {}): void {
     const owner = this.ensure(id);
-    owner.value = value;
-    owner.expiresAt = this.#now() + ttl;
+    const now = this.#now();
+    owner.values = [
+      { at: now, value },
+      ...later.map(([afterMs, then]) => ({ at: now + afterMs, value: then })),
+    ];
+    owner.expiresAt = now + ttl;
+  }
+
+  /** What the prefix is worth now, 0 when nobody spoke for it. */
+  worth(id: string): number {
+    const owner = this.#byId.get(id);
+    return owner === undefined ? 0 : worthAt(owner, this.#now());
+  }
+
+  /** The prefix will be worth more than it is now. */
+  isRising(id: string): boolean {
+    const now = this.#now();
+    const owner = this.#byId.get(id);
+    if (owner === undefined || owner.expiresAt <= now) return false;
+    const worth = worthAt(owner, now);
+    return owner.values.some(({ at, value }) => at > now && value > worth);
   }
 
   /** Forgets the id; its blocks are left to the caller. */
@@ -46,7 +73,7 @@ export class Owners {
   valueOf(block: Block): number {
     const now = this.#now();
     let value = 0;
-    for (const owner of block.owners) if (owner.value > value && owner.expiresAt > now) value = owner.value;
+    for (const owner of block.owners) value = Math.max(value, worthAt(owner, now));
     return value;
   }
 
@@ -72,4 +99,14 @@ export class Owners {
         return;
       }
   }
+}
+
+function worthAt({ values, expiresAt }: Owner, now: number): number {
+  if (expiresAt <= now) return 0;
+  const next = values.findIndex(({ at }) => at > now);
+  const before: Worth | undefined = values.at(next < 0 ? -1 : Math.max(0, next - 1));
+  const after = values[next];
+  if (before === undefined) return 0;
+  if (after === undefined) return before.value;
+  return before.value + ((after.value - before.value) * (now - before.at)) / (after.at - before.at);
 }

@@ -98,9 +98,10 @@ async function withPayload<Verb extends keyof typeof hintPayloads>(
   return apply(payload.data as z.output<(typeof hintPayloads)[Verb]>);
 }
 
-function retain(pool: BlockPool, { prefix, value, ttl_ms, anchor, anchor_value }: RetainPayload): Outcome {
-  if (value !== undefined) pool.owners.setValue(prefix, value, ttl_ms);
-  if (anchor !== undefined && anchor_value !== undefined) pool.owners.setValue(anchor, anchor_value, ttl_ms);
+function retain(pool: BlockPool, payload: RetainPayload): Outcome {
+  const { prefix, value, later, ttl_ms: ttl, anchor, anchor_value: anchorValue } = payload;
+  if (value !== undefined) pool.owners.setValue(prefix, value, { later, ttl });
+  if (anchor !== undefined && anchorValue !== undefined) pool.owners.setValue(anchor, anchorValue, { ttl });
   return { status: "applied" };
 }
 
@@ -112,9 +113,9 @@ async function prefetch(
   const body = promptBody.safeParse(payload.body);
   if (!body.success) return rejected(z.prettifyError(body.error));
   const { tokens, anchorLength } = target.template.render(toChat(body.data), false);
-  const { prefix, anchor, value } = payload;
+  const { prefix, anchor, value, later } = payload;
   if (tokens.length >= target.contextTokens)
     return rejected(`the prompt has ${tokens.length} tokens, the context ${target.contextTokens}`);
-  target.pool.owners.setValue(prefix, value);
-  return target.scheduler.prefetch({ prefix, anchor, tokens, anchorLength, value }, signal);
+  target.pool.owners.setValue(prefix, value, { later });
+  return target.scheduler.prefetch({ prefix, anchor, tokens, anchorLength }, signal);
 }

@@ -33,6 +33,11 @@ export interface HintReply {
 
 const prefix = z.string().min(1);
 const value = z.number().min(0).max(1);
+/** `[milliseconds from now, value]`, in order; straight lines between them, the last one stays. */
+const later = z
+  .array(z.tuple([z.number().nonnegative(), value]))
+  .max(64)
+  .optional();
 const ttl = z.number().positive().optional();
 
 /** Payloads by verb. */
@@ -40,6 +45,7 @@ export const hintPayloads = {
   "kv.retain": z.object({
     prefix,
     value: value.optional(),
+    later,
     ttl_ms: ttl,
     anchor: prefix.optional(),
     anchor_value: value.optional(),
@@ -47,7 +53,7 @@ export const hintPayloads = {
   "kv.release": z.object({ prefix }),
   "kv.evict": z.object({ prefix }),
   "kv.pin": z.object({ prefix, ttl_ms: ttl }),
-  "kv.prefetch": z.object({ prefix, value, anchor: prefix.optional(), body: z.unknown() }),
+  "kv.prefetch": z.object({ prefix, value, later, anchor: prefix.optional(), body: z.unknown() }),
   "kv.cancel": z.object({ prefix }),
 } as const;
 
