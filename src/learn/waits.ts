@@ -1,25 +1,30 @@
 import { rounded } from "./state.ts";
 
-/** Times are told apart by doublings, from a millisecond to about three days. */
-const DOUBLINGS = 28;
+/** Times are told apart by quarters of a doubling, from a millisecond to about three days. */
+const PARTS = 4;
+const CLASSES = 28 * PARTS;
+/** Shortest time of each class, in milliseconds; of the last one also the longest. */
+const STARTS = Float64Array.from({ length: CLASSES + 1 }, (_, i) => 2 ** (i / PARTS));
+/** Mean time of each class: times in it lie evenly by their logarithm. */
+const MEANS = Float64Array.from({ length: CLASSES }, (_, i) => meanOf(STARTS[i] as number, STARTS[i + 1] as number));
 /** Samples that count in full; beyond, old ones are halved. */
 const WINDOW = 1024;
 
-/** How long something takes, by doublings of milliseconds: enough for times that spread over orders of magnitude. */
+/** How long something takes, by the logarithm of milliseconds: enough for times that spread over orders of magnitude. */
 export class Waits {
-  readonly #counts = new Float64Array(DOUBLINGS);
+  readonly #counts = new Float64Array(CLASSES);
   #samples = 0;
 
   add(milliseconds: number): void {
-    const doubling = doublingOf(milliseconds);
-    this.#counts[doubling] = (this.#counts[doubling] as number) + 1;
+    const found = classOf(milliseconds);
+    this.#counts[found] = (this.#counts[found] as number) + 1;
     this.#samples++;
     if (this.#samples <= WINDOW) return;
     this.#samples /= 2;
-    for (let i = 0; i < DOUBLINGS; i++) this.#counts[i] = (this.#counts[i] as number) / 2;
+    for (let i = 0; i < CLASSES; i++) this.#counts[i] = (this.#counts[i] as number) / 2;
   }
 
-  /** Counts by doubling, without trailing zeros. */
+  /** Counts by class, without trailing zeros. */
   snapshot(): readonly number[] {
     return Array.from(
       this.#counts.subarray(0, this.#counts.findLastIndex((count) => count > 0) + 1),
@@ -29,19 +34,18 @@ export class Waits {
 
   /** Adds what another process counted. */
   restore(counts: readonly number[]): void {
-    for (const [doubling, count] of counts.slice(0, DOUBLINGS).entries()) {
-      this.#counts[doubling] = (this.#counts[doubling] as number) + count;
+    for (const [found, count] of counts.slice(0, CLASSES).entries()) {
+      this.#counts[found] = (this.#counts[found] as number) + count;
       this.#samples += count;
     }
   }
 
-  /** Milliseconds within which a `share` in (0, 1) of what was seen had ended, to a factor of 2; 0 before anything was seen. */
+  /** Milliseconds within which a `share` in (0, 1) of what was seen had ended, to a fifth; 0 before anything was seen. */
   quantile(share: number): number {
     let left = share * this.#samples;
-    for (let i = 0; i < DOUBLINGS; i++) {
+    for (let i = 0; i < CLASSES; i++) {
       const count = this.#counts[i] as number;
-      // Within a doubling they lie evenly by their logarithm.
-      if (left < count) return 2 ** (i + left / count);
+      if (left < count) return 2 ** ((i + left / count) / PARTS);
       left -= count;
     }
     return 0;
@@ -49,37 +53,46 @@ export class Waits {
 
   /**
    * Ends per millisecond to be expected of what has gone on for `elapsed` milliseconds: the best rate over all horizons,
-   * as in `hitRateIndex`. Positive always.
+   * as in `hitRateIndex`. Positive always, but for a finite `most`.
    *
    * @param tick milliseconds between two looks at it: no horizon is shorter, or one chance in a hundred to end within a
    * millisecond would count for more than a certain end within a second.
+   * @param most longest horizon that counts, in milliseconds.
    */
-  rate(elapsed: number, tick: number): number {
+  rate(elapsed: number, tick: number, most = Number.POSITIVE_INFINITY): number {
     const now = Math.max(1, elapsed);
-    const first = doublingOf(now);
-    // Of the times in the doubling that it is in, those are left that are longer; they lie evenly by their logarithm.
-    const share = Math.max(0, first + 1 - Math.log2(now));
+    const first = classOf(now);
+    // Of the times in the class that it is in, those are left that are longer.
+    const share = Math.max(0, first + 1 - PARTS * Math.log2(now));
     let left = 1 + (this.#counts[first] as number) * share;
-    for (let i = first + 1; i < DOUBLINGS; i++) left += this.#counts[i] as number;
+    for (let i = first + 1; i < CLASSES; i++) left += this.#counts[i] as number;
     let best = 0;
     let came = 0;
     let waited = 0;
-    for (let i = first; i < DOUBLINGS; i++) {
-      const start = Math.max(now, 2 ** i);
-      const end = 2 ** (i + 1);
+    for (let i = first; i < CLASSES; i++) {
+      const start = i === first ? now : (STARTS[i] as number);
+      const last = STARTS[i + 1] as number;
+      const end = Math.min(last, now + most);
       if (end <= start) break;
-      const count = (this.#counts[i] as number) * (i === first ? share : 1);
+      const isWhole = i > first && end === last;
+      const all = (this.#counts[i] as number) * (i === first ? share : 1);
+      const count = end === last ? all : (all * Math.log(end / start)) / Math.log(last / start);
       came += count;
-      // The mean of what lies evenly by its logarithm between two ends.
-      waited += count * ((end - start) / Math.log(end / start) - now);
+      waited += count * ((isWhole ? (MEANS[i] as number) : meanOf(start, end)) - now);
       const rate = came / (waited + (left - came) * (end - now) + left * tick);
       if (rate > best) best = rate;
     }
+    if (best > 0 || left > 1) return best;
     // Longer than all that was seen: as long again, then.
-    return best > 0 ? best : 1 / (left * (now + tick));
+    return Math.min(most, now) / (now * (now + tick));
   }
 }
 
-function doublingOf(milliseconds: number): number {
-  return Math.min(DOUBLINGS - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, milliseconds)))));
+/** Mean of what lies evenly by its logarithm between two ends. */
+function meanOf(start: number, end: number): number {
+  return (end - start) / Math.log(end / start);
+}
+
+function classOf(milliseconds: number): number {
+  return Math.min(CLASSES - 1, Math.max(0, Math.floor(PARTS * Math.log2(Math.max(1, milliseconds)))));
 }
