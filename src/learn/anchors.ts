@@ -10,6 +10,8 @@ const CHARACTERS_PER_TOKEN = 4;
 /** What is known of one agent's prompts. */
 interface Prompts {
   calls: number;
+  /** Calls of all agents up to its latest one. */
+  calledAt: number;
   /** Sums and numbers of samples of shares in [0, 1]. */
   shared: number;
   sharedSamples: number;
@@ -29,11 +31,15 @@ export class Anchors {
   /** By agent index. */
   readonly #agents: (Prompts | undefined)[] = [];
   #total = 0;
+  /** Calls of all agents so far. */
+  #clock = 0;
   #characters = 0;
   #tokens = 0;
 
   called(agent: number): void {
-    this.#own(agent).calls++;
+    const own = this.#own(agent);
+    own.calls++;
+    own.calledAt = ++this.#clock;
     if (++this.#total < WINDOW) return;
     this.#total = 0;
     for (const own of this.#agents) if (own) this.#total += own.calls /= 2;
@@ -49,7 +55,9 @@ export class Anchors {
   value(agent: number, hash: string | undefined, arrivals: number, openRuns: number): number {
     const own = this.#agents[agent];
     if (!own) return 0;
-    const longRun = this.#total === 0 ? 0 : (own.calls / this.#total) * openRuns;
+    const frequency = this.#total === 0 ? 0 : own.calls / this.#total;
+    // What has not been called for longer than usual is called more rarely by now.
+    const longRun = Math.min(frequency, 1 / (1 + this.#clock - own.calledAt)) * openRuns;
     return rateToValue(own.variants.share(hash ?? own.variants.latest) * Math.max(arrivals, longRun));
   }
 
@@ -105,6 +113,7 @@ export class Anchors {
   #own(agent: number): Prompts {
     return (this.#agents[agent] ??= {
       calls: 0,
+      calledAt: this.#clock,
       shared: 0,
       sharedSamples: 0,
       variants: new AnchorVariants(),

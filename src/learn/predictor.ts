@@ -1,4 +1,4 @@
-import type { PrefixRef } from "../runtime/action.ts";
+import type { LaterValues, PrefixRef } from "../runtime/action.ts";
 import type {
   AgentId,
   Event,
@@ -8,7 +8,7 @@ import type {
   RunId,
   SessionId,
 } from "../runtime/event.ts";
-import type { Prediction, Predictor } from "../runtime/policy.ts";
+import type { Outlook, Prediction, Predictor } from "../runtime/policy.ts";
 import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
 import { Agents, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { Anchors, commonShare, rateToValue } from "./anchors.ts";
@@ -100,7 +100,23 @@ export class LearnedPredictor implements Predictor {
     return (state.predictions ??= this.#next.list(run, this.#probabilities(state), state.covered));
   }
 
-  reuse({ agent, run, anchor }: PrefixRef, fromEnd = Number.POSITIVE_INFINITY): number {
+  reuse(prefix: PrefixRef, outlook: Outlook = {}): number {
+    return this.#valueAt(prefix, outlook, 0);
+  }
+
+  course(prefix: PrefixRef, outlook: Outlook = {}): LaterValues {
+    const state = prefix.run === undefined ? undefined : this.#runs.get(prefix.run);
+    if (!state) return [];
+    return this.#pace
+      .outlook(state.isCalling ? undefined : state.tools, this.#now - state.since)
+      .map((at) => [at, this.#valueAt(prefix, outlook, at)] as const);
+  }
+
+  #valueAt(
+    { agent, run, anchor }: PrefixRef,
+    { fromEnd = Number.POSITIVE_INFINITY, fetchedAgain = 0 }: Outlook,
+    inMs: number,
+  ): number {
     const index = this.#agents.find(agent);
     if (index === undefined) return 0;
     if (run === undefined)
@@ -117,8 +133,11 @@ export class LearnedPredictor implements Predictor {
     const rate = state.lastStep[index]
       ? hitRateIndex(this.#returnTimes(state, index), keptNow, keptLater, index * BUCKETS)
       : (probabilities[index] as number);
-    const pace = this.#pace.relative(state.isCalling ? undefined : state.tools, this.#now - state.since);
-    return rateToValue(pace * rate);
+    // What is fetched again in time is worth keeping for the next step only.
+    const next = (probabilities[index] as number) * keptNow;
+    const rateToKeep = next * fetchedAgain + rate * (1 - fetchedAgain);
+    const kind = state.isCalling ? undefined : state.tools;
+    return rateToValue(this.#pace.relative(kind, this.#now - state.since + inMs) * rateToKeep);
   }
 
   /** Of a thread that comes back all prefixes are taken to be used again. */
@@ -127,13 +146,6 @@ export class LearnedPredictor implements Predictor {
     if (!paused) return 0;
     const rate = this.#pace.steps((tick) => this.#threads.rate(paused, this.#now, tick));
     return rateToValue(kept * (rate ?? this.#threads.probability(paused.isInterrupted)));
-  }
-
-  outlook(run: RunId): readonly (readonly [number, number])[] {
-    const state = this.#runs.get(run);
-    return state
-      ? this.#pace.outlook(state.isCalling ? undefined : state.tools, this.#now - state.since)
-      : [];
   }
 
   soonest(run: RunId): number {

@@ -6,7 +6,9 @@ const CLASSES = 28 * PARTS;
 /** Shortest time of each class, in milliseconds; of the last one also the longest. */
 const STARTS = Float64Array.from({ length: CLASSES + 1 }, (_, i) => 2 ** (i / PARTS));
 /** Mean time of each class: times in it lie evenly by their logarithm. */
-const MEANS = Float64Array.from({ length: CLASSES }, (_, i) => meanOf(STARTS[i] as number, STARTS[i + 1] as number));
+const MEANS = Float64Array.from({ length: CLASSES }, (_, i) =>
+  meanOf(STARTS[i] as number, STARTS[i + 1] as number),
+);
 /** Samples that count in full; beyond, old ones are halved. */
 const WINDOW = 1024;
 

@@ -1,13 +1,13 @@
 import { z } from "zod";
 import type { Action, LaterValues, PrefetchHint, PrefixRef } from "../runtime/action.ts";
-import type { AgentId, RunId } from "../runtime/event.ts";
+import type { AgentId, Event, RunId } from "../runtime/event.ts";
 import {
   definePolicy,
   type Moment,
+  type Outlook,
   type Policy,
   type PolicyContext,
   type Prediction,
-  type Predictor,
   type PrefixSubject,
   type Scored,
 } from "../runtime/policy.ts";
@@ -17,13 +17,13 @@ const options = z.strictObject({
   wasteWeight: z
     .number()
     .min(0)
-    .default(1)
+    .default(0.3)
     .describe("Cost of one token prefetched in vain, in tokens saved; higher prefetches less."),
   budgetTokens: z
     .number()
     .int()
     .positive()
-    .default(16384)
+    .default(65536)
     .describe("Most prompt tokens of prefetches not yet used, over all runs."),
   maxPerRun: z.number().int().positive().default(2).describe("Most prefixes prefetched ahead for one run."),
   refreshStep: z
@@ -35,10 +35,14 @@ const options = z.strictObject({
 });
 
 type Options = z.output<typeof options>;
-type Outlook = ReturnType<Predictor["outlook"]>;
 
 /** Places in a prompt are given in characters; for the middle of one an average is good enough. */
 const CHARACTERS_PER_TOKEN = 4;
+
+/** Prefetched requests over which is averaged how many find what was fetched for them. */
+const REQUESTS = 32;
+/** A prefetch was found when so much of it was cached: token counts are estimates, and a part is worth something too. */
+const FOUND = 0.7;
 
 /**
  * Keeps the right KV prefixes and brings them early (CacheSage, after https://arxiv.org/abs/2605.27744).
@@ -62,21 +66,45 @@ class PrefixCache implements Policy<"prefix"> {
   /** Prefetched and not yet used or withdrawn, per run. */
   readonly #ahead = new Map<RunId, Map<AgentId, number>>();
   #aheadTokens = 0;
+  /** Tokens that the request under way was expected to find in cache, by run; 0: it was not prefetched. */
+  readonly #awaited = new Map<RunId, number>();
+  #awaitedRequests = 0;
+  /** Share of these that found it, an exponential average. */
+  #inTime = 0;
 
   constructor(context: PolicyContext<Options>) {
     this.#context = context;
   }
 
-  score({ agent, run, tokens }: PrefixSubject): number {
-    const { predictor, prefixes } = this.#context;
+  observe(event: Event): void {
+    if (event.type === "request-start")
+      this.#awaited.set(event.run, this.#ahead.get(event.run)?.get(event.agent) ?? 0);
+    else if (event.type === "run-end") this.#awaited.delete(event.run);
+    else if (event.type === "request-end" && event.usage?.cachedTokens !== undefined) {
+      const awaited = this.#awaited.get(event.run) ?? 0;
+      if (awaited === 0) return;
+      const found = event.usage.cachedTokens >= FOUND * awaited;
+      this.#awaitedRequests = Math.min(REQUESTS, this.#awaitedRequests + 1);
+      this.#inTime += (Number(found) - this.#inTime) / (1 + this.#awaitedRequests);
+    }
+  }
+
+  score(prefix: PrefixSubject): number {
+    const { agent, run } = prefix;
+    const { predictor } = this.#context;
+    return predictor.reuse(run === undefined ? { agent } : { agent, run }, this.#outlook(prefix));
+  }
+
+  /**
+   * One value for the whole prefix: that of the middle of its history, in characters from its end, so that a history that
+   * is dropped counts little.
+   */
+  #outlook({ agent, run, tokens }: PrefixSubject): Outlook {
+    const fetchedAgain = this.#inTime;
     // What was fetched for it is as its next request will be.
-    if (run !== undefined && this.#ahead.get(run)?.has(agent)) return predictor.reuse({ agent, run });
-    // One value for the whole prefix: that of the middle of its history, so that a history that is dropped counts little.
-    const history = Math.max(0, tokens - (prefixes.anchor(agent)?.tokens ?? 0));
-    const prefix: PrefixRef = run === undefined ? { agent } : { agent, run };
-    return history === 0
-      ? predictor.reuse(prefix)
-      : predictor.reuse(prefix, (history / 2) * CHARACTERS_PER_TOKEN);
+    if (run !== undefined && this.#ahead.get(run)?.has(agent)) return { fetchedAgain };
+    const history = Math.max(0, tokens - (this.#context.prefixes.anchor(agent)?.tokens ?? 0));
+    return history === 0 ? { fetchedAgain } : { fetchedAgain, fromEnd: (history / 2) * CHARACTERS_PER_TOKEN };
   }
 
   *act(
@@ -93,8 +121,8 @@ class PrefixCache implements Policy<"prefix"> {
       yield { type: "release", prefix };
     }
     if (event.type === "run-end") this.#sent.delete(run);
-    const outlook = predictor.outlook(run);
-    for (const { item, score } of ranked) yield* this.#retain(item, score, outlook);
+    for (const { item, score } of ranked)
+      yield* this.#retain(item, score, predictor.course(item, this.#outlook(item)));
     // Where a run stands tells about the anchors of all agents, not only of its own.
     for (const { agent } of this.#context.prefixes.anchors())
       yield* this.#retain({ agent }, predictor.reuse({ agent }), []);
@@ -106,16 +134,16 @@ class PrefixCache implements Policy<"prefix"> {
     yield* wanted;
   }
 
-  *#retain({ agent, run }: PrefixRef, value: number, outlook: Outlook): Generator<Action> {
+  *#retain({ agent, run }: PrefixRef, value: number, later: LaterValues): Generator<Action> {
     let sent = this.#sent.get(run);
     if (!sent) this.#sent.set(run, (sent = new Map()));
     const before = sent.get(agent);
     // Where the value depends on the time, it does from this moment on.
     const isKnown = before !== undefined && Math.abs(before - value) < this.#context.options.refreshStep;
-    if (isKnown && outlook.length === 0) return;
+    if (isKnown && later.length === 0) return;
     sent.set(agent, value);
     const prefix = run === undefined ? { agent } : { agent, run };
-    yield { type: "retain", prefix, value, ...laterOf(value, outlook) };
+    yield { type: "retain", prefix, value, ...(later.length > 0 && { later }) };
   }
 
   /** The prefetches worth their tokens, most probable first, within the budget. */
@@ -126,7 +154,6 @@ class PrefixCache implements Policy<"prefix"> {
     const current = "agent" in event ? event.agent : undefined;
     const latest = newest(prefixes.of(run));
     const history = latest ? Math.max(0, latest.tokens - (prefixes.anchor(latest.agent)?.tokens ?? 0)) : 0;
-    const outlook = predictor.outlook(run);
     for (const { agent, probability } of predictions) {
       if (plan.length >= limits.maxPerRun) break;
       const anchor = prefixes.anchor(agent);
@@ -136,14 +163,15 @@ class PrefixCache implements Policy<"prefix"> {
       const worth = probability >= limits.wasteWeight * (1 - probability);
       if (!worth || !this.#reserve(run, agent, tokens)) continue;
       const prefix: PrefixRef = { agent, run };
-      const value = predictor.reuse(prefix);
+      const outlook = { fetchedAgain: this.#inTime };
+      const value = predictor.reuse(prefix, outlook);
       // Half of the time in which the run is not back is left for the engine to compute it.
       const afterMs = predictor.soonest(run) / 2;
       plan.push({
         type: "prefetch",
         prefix,
         value,
-        ...laterOf(value, outlook),
+        later: predictor.course(prefix, outlook),
         probability,
         tokens,
         ...(afterMs > 0 && { afterMs }),
@@ -190,13 +218,6 @@ class PrefixCache implements Policy<"prefix"> {
     ahead.delete(agent);
     if (ahead.size === 0) this.#ahead.delete(run);
   }
-}
-
-/** Scales the rate r that a value r/(1+r) stands for. */
-function laterOf(value: number, outlook: Outlook): { readonly later?: LaterValues } {
-  if (outlook.length === 0 || value >= 1) return {};
-  const rate = value / (1 - value);
-  return { later: outlook.map(([afterMs, factor]) => [afterMs, (rate * factor) / (1 + rate * factor)]) };
 }
 
 /** The prefix used last: it carries most of the run's history. */

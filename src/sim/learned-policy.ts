@@ -213,7 +213,7 @@ export class LearnedPolicy implements CachePolicy {
     const common = prefix.ref ? (prefix.common ?? 0) : this.#common;
     if (ref.run === undefined || prefix.length <= common) return this.#predictor.reuse(ref);
     const fromEnd = (prefix.blocks.length - prefix.length) * this.#context.blockTokens * CHARACTERS_PER_TOKEN;
-    return this.#predictor.reuse(ref, fromEnd);
+    return this.#predictor.reuse(ref, { fromEnd });
   }
 
   #anchor(agent: string, blocks: Int32Array, anchorBlocks: number): PromptPart {
