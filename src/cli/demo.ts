@@ -14,7 +14,7 @@ const options = z.strictObject({
   runs: z.number().int().positive().default(8).describe("Runs of the team per arm."),
   concurrency: z.number().int().positive().default(8).describe("Runs open at once."),
   kvTokens: z.number().int().positive().default(6144).describe("KV budget in tokens, the same in all arms."),
-  toolMs: z.number().nonnegative().default(800).describe("Mean time of a tool call in milliseconds."),
+  toolMs: z.number().nonnegative().default(1200).describe("Mean time of a tool call in milliseconds."),
   answerTokens: z.number().int().positive().default(16).describe("Tokens of each answer."),
   route: z
     .enum(["table", "random", "llm"])

@@ -37,9 +37,9 @@ export class Anchors {
   #tokens = 0;
 
   called(agent: number): void {
-    const own = this.#own(agent);
-    own.calls++;
-    own.calledAt = ++this.#clock;
+    const caller = this.#own(agent);
+    caller.calls++;
+    caller.calledAt = ++this.#clock;
     if (++this.#total < WINDOW) return;
     this.#total = 0;
     for (const own of this.#agents) if (own) this.#total += own.calls /= 2;

@@ -90,6 +90,40 @@ describe("eviction", () => {
     expect(resident(pool, prompt(1, 1, 64))).toBe(48);
   });
 
+  test("a value that was said to rise does so between its points, and stays as it is after the last", () => {
+    const { pool, clock } = createPool(8);
+    pool.owners.setValue("a", 0.1, {
+      later: [
+        [100, 0.5],
+        [200, 0.3],
+      ],
+    });
+    const worth = (time: number) => {
+      clock.time = time;
+      return pool.owners.worth("a");
+    };
+    expect([0, 50, 100, 150, 200, 999].map(worth)).toEqual(
+      [0.1, 0.3, 0.5, 0.4, 0.3, 0.3].map((value) => expect.closeTo(value)),
+    );
+    clock.time = 50;
+    expect(pool.owners.isRising("a")).toBe(true);
+    clock.time = 150;
+    expect(pool.owners.isRising("a")).toBe(false);
+    expect([pool.owners.worth("unknown"), pool.owners.isRising("unknown")]).toEqual([0, false]);
+  });
+
+  test("what is dropped goes by the values of the moment, not by those that were sent", () => {
+    const { pool, clock } = createPool(8);
+    pool.owners.setValue("soon", 0.2, { later: [[100, 0.9]] });
+    pool.owners.setValue("steady", 0.5);
+    play(pool, prompt(1, 1, 64), "soon");
+    play(pool, prompt(2, 1, 64), "steady");
+    clock.time = 90;
+    play(pool, prompt(3, 1, 32));
+    expect(resident(pool, prompt(1, 1, 64))).toBe(64);
+    expect(resident(pool, prompt(2, 1, 64))).toBe(32);
+  });
+
   test("a prefetch displaces only what is worth less than itself", () => {
     const { pool } = createPool(8);
     pool.owners.setValue("a", 0.5);

@@ -122,6 +122,32 @@ const prefetch = (seed: number, prefix: string, value = 0.5) =>
   ["kv.prefetch", { prefix, anchor: `anchor/${prefix}`, value, body: { messages: prompt(seed) } }] as const;
 
 describe("prefetch", () => {
+  test("waits for room as long as its value rises, and takes it when it is worth more", async () => {
+    for (let seed = 2; seed < 5; seed++)
+      await ask(engine, prompt(seed), named(`run/${seed}/B`, `anchor/${seed}`, 0.5, 0.5));
+    const [, payload] = prefetch(1, "run/1/A", 0.1);
+    const [outcome] = await outcomes([
+      "kv.prefetch",
+      {
+        ...payload,
+        later: [
+          [60, 0.1],
+          [120, 0.9],
+        ],
+      },
+    ]);
+    expect(outcome?.status).toBe("applied");
+    expect(await cached(1)).toBe(outcome?.tokens);
+  });
+
+  test("gives up at once where its value never exceeds that of what is there", async () => {
+    for (let seed = 2; seed < 5; seed++)
+      await ask(engine, prompt(seed), named(`run/${seed}/B`, `anchor/${seed}`, 0.5, 0.5));
+    await outcomes(prefetch(9, "run/9/A", 0.1));
+    const [outcome] = await outcomes(prefetch(1, "run/1/A", 0.1));
+    expect(outcome).toMatchObject({ status: "ignored", tokens: 0 });
+  });
+
   test("brings a prompt early; a request that hits it uses it, once", async () => {
     const [outcome] = await outcomes(prefetch(1, "run/1/A"));
     const computed = outcome?.tokens ?? 0;

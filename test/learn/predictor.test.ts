@@ -1,7 +1,13 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
-import { END, type Event, START, type TopologyEvent } from "../../src/runtime/event.ts";
+import {
+  END,
+  type Event,
+  type RequestStartEvent,
+  START,
+  type TopologyEvent,
+} from "../../src/runtime/event.ts";
 import { App } from "../runtime/app.ts";
 
 const topology = (...edges: readonly (readonly [string, string, number])[]): TopologyEvent => ({
@@ -187,4 +193,44 @@ test("tokens follow the reported usage", () => {
     { ...call, type: "request-end", status: "completed", usage: { promptTokens: 800 } },
   ]);
   expect(predictor.tokens(400)).toBe(80);
+});
+
+test("what is fetched again in time is kept for the next step only", () => {
+  const app = new App();
+  const predictor = new LearnedPredictor();
+  for (const run of ["1", "2", "3", "4"]) feed(predictor, app.run(run, "a", "b", "a", "b", "a"));
+  feed(predictor, [app.start("5"), app.call("5", "a", 1), app.call("5", "b", 2)]);
+  const value = (agent: string, fetchedAgain: number) =>
+    predictor.reuse({ agent, run: "5" }, { fetchedAgain });
+  // a is next; b comes after it, in two steps.
+  expect(value("b", 0)).toBeGreaterThan(0.2);
+  expect(value("b", 1)).toBeLessThan(value("b", 0) / 2);
+  expect(value("a", 1)).toBeGreaterThan(0.8 * value("a", 0));
+});
+
+test("a run's prefixes are worth more the nearer it is to its return", () => {
+  const predictor = new LearnedPredictor();
+  let at = 0;
+  const events = new App();
+  const play = (event: Event, takes: number) => {
+    at += takes;
+    predictor.observe({ ...event, at });
+  };
+  const step = (run: string, agent: string, index: number) => {
+    const call = events.call(run, agent, index) as RequestStartEvent;
+    play(call, 500 + (index % 5) * 100);
+    const { prompt: _, ...whose } = call;
+    play({ ...whose, type: "request-end", status: "completed" }, 100);
+  };
+  play(events.start("1"), 0);
+  for (let index = 1; index < 60; index++) step("1", index % 2 === 0 ? "a" : "b", index);
+  const course = predictor.course({ agent: "a", run: "1" });
+  const times = course.map(([afterMs]) => afterMs);
+  expect(times).toEqual(times.toSorted((a, b) => a - b));
+  // Gaps are of 500 to 900 ms.
+  const before = course.filter(([afterMs]) => afterMs < 850).map(([, value]) => value);
+  expect(before.length).toBeGreaterThan(1);
+  expect(before).toEqual(before.toSorted((a, b) => a - b));
+  expect(before.at(-1)).toBeGreaterThan(predictor.reuse({ agent: "a", run: "1" }));
+  expect(course.every(([, value]) => value >= 0 && value <= 1)).toBe(true);
 });
