@@ -39,6 +39,7 @@ type Outlook = ReturnType<Predictor["outlook"]>;
 
 /** Places in a prompt are given in characters; for the middle of one an average is good enough. */
 const CHARACTERS_PER_TOKEN = 4;
+const NONE: readonly never[] = [];
 
 /**
  * Keeps the right KV prefixes and brings them early (CacheSage, after https://arxiv.org/abs/2605.27744).
@@ -67,46 +68,53 @@ class PrefixCache implements Policy<"prefix"> {
     this.#context = context;
   }
 
-  score({ agent, run, tokens }: PrefixSubject): number {
+  score(prefix: PrefixSubject): number {
     const { predictor, prefixes } = this.#context;
+    const { agent, run, tokens } = prefix;
     // What was fetched for it is as its next request will be.
-    if (run !== undefined && this.#ahead.get(run)?.has(agent)) return predictor.reuse({ agent, run });
+    if (run !== undefined && this.#ahead.get(run)?.has(agent)) return predictor.reuse(prefix);
     // One value for the whole prefix: that of the middle of its history, so that a history that is dropped counts little.
     const history = Math.max(0, tokens - (prefixes.anchor(agent)?.tokens ?? 0));
-    const prefix: PrefixRef = run === undefined ? { agent } : { agent, run };
     return history === 0
       ? predictor.reuse(prefix)
       : predictor.reuse(prefix, (history / 2) * CHARACTERS_PER_TOKEN);
   }
 
-  *act(
+  act(
     ranked: readonly Scored<"prefix">[],
     predictions: readonly Prediction[],
     moment: Moment,
-  ): Generator<Action> {
+  ): readonly Action[] {
     const { event, run, gone } = moment;
-    const { predictor } = this.#context;
+    const { predictor, prefixes } = this.#context;
+    const actions: Action[] = [];
     for (const prefix of gone) {
       const sent = this.#sent.get(prefix.run);
       sent?.delete(prefix.agent);
       if (sent?.size === 0) this.#sent.delete(prefix.run);
-      yield { type: "release", prefix };
+      actions.push({ type: "release", prefix });
     }
     if (event.type === "run-end") this.#sent.delete(run);
     const outlook = predictor.outlook(run);
-    for (const { item, score } of ranked) yield* this.#retain(item, score, outlook);
+    for (const { item, score } of ranked) this.#retain(item, score, outlook, actions);
     // Where a run stands tells about the anchors of all agents, not only of its own.
-    for (const { agent } of this.#context.prefixes.anchors())
-      yield* this.#retain({ agent }, predictor.reuse({ agent }), []);
-    if (event.type === "run-end") return yield* this.#withdraw(run, [], gone);
-    if (event.type === "next-agents") return yield* this.#withdraw(run, predictions, gone);
-    if (event.type === "request-start") this.#settle(run, event.agent);
-    const wanted = this.#plan(predictions, moment);
-    yield* this.#withdraw(run, wanted, gone);
-    yield* wanted;
+    for (const anchor of prefixes.anchors()) this.#retain(anchor, predictor.reuse(anchor), NONE, actions);
+    if (event.type === "run-end") this.#withdraw(moment, NONE, actions);
+    else if (event.type === "next-agents") this.#withdraw(moment, agentsOf(predictions), actions);
+    else {
+      if (event.type === "request-start") this.#settle(run, event.agent);
+      const wanted = this.#plan(predictions, outlook, moment);
+      this.#withdraw(
+        moment,
+        wanted.map(({ prefix }) => prefix.agent),
+        actions,
+      );
+      actions.push(...wanted);
+    }
+    return actions;
   }
 
-  *#retain({ agent, run }: PrefixRef, value: number, outlook: Outlook): Generator<Action> {
+  #retain({ agent, run }: PrefixRef, value: number, outlook: Outlook, actions: Action[]): void {
     let sent = this.#sent.get(run);
     if (!sent) this.#sent.set(run, (sent = new Map()));
     const before = sent.get(agent);
@@ -115,18 +123,21 @@ class PrefixCache implements Policy<"prefix"> {
     if (isKnown && outlook.length === 0) return;
     sent.set(agent, value);
     const prefix = run === undefined ? { agent } : { agent, run };
-    yield { type: "retain", prefix, value, ...laterOf(value, outlook) };
+    actions.push({ type: "retain", prefix, value, ...laterOf(value, outlook) });
   }
 
   /** The prefetches worth their tokens, most probable first, within the budget. */
-  #plan(predictions: readonly Prediction[], { event, run }: Moment): readonly PrefetchHint[] {
+  #plan(
+    predictions: readonly Prediction[],
+    outlook: Outlook,
+    { event, run }: Moment,
+  ): readonly PrefetchHint[] {
     const { options: limits, predictor, prefixes } = this.#context;
     const plan: PrefetchHint[] = [];
     if (!limits.prefetch) return plan;
     const current = "agent" in event ? event.agent : undefined;
     const latest = newest(prefixes.of(run));
     const history = latest ? Math.max(0, latest.tokens - (prefixes.anchor(latest.agent)?.tokens ?? 0)) : 0;
-    const outlook = predictor.outlook(run);
     for (const { agent, probability } of predictions) {
       if (plan.length >= limits.maxPerRun) break;
       const anchor = prefixes.anchor(agent);
@@ -164,21 +175,17 @@ class PrefixCache implements Policy<"prefix"> {
   }
 
   /** Cancels what was fetched for a run's agents that are not wanted any more, and lets go of what it brought. */
-  *#withdraw(
-    run: RunId,
-    wanted: readonly (Prediction | PrefetchHint)[],
-    gone: readonly PrefixRef[],
-  ): Generator<Action> {
+  #withdraw({ run, gone }: Moment, wanted: readonly AgentId[], actions: Action[]): void {
     const ahead = this.#ahead.get(run);
     if (!ahead) return;
-    const keep = new Set(wanted.map((item) => ("agent" in item ? item.agent : item.prefix.agent)));
-    const known = [...this.#context.prefixes.of(run), ...gone];
+    const isLive = (agent: AgentId) => (live: PrefixRef) => live.agent === agent;
     for (const agent of ahead.keys()) {
-      if (keep.has(agent)) continue;
+      if (wanted.includes(agent)) continue;
       this.#settle(run, agent);
       const prefix: PrefixRef = { agent, run };
-      yield { type: "cancel", prefix };
-      if (!known.some((live) => live.agent === agent)) yield { type: "release", prefix };
+      actions.push({ type: "cancel", prefix });
+      if (!this.#context.prefixes.of(run).some(isLive(agent)) && !gone.some(isLive(agent)))
+        actions.push({ type: "release", prefix });
     }
   }
 
@@ -197,6 +204,10 @@ function laterOf(value: number, outlook: Outlook): { readonly later?: LaterValue
   if (outlook.length === 0 || value >= 1) return {};
   const rate = value / (1 - value);
   return { later: outlook.map(([afterMs, factor]) => [afterMs, (rate * factor) / (1 + rate * factor)]) };
+}
+
+function agentsOf(predictions: readonly Prediction[]): readonly AgentId[] {
+  return predictions.map(({ agent }) => agent);
 }
 
 /** The prefix used last: it carries most of the run's history. */
