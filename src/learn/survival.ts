@@ -21,6 +21,11 @@ export function placeOf(fromEnd: number): number {
   return fromEnd < (DISTANCES[even + 1] as number) ? even : even + 1;
 }
 
+/** First distance from a prompt's end, in characters, that is beyond a place. */
+export function endOf(place: number): number {
+  return DISTANCES[place + 1] ?? Number.POSITIVE_INFINITY;
+}
+
 /** How often a prompt was followed by another of its agent, and at which places it had survived. */
 interface Survived {
   samples: number;

@@ -178,13 +178,13 @@ class PrefixCache implements Policy<"prefix"> {
   #withdraw({ run, gone }: Moment, wanted: readonly AgentId[], actions: Action[]): void {
     const ahead = this.#ahead.get(run);
     if (!ahead) return;
-    const isLive = (agent: AgentId) => (live: PrefixRef) => live.agent === agent;
     for (const agent of ahead.keys()) {
       if (wanted.includes(agent)) continue;
       this.#settle(run, agent);
       const prefix: PrefixRef = { agent, run };
       actions.push({ type: "cancel", prefix });
-      if (!this.#context.prefixes.of(run).some(isLive(agent)) && !gone.some(isLive(agent)))
+      const isIts = (live: PrefixRef) => live.agent === agent;
+      if (!this.#context.prefixes.of(run).some(isIts) && !gone.some(isIts))
         actions.push({ type: "release", prefix });
     }
   }
