@@ -11,8 +11,8 @@ export class AnchorVariants {
   /** By hash, the least recently used first. */
   readonly #counts = new Map<string, number>();
   #total = 0;
-  /** Visits that do not count, of each anchor: see `share`. */
-  #discount = 0.5;
+  /** Visits that do not count, of each anchor: see `share`; NaN when it has to be computed anew. */
+  #discount = Number.NaN;
   latest = "";
 
   /** A run's first call of the agent has this anchor. */
@@ -27,7 +27,7 @@ export class AnchorVariants {
       if (oldest !== undefined) this.#counts.delete(oldest);
     }
     if (this.#total >= WINDOW) this.#halve();
-    this.#discount = this.#absoluteDiscount();
+    this.#discount = Number.NaN;
   }
 
   /**
@@ -37,6 +37,7 @@ export class AnchorVariants {
    * where most anchors come once, one that came once is not likely to come again.
    */
   share(hash: string): number {
+    if (Number.isNaN(this.#discount)) this.#discount = this.#absoluteDiscount();
     return Math.max(0, (this.#counts.get(hash) ?? 0) - this.#discount) / Math.max(1, this.#total);
   }
 

@@ -129,15 +129,15 @@ export function rateToValue(rate: number): number {
 /** Share of `earlier`'s characters in its longest common prefix with `later`; 1 for an empty history. */
 export function commonShare(earlier: readonly PromptPart[], later: readonly PromptPart[]): number {
   let common = 0;
-  let all = 0;
-  let same = true;
-  for (let i = 0; i < earlier.length; i++) {
+  let i = 0;
+  for (; i < earlier.length; i++) {
     const part = earlier[i] as PromptPart;
     const other = later[i];
     // State messages keep their identity between nodes, and so do their parts: no text comparison then.
-    same = same && (part === other || part.hash === other?.hash);
-    all += part.length;
-    if (same) common += part.length;
+    if (part !== other && part.hash !== other?.hash) break;
+    common += part.length;
   }
-  return all === 0 ? 1 : common / all;
+  let all = common;
+  for (; i < earlier.length; i++) all += (earlier[i] as PromptPart).length;
+  return all === common ? 1 : common / all;
 }

@@ -8,9 +8,16 @@ const WINDOW = 512;
 
 /** Histograms of return times (BUCKETS numbers each) in one flat array: no object each, and no pause to collect them. */
 export class Histograms {
-  #counts = new Float32Array(64 * BUCKETS);
-  #samples = new Float32Array(64);
-  #distinct = new Uint8Array(64);
+  #counts: Float32Array;
+  #samples: Float32Array;
+  #distinct: Uint8Array;
+
+  /** @param size room to begin with; more is made as it is used. */
+  constructor(size = 64) {
+    this.#counts = new Float32Array(size * BUCKETS);
+    this.#samples = new Float32Array(size);
+    this.#distinct = new Uint8Array(size);
+  }
 
   /** Samples that count in a histogram; 0 for one that was never used. */
   samples(slot: number): number {
@@ -30,10 +37,10 @@ export class Histograms {
   }
 
   /**
-   * Mixes a histogram into the BUCKETS probabilities at `offset` of `out` by Witten-Bell smoothing: n samples with t
-   * distinct outcomes have weight n/(n+t), what `out` held before has the rest (https://doi.org/10.1109/18.87000).
+   * Mixes a histogram into the BUCKETS probabilities of `out` by Witten-Bell smoothing: n samples with t distinct
+   * outcomes have weight n/(n+t), what `out` held before has the rest (https://doi.org/10.1109/18.87000).
    */
-  refine(slot: number, out: Float32Array, offset: number): void {
+  refine(slot: number, out: Float64Array): void {
     const samples = this.#samples[slot] ?? 0;
     if (samples === 0) return;
     const distinct = this.#distinct[slot] as number;
@@ -42,8 +49,7 @@ export class Histograms {
     const counts = this.#counts;
     const from = slot * BUCKETS;
     for (let bucket = 0; bucket < BUCKETS; bucket++)
-      out[offset + bucket] =
-        (counts[from + bucket] as number) * share + (out[offset + bucket] as number) * rest;
+      out[bucket] = (counts[from + bucket] as number) * share + (out[bucket] as number) * rest;
   }
 
   halve(slot: number): void {

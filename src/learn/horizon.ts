@@ -10,6 +10,9 @@ export const NEVER = STEPS.length;
 /** Number of buckets, "never" included. */
 export const BUCKETS = NEVER + 1;
 
+/** By how much each bucket's steps are more than those of the one before. */
+const GAPS = Float64Array.from(STEPS, (steps, i) => steps - (STEPS[i - 1] ?? 0));
+
 /** Bucket of a return after `steps` >= 1. */
 export function bucketOf(steps: number): number {
   return steps <= 4 ? steps - 1 : ENDS.findIndex((end) => steps <= end);
@@ -20,23 +23,20 @@ export function bucketOf(steps: number): number {
  * earn, over all lengths of time to keep it: max over h of P(T <= h) / E[min(T, h)], in [0, 1]. Evicting the lowest
  * is Gittins' rule for stopping problems (Gittins 1979, https://doi.org/10.1111/j.2517-6161.1979.tb01068.x).
  *
- * @param returns probability of each bucket, from `offset` on.
+ * @param returns probability of each bucket.
  * @param keptNow probability that a return after one step finds the prefix unchanged.
  * @param keptLater the same for later returns.
  */
-export function hitRateIndex(returns: Float32Array, keptNow: number, keptLater: number, offset = 0): number {
-  let best = 0;
-  let hits = 0;
-  let time = 0;
-  let absent = 1;
-  let before = 0;
-  for (let bucket = 0; bucket < NEVER; bucket++) {
-    const steps = STEPS[bucket] as number;
-    const probability = returns[offset + bucket] as number;
-    hits += probability * (bucket === 0 ? keptNow : keptLater);
-    time += absent * (steps - before);
+export function hitRateIndex(returns: Float64Array, keptNow: number, keptLater: number): number {
+  let hits = (returns[0] as number) * keptNow;
+  let time = 1;
+  let best = hits;
+  let absent = 1 - (returns[0] as number);
+  for (let bucket = 1; bucket < NEVER; bucket++) {
+    const probability = returns[bucket] as number;
+    hits += probability * keptLater;
+    time += absent * (GAPS[bucket] as number);
     absent -= probability;
-    before = steps;
     if (hits > best * time) best = hits / time;
   }
   return Math.min(1, best);

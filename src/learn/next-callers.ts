@@ -13,7 +13,7 @@ export class NextCallers {
   readonly #agents: Agents;
   readonly #prior = new StructuralPrior();
   readonly #transitions: Transitions;
-  #scratch = new Float64Array(16);
+  readonly #scratch: number[] = [];
 
   constructor(agents: Agents) {
     this.#agents = agents;
@@ -50,13 +50,12 @@ export class NextCallers {
   }
 
   /** Fills `out` (length: agents.size at least) with each agent's probability to be next. */
-  predict({ exact, from, frontier }: RunState, out: Float64Array): void {
+  predict({ exact, from, frontier }: RunState, out: number[]): void {
     const { size } = this.#agents;
     if (exact) return this.#firstCallers(exact, out);
     const before = from[0] ?? START_INDEX;
     if (frontier.length === 1) return this.#transitions.next(before, frontier[0] ?? START_INDEX, out);
-    out.fill(0, 0, size);
-    if (this.#scratch.length < size) this.#scratch = new Float64Array(2 * size);
+    out.fill(0);
     for (const agent of frontier) {
       this.#transitions.next(before, agent, this.#scratch);
       for (let to = 0; to < size; to++)
@@ -65,13 +64,18 @@ export class NextCallers {
   }
 
   /** The probable ones of the first `size` agents, most probable first. */
-  list(run: RunId, probabilities: Float64Array, size: number): readonly Prediction[] {
+  list(run: RunId, probabilities: readonly number[], size: number): readonly Prediction[] {
     const list: Prediction[] = [];
     for (let index = OTHER_INDEX + 1; index < size; index++) {
-      const probability = probabilities[index] ?? 0;
-      if (probability >= LEAST_PROBABILITY) list.push({ run, agent: this.#agents.name(index), probability });
+      const probability = probabilities[index] as number;
+      if (probability < LEAST_PROBABILITY) continue;
+      // They are few: each goes up to its place at once.
+      let place = list.length;
+      for (; place > 0 && (list[place - 1] as Prediction).probability < probability; place--)
+        list[place] = list[place - 1] as Prediction;
+      list[place] = { run, agent: this.#agents.name(index), probability };
     }
-    return list.toSorted((a, b) => b.probability - a.probability);
+    return list;
   }
 
   /** As `Transitions.entries`. */
@@ -85,7 +89,7 @@ export class NextCallers {
   }
 
   /** An exactly known next node may make no model call itself; then those after it do. */
-  #firstCallers(exact: readonly AgentId[], out: Float64Array): void {
+  #firstCallers(exact: readonly AgentId[], out: number[]): void {
     out.fill(0);
     const add = (agent: AgentId, probability: number) => {
       const index = this.#agents.find(agent);

@@ -9,7 +9,7 @@ const INTERVALS = 64;
 const LEAST_SAMPLES = 16;
 
 /** Of an outlook. */
-const MOST_POINTS = 24;
+const MOST_POINTS = 16;
 
 /** Counts by doublings of milliseconds, and the sum and number of all gaps. */
 export interface PaceState {
@@ -102,17 +102,18 @@ export class Pace {
    * How `relative` will change: `[milliseconds from now, factor]`, at half doublings of the time elapsed, as far as times
    * are told apart by what was seen; empty while little is known.
    */
-  outlook(kind: number | undefined, elapsed: number): readonly number[] {
+  outlook(kind: number | undefined, elapsed: number): readonly (readonly [number, number])[] {
     if (this.#total < LEAST_SAMPLES || this.#sum <= 0) return [];
     const seen = kind === undefined ? this.#cycles : this.#gaps[kind];
     const last = 2 * (seen?.quantile(0.95) ?? 0);
-    const points: number[] = [];
+    const now = this.relative(kind, elapsed);
+    const points: (readonly [number, number])[] = [];
     for (
       let at = Math.max(elapsed, (seen?.quantile(0.05) ?? 0) / 2, 1) * Math.SQRT2;
       at < last;
       at *= Math.SQRT2
     ) {
-      points.push(at - elapsed);
+      points.push([at - elapsed, this.relative(kind, at) / now]);
       if (points.length === MOST_POINTS) break;
     }
     return points;

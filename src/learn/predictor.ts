@@ -1,4 +1,4 @@
-import type { LaterValues, PrefixRef } from "../runtime/action.ts";
+import type { PrefixRef } from "../runtime/action.ts";
 import type {
   AgentId,
   Event,
@@ -8,21 +8,20 @@ import type {
   RunId,
   SessionId,
 } from "../runtime/event.ts";
-import type { Outlook, Prediction, Predictor } from "../runtime/policy.ts";
+import type { Prediction, Predictor } from "../runtime/policy.ts";
 import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
 import { Agents, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { Anchors, commonShare, rateToValue } from "./anchors.ts";
 import { BUCKETS, hitRateIndex } from "./horizon.ts";
 import { NextCallers } from "./next-callers.ts";
 import { CALLS_TOOLS, NO_TOOLS, ReturnTimes, TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
-import { RunState } from "./run-state.ts";
-import { type LearnedState, parseState } from "./state.ts";
+import { OpenRuns } from "./open-runs.ts";
 import { Pace } from "./pace.ts";
+import type { RunState } from "./run-state.ts";
+import { type LearnedState, parseState } from "./state.ts";
 import { placeOf, Survival } from "./survival.ts";
 import { Threads } from "./threads.ts";
 
-/** Open runs kept; runs whose end is never seen leave oldest first. */
-const MAX_RUNS = 10_000;
 /** Steps of an absence from which is learned; they lie evenly spread. */
 const LESSONS = 4;
 
@@ -40,34 +39,37 @@ export class LearnedPredictor implements Predictor {
   readonly #pace = new Pace();
   #now = 0;
   readonly #anchors = new Anchors();
-  readonly #runs = new Map<RunId, RunState>();
+  readonly #runs = new OpenRuns((dropped) => this.#forget(dropped));
   /** Ended runs whose prefixes a later run of their thread has taken over, by that run's state. */
   readonly #heirs = new Map<RunId, RunState>();
   readonly #threads = new Threads();
   readonly #accuracy = new Accuracy();
   readonly #place: Whereabouts = { agent: 0, absence: 0, current: 0, previous: 0, tools: TOOLS_UNKNOWN };
   /** By agent: open runs expected to call it next, over the runs whose expectations stand. */
-  #arrivals = new Float64Array(16);
+  readonly #arrivals: number[] = [];
+  /** Return times computed last, of one agent of a run: it may be asked for again, with another place in the prompt. */
+  readonly #returnTimes = new Float64Array(BUCKETS);
+  #computedRun: RunState | undefined;
+  #computedAgent = 0;
 
   observe(event: Event): void {
     this.#now = Math.max(this.#now, event.at);
+    this.#computedRun = undefined;
     switch (event.type) {
       case "topology":
         return this.#next.declare(event);
       case "run-start":
         return this.#startRun(event.run, event.session, event.at);
       case "agent-start":
-        this.#run(event.run).activations.set(event.activation, { agent: event.agent, called: false });
+        this.#runs.open(event.run).started(event.activation, event.agent);
         return;
       case "agent-end": {
-        const activations = this.#runs.get(event.run)?.activations;
-        const ended = activations?.get(event.activation);
-        activations?.delete(event.activation);
+        const ended = this.#runs.get(event.run)?.stopped(event.activation);
         if (ended && event.status === "completed") this.#next.activated(ended.agent, ended.called);
         return;
       }
       case "next-agents": {
-        const state = this.#run(event.run);
+        const state = this.#runs.open(event.run);
         for (const agent of event.agents) this.#agents.index(agent);
         state.early ??= state.predictions;
         state.exact = event.agents;
@@ -82,7 +84,8 @@ export class LearnedPredictor implements Predictor {
         this.#pace.answered(event.at - state.since);
         state.isCalling = false;
         state.since = event.at;
-        this.#anchors.usage(state.requestLength, event.usage?.promptTokens ?? 0);
+        if (event.usage?.promptTokens !== undefined && state.latestPrompt)
+          this.#anchors.usage(lengthOf(state.latestPrompt), event.usage.promptTokens);
         if (event.callsTools === undefined) return;
         state.asked(event.callsTools ? CALLS_TOOLS : NO_TOOLS);
         return this.#doubt(state);
@@ -100,23 +103,7 @@ export class LearnedPredictor implements Predictor {
     return (state.predictions ??= this.#next.list(run, this.#probabilities(state), state.covered));
   }
 
-  reuse(prefix: PrefixRef, outlook: Outlook = {}): number {
-    return this.#valueAt(prefix, outlook, 0);
-  }
-
-  course(prefix: PrefixRef, outlook: Outlook = {}): LaterValues {
-    const state = prefix.run === undefined ? undefined : this.#runs.get(prefix.run);
-    if (!state) return [];
-    return this.#pace
-      .outlook(state.isCalling ? undefined : state.tools, this.#now - state.since)
-      .map((at) => [at, this.#valueAt(prefix, outlook, at)] as const);
-  }
-
-  #valueAt(
-    { agent, run, anchor }: PrefixRef,
-    { fromEnd = Number.POSITIVE_INFINITY, fetchedAgain = 0 }: Outlook,
-    inMs: number,
-  ): number {
+  reuse({ agent, run, anchor }: PrefixRef, fromEnd = Number.POSITIVE_INFINITY, fetchedAgain = 0): number {
     const index = this.#agents.find(agent);
     if (index === undefined) return 0;
     if (run === undefined)
@@ -131,13 +118,13 @@ export class LearnedPredictor implements Predictor {
     if (index >= state.covered) return 0;
     // Of an agent that the run has not called yet only the next step is known.
     const rate = state.lastStep[index]
-      ? hitRateIndex(this.#returnTimes(state, index), keptNow, keptLater, index * BUCKETS)
+      ? hitRateIndex(this.#returnsOf(state, index), keptNow, keptLater)
       : (probabilities[index] as number);
     // What is fetched again in time is worth keeping for the next step only.
     const next = (probabilities[index] as number) * keptNow;
     const rateToKeep = next * fetchedAgain + rate * (1 - fetchedAgain);
     const kind = state.isCalling ? undefined : state.tools;
-    return rateToValue(this.#pace.relative(kind, this.#now - state.since + inMs) * rateToKeep);
+    return rateToValue(this.#pace.relative(kind, this.#now - state.since) * rateToKeep);
   }
 
   /** Of a thread that comes back all prefixes are taken to be used again. */
@@ -146,6 +133,13 @@ export class LearnedPredictor implements Predictor {
     if (!paused) return 0;
     const rate = this.#pace.steps((tick) => this.#threads.rate(paused, this.#now, tick));
     return rateToValue(kept * (rate ?? this.#threads.probability(paused.isInterrupted)));
+  }
+
+  outlook(run: RunId): readonly (readonly [number, number])[] {
+    const state = this.#runs.get(run);
+    return state
+      ? this.#pace.outlook(state.isCalling ? undefined : state.tools, this.#now - state.since)
+      : [];
   }
 
   soonest(run: RunId): number {
@@ -205,7 +199,7 @@ export class LearnedPredictor implements Predictor {
   }
 
   /** Probability of each agent to be next; of the first `state.covered` ones. */
-  #probabilities(state: RunState): Float64Array {
+  #probabilities(state: RunState): readonly number[] {
     if (state.covered > 0) return state.probabilities;
     const size = this.#agents.size;
     state.fit(size);
@@ -215,18 +209,18 @@ export class LearnedPredictor implements Predictor {
     return state.probabilities;
   }
 
-  #returnTimes(state: RunState, agent: number): Float32Array {
-    const { returns } = state;
-    if (state.isKnown(agent)) return returns;
-    state.known(agent);
+  #returnsOf(state: RunState, agent: number): Float64Array {
+    const returns = this.#returnTimes;
+    if (state === this.#computedRun && agent === this.#computedAgent) return returns;
+    this.#computedRun = state;
+    this.#computedAgent = agent;
     const next = state.probabilities[agent] as number;
-    const offset = agent * BUCKETS;
-    this.#returns.distribution(state.look(agent, state.step, this.#place), next, returns, offset);
+    this.#returns.distribution(state.look(agent, state.step, this.#place), next, returns);
     if (!state.exact) return returns;
-    const first = returns[offset] as number;
+    const first = returns[0] as number;
     const rest = first === 1 ? 0 : (1 - next) / (1 - first);
-    for (let at = offset + 1; at < offset + BUCKETS; at++) returns[at] = (returns[at] as number) * rest;
-    returns[offset] = next;
+    for (let bucket = 1; bucket < BUCKETS; bucket++) returns[bucket] = (returns[bucket] as number) * rest;
+    returns[0] = next;
     return returns;
   }
 
@@ -239,23 +233,19 @@ export class LearnedPredictor implements Predictor {
   /** The same, but for the list of next agents, whose accuracy is still to be scored. */
   #doubt(state: RunState): void {
     if (state.covered > 0) this.#arrive(state, -1);
-    state.forget();
+    state.covered = 0;
   }
 
   #arrive({ probabilities, covered }: RunState, sign: 1 | -1): void {
-    if (this.#arrivals.length < covered) {
-      const grown = new Float64Array(2 * covered);
-      grown.set(this.#arrivals);
-      this.#arrivals = grown;
-    }
     const arrivals = this.#arrivals;
+    while (arrivals.length < covered) arrivals.push(0);
     // Rounding may leave a trace below zero when the last run has gone.
     for (let agent = 0; agent < covered; agent++)
       arrivals[agent] = Math.max(0, (arrivals[agent] as number) + sign * (probabilities[agent] as number));
   }
 
   #request({ run, agent: name, namespace, step, prompt, request, at: now }: RequestStartEvent): void {
-    const state = this.#run(run);
+    const state = this.#runs.open(run);
     this.#pace.called(now);
     if (!state.isCalling && state.step > 0)
       this.#pace.gap(state.tools, now - state.since, now - state.calledAt);
@@ -263,6 +253,7 @@ export class LearnedPredictor implements Predictor {
     state.calledAt = now;
     state.since = now;
     const agent = this.#agents.index(name);
+    state.fit(this.#agents.size);
     const predicted = state.early ?? state.predictions;
     const again = state.frontier.includes(agent);
     const before = again ? state.from[0] : state.before;
@@ -281,11 +272,8 @@ export class LearnedPredictor implements Predictor {
     state.step++;
     state.stepped(agent);
     state.lastStep[agent] = state.step;
-    if (state.activations.size > 0)
-      for (const activation of state.activations.values())
-        if (activation.agent === name) activation.called = true;
+    state.activated(name);
     state.request = request;
-    state.requestLength = promptLength({ prompt });
     state.exact = undefined;
     state.early = undefined;
     this.#forget(state);
@@ -314,7 +302,7 @@ export class LearnedPredictor implements Predictor {
   }
 
   #startRun(run: RunId, session: SessionId | undefined, now: number): void {
-    const state = this.#run(run);
+    const state = this.#runs.open(run);
     const paused = session === undefined ? undefined : this.#threads.resume(session, now);
     if (!paused) return;
     state.adopt(paused.state, paused.isInterrupted);
@@ -325,11 +313,11 @@ export class LearnedPredictor implements Predictor {
     const state = this.#runs.get(run);
     if (!state) return;
     this.#forget(state);
-    this.#runs.delete(run);
+    this.#runs.close(run);
     for (const earlier of state.inherits) this.#heirs.delete(earlier);
     const isInterrupted = status === "interrupted";
     if (session !== undefined) {
-      state.inherits.push(run);
+      state.inherits = [...state.inherits, run];
       this.#threads.pause(run, { session, state, isInterrupted, since: at });
     }
     if (isInterrupted && session !== undefined) return;
@@ -346,39 +334,19 @@ export class LearnedPredictor implements Predictor {
         this.#returns.ended(state.look(agent, at, this.#place), stride);
     }
   }
-
-  #run(run: RunId): RunState {
-    let state = this.#runs.get(run);
-    if (!state) {
-      const dropped = evictOldest(this.#runs, MAX_RUNS);
-      if (dropped) this.#forget(dropped);
-      this.#runs.set(run, (state = new RunState()));
-    }
-    return state;
-  }
 }
 
 /** Characters at an earlier prompt's end that a later one does not have; infinite when it shares no more than its anchor. */
 function lost(earlier: PromptShape, later: PromptShape): number {
   if (earlier.anchor.hash !== later.anchor.hash) return Number.POSITIVE_INFINITY;
-  if (earlier.history.length === 0) return 0;
   const share = commonShare(earlier.history, later.history);
-  return share < 0.1
-    ? Number.POSITIVE_INFINITY
-    : (1 - share) * (promptLength({ prompt: earlier }) - earlier.anchor.length);
+  if (share === 1) return 0;
+  return share < 0.1 ? Number.POSITIVE_INFINITY : (1 - share) * (lengthOf(earlier) - earlier.anchor.length);
 }
 
-function promptLength({ prompt: { anchor, history } }: { readonly prompt: PromptShape }): number {
+/** Characters of a prompt. */
+function lengthOf({ anchor, history }: PromptShape): number {
   let sum = anchor.length;
   for (const part of history) sum += part.length;
   return sum;
-}
-
-/** Makes room for one more entry; returns what had to go. */
-function evictOldest<K, V>(map: Map<K, V>, limit: number): V | undefined {
-  if (map.size < limit) return undefined;
-  const oldest = map.entries().next();
-  if (oldest.done) return undefined;
-  map.delete(oldest.value[0]);
-  return oldest.value[1];
 }

@@ -1,6 +1,7 @@
+import { Contexts } from "./contexts.ts";
 import { Histograms } from "./histograms.ts";
-import { rounded } from "./state.ts";
 import { BUCKETS, bucketOf, NEVER, STEPS } from "./horizon.ts";
+import { rounded } from "./state.ts";
 
 /** What the model call that a run made last is known to have asked for. */
 export const TOOLS_UNKNOWN = 0;
@@ -10,8 +11,6 @@ export const CALLS_TOOLS = 2;
 /** Absences are told apart up to this many steps; longer ones share a class. */
 const LONGEST_ABSENCE = 12;
 const ABSENCES = LONGEST_ABSENCE + 1;
-/** Sparse contexts kept in memory, of about 100 bytes. */
-const MAX_CONTEXTS = 1024;
 /** Contexts written to a snapshot, those of most samples: they hold nearly all that was seen. */
 const SAVED_CONTEXTS = 280;
 /** Cold chances are told apart up to this absence. */
@@ -42,10 +41,8 @@ export class ReturnTimes {
   /** By agent and absence; agent 0, which is none, stands for any. */
   readonly #dense = new Histograms();
   #agents = 1;
-  /** Of the two sparse contexts, by slot. */
-  readonly #sparse = new Histograms();
-  readonly #slots = new Map<number, number>();
-  readonly #free: number[] = [];
+  /** The two that know who called last. */
+  readonly #sparse = new Contexts();
 
   /** The agent came back after `steps` >= 1 from where it was. @param weight number of such observations. */
   returned(from: Whereabouts, steps: number, weight = 1): void {
@@ -58,31 +55,27 @@ export class ReturnTimes {
   }
 
   /**
-   * Fills BUCKETS places of `out` from `offset` on with the probability of each bucket; they sum to 1.
+   * Fills `out` with the probability of each bucket; they sum to 1.
    *
    * @param next probability that the agent is next, from elsewhere; refines the first bucket while samples are few.
    */
-  distribution(at: Whereabouts, next: number | undefined, out: Float32Array, offset = 0): void {
-    coldReturns(at.absence, next, out, offset);
+  distribution(at: Whereabouts, next: number | undefined, out: Float64Array): void {
+    coldReturns(at.absence, next, out);
     const absence = Math.min(at.absence, LONGEST_ABSENCE);
-    this.#dense.refine(absence, out, offset);
-    this.#dense.refine(at.agent * ABSENCES + absence, out, offset);
-    const current = this.#slots.get(currentKey(at));
-    if (current !== undefined) this.#sparse.refine(current, out, offset);
-    const pair = this.#slots.get(pairKey(at));
-    if (pair !== undefined) this.#sparse.refine(pair, out, offset);
+    this.#dense.refine(absence, out);
+    this.#dense.refine(at.agent * ABSENCES + absence, out);
+    this.#sparse.refine(currentKey(at), out);
+    this.#sparse.refine(pairKey(at), out);
   }
 
   /** `[context key, counts by bucket without trailing zeros]` of the contexts best known. */
   *entries(): Generator<readonly [number, readonly number[]]> {
-    const all: (readonly [number, Histograms, number])[] = [];
+    const all = [...this.#sparse.entries()];
     for (let slot = 0; slot < this.#agents * ABSENCES; slot++)
-      if (this.#dense.samples(slot) > 0) all.push([slot, this.#dense, slot]);
-    for (const [key, slot] of this.#slots) all.push([key, this.#sparse, slot]);
-    const best = all
-      .toSorted(([, a, slotA], [, b, slotB]) => b.samples(slotB) - a.samples(slotA))
-      .slice(0, SAVED_CONTEXTS);
-    for (const [key, histograms, slot] of best) yield [key, histograms.counts(slot).map(rounded)];
+      if (this.#dense.samples(slot) > 0)
+        all.push([slot, this.#dense.samples(slot), this.#dense.counts(slot)]);
+    const best = all.toSorted(([, a], [, b]) => b - a).slice(0, SAVED_CONTEXTS);
+    for (const [key, , counts] of best) yield [key, counts.map(rounded)];
   }
 
   /** Adds counts of another process. @param local translates its agent indices to this one's. */
@@ -91,7 +84,7 @@ export class ReturnTimes {
     for (const [bucket, count] of counts.entries()) {
       if (!(count > 0) || bucket >= BUCKETS) continue;
       if (own < SPARSE) this.#addDense(own, bucket, count);
-      else this.#sparse.add(this.#slot(own), bucket, count);
+      else this.#sparse.add(own, bucket, count);
     }
   }
 
@@ -99,46 +92,26 @@ export class ReturnTimes {
     const absence = Math.min(from.absence, LONGEST_ABSENCE);
     this.#dense.add(absence, bucket, weight);
     this.#addDense(from.agent * ABSENCES + absence, bucket, weight);
-    this.#sparse.add(this.#slot(currentKey(from)), bucket, weight);
-    this.#sparse.add(this.#slot(pairKey(from)), bucket, weight);
+    this.#sparse.add(currentKey(from), bucket, weight);
+    this.#sparse.add(pairKey(from), bucket, weight);
   }
 
   #addDense(slot: number, bucket: number, weight: number): void {
     this.#agents = Math.max(this.#agents, Math.floor(slot / ABSENCES) + 1);
     this.#dense.add(slot, bucket, weight);
   }
-
-  #slot(key: number): number {
-    const known = this.#slots.get(key);
-    if (known !== undefined) return known;
-    if (this.#slots.size >= MAX_CONTEXTS) this.#drop();
-    const slot = this.#free.pop() ?? this.#slots.size;
-    this.#slots.set(key, slot);
-    return slot;
-  }
-
-  /** Makes room: at least a quarter of the contexts goes, those of fewest samples. */
-  #drop(): void {
-    for (let least = 2; this.#slots.size > 0.75 * MAX_CONTEXTS; least *= 2)
-      for (const [key, slot] of this.#slots) {
-        if (this.#sparse.samples(slot) >= least) continue;
-        this.#sparse.clear(slot);
-        this.#slots.delete(key);
-        this.#free.push(slot);
-      }
-  }
 }
 
 const cold: (Float64Array | undefined)[] = [];
 
 /** By Zipf's law: hazard 1/(absence + steps + 2) at each step to come; or `next` at the first one, and by the law from then on. */
-function coldReturns(absence: number, next: number | undefined, out: Float32Array, offset: number): void {
+function coldReturns(absence: number, next: number | undefined, out: Float64Array): void {
   const known = Math.min(absence, COLD_ABSENCES - 1);
   const law = (cold[known] ??= zipf(known));
   const first = law[0] as number;
-  out[offset] = next ?? first;
+  out[0] = next ?? first;
   const rest = next === undefined ? 1 : (1 - next) / (1 - first);
-  for (let bucket = 1; bucket < BUCKETS; bucket++) out[offset + bucket] = (law[bucket] as number) * rest;
+  for (let bucket = 1; bucket < BUCKETS; bucket++) out[bucket] = (law[bucket] as number) * rest;
 }
 
 function zipf(absence: number): Float64Array {

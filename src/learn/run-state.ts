@@ -1,33 +1,36 @@
 import type { AgentId, PromptShape, RunId } from "../runtime/event.ts";
 import type { Prediction } from "../runtime/policy.ts";
 import { START_INDEX } from "./agents.ts";
-import { BUCKETS } from "./horizon.ts";
 import { TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
 
 const START: readonly number[] = [START_INDEX];
 /** Calls whose circumstances are remembered; returns after more steps teach from the last ones only. */
 const REMEMBERED = 64;
+/** TOOLS_UNKNOWN, NO_TOOLS and CALLS_TOOLS are below this. */
+const KINDS_OF_TOOLS = 4;
+const NONE: readonly RunId[] = [];
+
+interface Activation {
+  readonly agent: AgentId;
+  called: boolean;
+}
 
 /** What the predictor remembers of one open run. Agents are indices. */
 export class RunState {
   /** Model calls so far. */
   step = 0;
   /** Step of each agent's latest call, 0 for none. */
-  readonly lastStep: number[] = [];
-  readonly prompts: (PromptShape | undefined)[] = [];
+  lastStep: number[] = [];
+  prompts: (PromptShape | undefined)[] = [];
   latestPrompt: PromptShape | undefined;
-  /** Open activations: has the agent called the model since it started? */
-  readonly activations = new Map<string, { readonly agent: AgentId; called: boolean }>();
-  /** Agents of the latest calls and what they asked for, by step modulo REMEMBERED. */
-  readonly #callers = new Uint8Array(REMEMBERED);
-  readonly #tools = new Uint8Array(REMEMBERED);
-  /** By agent, BUCKETS numbers each: probabilities of its return times, where `isKnown` has a 1. */
-  returns = new Float32Array(8 * BUCKETS);
-  #isKnown = new Uint8Array(8);
+  /** Open activations, if there were any: has the agent called the model since it started? */
+  #activations: Map<string, Activation> | undefined;
+  /** Agents of the latest calls and what they asked for, by step modulo REMEMBERED: `agent * KINDS_OF_TOOLS + tools`. */
+  #calls: number[] = [0];
   /** Exactly known next agents, until one of them calls. */
   exact: readonly AgentId[] | undefined;
   /** By agent: probability to be next. */
-  probabilities = new Float64Array(8);
+  probabilities: number[] = [];
   /** Agents that these cover; 0 when they are out of date. */
   covered = 0;
   predictions: readonly Prediction[] | undefined;
@@ -38,12 +41,11 @@ export class RunState {
   /** When it began, or when it ended. */
   since = 0;
   calledAt = 0;
-  /** The latest request and its characters, to learn from its usage how many tokens they are. */
+  /** The latest request; its prompt is `latestPrompt`. */
   request = "";
-  requestLength = 0;
 
   /** Ended runs of its thread, whose prefixes are its own now. */
-  readonly inherits: RunId[] = [];
+  inherits: readonly RunId[] = NONE;
 
   /** The agents active now: a set, since a superstep runs several. */
   frontier: number[] = [START_INDEX];
@@ -73,20 +75,40 @@ export class RunState {
     this.#parent = parent;
   }
 
+  /** An activation of an agent began. */
+  started(activation: string, agent: AgentId): void {
+    this.#activations ??= new Map();
+    this.#activations.set(activation, { agent, called: false });
+  }
+
+  /** It ended; what it was, if its begin was seen. */
+  stopped(activation: string): Activation | undefined {
+    const ended = this.#activations?.get(activation);
+    this.#activations?.delete(activation);
+    return ended;
+  }
+
+  /** The agent's activations have called the model. */
+  activated(agent: AgentId): void {
+    if (!this.#activations) return;
+    for (const activation of this.#activations.values())
+      if (activation.agent === agent) activation.called = true;
+  }
+
   /** Notes who made the call that `step` counts now. */
   stepped(agent: number): void {
-    this.#callers[this.step % REMEMBERED] = agent;
-    this.#tools[this.step % REMEMBERED] = TOOLS_UNKNOWN;
+    this.#calls[this.step % REMEMBERED] = agent * KINDS_OF_TOOLS + TOOLS_UNKNOWN;
   }
 
   /** Notes whether the latest call asked for tools. */
   asked(tools: number): void {
-    this.#tools[this.step % REMEMBERED] = tools;
+    const at = this.step % REMEMBERED;
+    this.#calls[at] = (this.#calls[at] as number) - this.tools + tools;
   }
 
   /** What the latest call asked for. */
   get tools(): number {
-    return this.#tools[this.step % REMEMBERED] as number;
+    return (this.#calls[this.step % REMEMBERED] as number) % KINDS_OF_TOOLS;
   }
 
   /** First step from an agent's latest call on that is still remembered. */
@@ -98,48 +120,34 @@ export class RunState {
   look(agent: number, step: number, out: Whereabouts): Whereabouts {
     out.agent = agent;
     out.absence = step - (this.lastStep[agent] ?? step);
-    out.current = this.#callers[step % REMEMBERED] as number;
-    out.previous = step > 1 ? (this.#callers[(step - 1) % REMEMBERED] as number) : START_INDEX;
-    out.tools = this.#tools[step % REMEMBERED] as number;
+    const call = this.#calls[step % REMEMBERED] as number;
+    out.tools = call % KINDS_OF_TOOLS;
+    out.current = (call - out.tools) / KINDS_OF_TOOLS;
+    out.previous =
+      step > 1 ? ((this.#calls[(step - 1) % REMEMBERED] as number) / KINDS_OF_TOOLS) | 0 : START_INDEX;
     return out;
   }
 
-  /** Makes room for so many agents. */
+  /** Makes room for so many agents, and no more: there may be thousands of runs. */
   fit(agents: number): void {
-    if (this.probabilities.length >= agents) return;
-    const size = 2 * agents;
-    this.probabilities = new Float64Array(size);
-    this.returns = new Float32Array(size * BUCKETS);
-    this.#isKnown = new Uint8Array(size);
-  }
-
-  isKnown(agent: number): boolean {
-    return this.#isKnown[agent] === 1;
-  }
-
-  known(agent: number): void {
-    this.#isKnown[agent] = 1;
-  }
-
-  /** What was expected of the run is out of date. */
-  forget(): void {
-    this.covered = 0;
-    this.#isKnown.fill(0);
+    if (this.lastStep.length >= agents) return;
+    this.lastStep = Array.from({ length: agents }, (_, agent) => this.lastStep[agent] ?? 0);
+    this.prompts = Array.from({ length: agents }, (_, agent) => this.prompts[agent]);
+    this.probabilities = Array.from({ length: agents }, (_, agent) => this.probabilities[agent] ?? 0);
   }
 
   /** Takes over from the run that ended before on its thread. @param continues it goes on where that one was interrupted. */
   adopt(earlier: RunState, continues: boolean): void {
     this.step = earlier.step;
-    this.lastStep.push(...earlier.lastStep);
-    this.prompts.push(...earlier.prompts);
+    this.lastStep = [...earlier.lastStep];
+    this.prompts = [...earlier.prompts];
     this.latestPrompt = earlier.latestPrompt;
-    this.inherits.push(...earlier.inherits);
+    this.inherits = earlier.inherits;
     if (continues) {
       this.frontier = earlier.frontier;
       this.from = earlier.from;
       this.before = earlier.before;
     }
-    this.#callers.set(earlier.#callers);
-    this.#tools.set(earlier.#tools);
+    this.#calls = [...earlier.#calls];
   }
 }

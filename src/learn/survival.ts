@@ -1,9 +1,11 @@
 import { rounded } from "./state.ts";
 
 /** Characters from a prompt's end, where survival is told apart: by about sqrt 2 from one block of 64 characters on. */
+const NEAREST = 64;
 const DISTANCES: readonly number[] = Array.from({ length: 24 }, (_, i) =>
-  i === 0 ? 0 : Math.round(64 * 2 ** ((i - 1) / 2)),
+  i === 0 ? 0 : Math.round(NEAREST * 2 ** ((i - 1) / 2)),
 );
+const FARTHEST = DISTANCES.at(-1) as number;
 /** Samples that count in full; beyond, old ones are halved. */
 const WINDOW = 512;
 
@@ -12,9 +14,16 @@ export const PLACES = DISTANCES.length;
 
 /** The place of what ends this many characters before the prompt's end. */
 export function placeOf(fromEnd: number): number {
-  let place = PLACES - 1;
-  while (place > 0 && (DISTANCES[place] as number) > fromEnd) place--;
-  return place;
+  if (fromEnd < NEAREST) return 0;
+  if (fromEnd >= FARTHEST) return PLACES - 1;
+  // Two places for each doubling.
+  const even = 1 + 2 * (Math.clz32(NEAREST) - Math.clz32(fromEnd));
+  return fromEnd < (DISTANCES[even + 1] as number) ? even : even + 1;
+}
+
+/** First distance from a prompt's end, in characters, that is beyond a place. */
+export function endOf(place: number): number {
+  return DISTANCES[place + 1] ?? Number.POSITIVE_INFINITY;
 }
 
 /** How often a prompt was followed by another of its agent, and at which places it had survived. */

@@ -2,11 +2,18 @@ import { type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import type { StructuralPrior } from "./prior.ts";
 import { rounded } from "./state.ts";
 
-/** Successor counts of one context, by agent index. */
+/** Successor counts of one agent, by agent index. */
 interface Row {
   total: number;
   distinct: number;
-  counts: Float32Array;
+  counts: number[];
+}
+
+/** Successors of two agents in a row, and how often each followed; few of those possible ever do. */
+interface PairRow {
+  total: number;
+  readonly successors: number[];
+  readonly counts: number[];
 }
 
 /** Successors of an agent that count in full; beyond, old ones are halved, so that a workload that changes is followed. */
@@ -27,9 +34,9 @@ export class Transitions {
   readonly #agents: Agents;
   readonly #prior: StructuralPrior;
   readonly #single: (Row | undefined)[] = [];
-  readonly #pairs = new Map<number, Map<number, number>>();
+  readonly #pairs = new Map<number, PairRow>();
   #pairCounts = 0;
-  readonly #declared: (Float64Array | undefined)[] = [];
+  readonly #declared: (readonly number[] | undefined)[] = [];
   #declaredVersion = -1;
 
   constructor(agents: Agents, prior: StructuralPrior) {
@@ -44,28 +51,39 @@ export class Transitions {
   }
 
   /** Fills `out` (length: agents.size at least) with the probabilities of what follows; they sum to 1, or to 0 when nothing is known. */
-  next(before: number, from: number, out: Float64Array): void {
+  next(before: number, from: number, out: number[]): void {
     const size = this.#agents.size;
     const single = this.#single[from];
     const base = this.#base(from, single);
-    const sum = single ? single.total + single.distinct : 1;
-    const trust = single ? single.distinct / sum : 1;
-    for (let to = 0; to < size; to++) out[to] = (single?.counts[to] ?? 0) / sum + trust * (base[to] ?? 0);
     const pair = this.#pairs.get(before * PAIR_BASE + from);
+    const pairSum = pair ? pair.total + pair.successors.length : 1;
+    const left = pair ? pair.successors.length / pairSum : 1;
+    const sum = single ? single.total + single.distinct : 1;
+    const share = left / sum;
+    const trust = single ? single.distinct * share : left;
+    const seen = single ? Math.min(size, single.counts.length) : 0;
+    if (single)
+      for (let to = 0; to < seen; to++)
+        out[to] = (single.counts[to] as number) * share + (base[to] as number) * trust;
+    for (let to = seen; to < size; to++) out[to] = (base[to] as number) * trust;
     if (!pair) return;
-    let total = 0;
-    for (const count of pair.values()) total += count;
-    const mass = total + pair.size;
-    for (let to = 0; to < size; to++) out[to] = ((out[to] ?? 0) * pair.size) / mass;
-    for (const [to, count] of pair) out[to] = (out[to] ?? 0) + count / mass;
+    const { successors, counts } = pair;
+    for (let i = 0; i < successors.length; i++) {
+      const to = successors[i] as number;
+      out[to] = (out[to] as number) + (counts[i] as number) / pairSum;
+    }
   }
 
   /** `[before, from, [to, count, to, count, ...]]` by index; `before` is -1 for one-agent contexts. */
   *entries(): Generator<readonly [number, number, readonly number[]]> {
     for (const [from, row] of this.#single.entries())
       if (row) yield [-1, from, pairsOf(row.counts.entries())];
-    for (const [key, pair] of this.#pairs)
-      yield [Math.floor(key / PAIR_BASE), key % PAIR_BASE, pairsOf(pair)];
+    for (const [key, { successors, counts }] of this.#pairs)
+      yield [
+        Math.floor(key / PAIR_BASE),
+        key % PAIR_BASE,
+        pairsOf(successors.map((to, i) => [to, counts[i] as number] as const)),
+      ];
   }
 
   /** Adds what followed a context in another process's, or a restored, state. */
@@ -75,13 +93,9 @@ export class Transitions {
   }
 
   #countSingle(from: number, to: number, weight: number): void {
-    const row = (this.#single[from] ??= { total: 0, distinct: 0, counts: new Float32Array(16) });
-    if (to >= row.counts.length) {
-      const counts = new Float32Array(2 * Math.max(to, row.counts.length));
-      counts.set(row.counts);
-      row.counts = counts;
-    }
-    const before = row.counts[to] ?? 0;
+    const row = (this.#single[from] ??= { total: 0, distinct: 0, counts: [] });
+    while (row.counts.length <= to) row.counts.push(0);
+    const before = row.counts[to] as number;
     if (before === 0) row.distinct++;
     row.counts[to] = before + weight;
     row.total += weight;
@@ -93,26 +107,41 @@ export class Transitions {
   #countPair(before: number, from: number, to: number, weight: number): void {
     const key = before * PAIR_BASE + from;
     let pair = this.#pairs.get(key);
-    if (!pair) this.#pairs.set(key, (pair = new Map()));
-    const known = pair.get(to);
-    pair.set(to, (known ?? 0) + weight);
-    if (known === undefined && ++this.#pairCounts > MAX_PAIR_COUNTS) this.#halvePairs();
+    if (!pair) this.#pairs.set(key, (pair = { total: 0, successors: [], counts: [] }));
+    pair.total += weight;
+    const known = pair.successors.indexOf(to);
+    if (known >= 0) {
+      pair.counts[known] = (pair.counts[known] as number) + weight;
+      return;
+    }
+    pair.successors.push(to);
+    pair.counts.push(weight);
+    if (++this.#pairCounts > MAX_PAIR_COUNTS) this.#halvePairs();
   }
 
   /** Ages two-agent contexts: what was seen once or twice in a random workload carries no evidence. */
   #halvePairs(): void {
     this.#pairCounts = 0;
     for (const [key, pair] of this.#pairs) {
-      for (const [to, count] of pair)
-        if (count < 2) pair.delete(to);
-        else pair.set(to, count / 2);
-      if (pair.size === 0) this.#pairs.delete(key);
-      this.#pairCounts += pair.size;
+      const { successors, counts } = pair;
+      let kept = 0;
+      pair.total = 0;
+      for (let i = 0; i < successors.length; i++) {
+        const count = counts[i] as number;
+        if (count < 2) continue;
+        successors[kept] = successors[i] as number;
+        counts[kept++] = count / 2;
+        pair.total += count / 2;
+      }
+      successors.length = kept;
+      counts.length = kept;
+      if (kept === 0) this.#pairs.delete(key);
+      this.#pairCounts += kept;
     }
   }
 
   /** The declared graph, or nothing better than "any agent seen so far, or the end". */
-  #base(from: number, single: Row | undefined): Float64Array {
+  #base(from: number, single: Row | undefined): readonly number[] {
     const size = this.#agents.size;
     if (this.#declaredVersion !== this.#prior.version * PAIR_BASE + size) {
       this.#declaredVersion = this.#prior.version * PAIR_BASE + size;
@@ -121,14 +150,15 @@ export class Transitions {
     return (this.#declared[from] ??= this.#declare(from, single !== undefined));
   }
 
-  #declare(from: number, seen: boolean): Float64Array {
-    const base = new Float64Array(this.#agents.size + 1);
+  #declare(from: number, seen: boolean): readonly number[] {
     const declared = this.#prior.after(this.#agents.name(from));
+    for (const agent of declared.keys()) this.#agents.index(agent);
+    const { size } = this.#agents;
+    const base = Array.from({ length: size }, () => 0);
     for (const [agent, probability] of declared) base[this.#agents.index(agent)] = probability;
-    if (declared.size > 0 || (!seen && this.#single.length === 0)) return base.subarray(0, this.#agents.size);
-    const known = this.#agents.size - OTHER_INDEX;
-    for (let to = 0; to < this.#agents.size; to++)
-      if (to !== START_INDEX && to !== OTHER_INDEX) base[to] = 1 / known;
+    if (declared.size > 0 || (!seen && this.#single.length === 0)) return base;
+    const known = size - OTHER_INDEX;
+    for (let to = 0; to < size; to++) if (to !== START_INDEX && to !== OTHER_INDEX) base[to] = 1 / known;
     if (known === 1) base[END_INDEX] = 1;
     return base;
   }

@@ -4,10 +4,10 @@ import type { AgentId, Event, RunId } from "../runtime/event.ts";
 import {
   definePolicy,
   type Moment,
-  type Outlook,
   type Policy,
   type PolicyContext,
   type Prediction,
+  type Predictor,
   type PrefixSubject,
   type Scored,
 } from "../runtime/policy.ts";
@@ -35,10 +35,11 @@ const options = z.strictObject({
 });
 
 type Options = z.output<typeof options>;
+type Outlook = ReturnType<Predictor["outlook"]>;
 
 /** Places in a prompt are given in characters; for the middle of one an average is good enough. */
 const CHARACTERS_PER_TOKEN = 4;
-
+const NONE: readonly never[] = [];
 /** Prefetched requests over which is averaged how many find what was fetched for them. */
 const REQUESTS = 32;
 /** A prefetch was found when so much of it was cached: token counts are estimates, and a part is worth something too. */
@@ -90,64 +91,68 @@ class PrefixCache implements Policy<"prefix"> {
   }
 
   score(prefix: PrefixSubject): number {
-    const { agent, run } = prefix;
-    const { predictor } = this.#context;
-    return predictor.reuse(run === undefined ? { agent } : { agent, run }, this.#outlook(prefix));
-  }
-
-  /**
-   * One value for the whole prefix: that of the middle of its history, in characters from its end, so that a history that
-   * is dropped counts little.
-   */
-  #outlook({ agent, run, tokens }: PrefixSubject): Outlook {
-    const fetchedAgain = this.#inTime;
+    const { predictor, prefixes } = this.#context;
+    const { agent, run, tokens } = prefix;
     // What was fetched for it is as its next request will be.
-    if (run !== undefined && this.#ahead.get(run)?.has(agent)) return { fetchedAgain };
-    const history = Math.max(0, tokens - (this.#context.prefixes.anchor(agent)?.tokens ?? 0));
-    return history === 0 ? { fetchedAgain } : { fetchedAgain, fromEnd: (history / 2) * CHARACTERS_PER_TOKEN };
+    const isAhead = run !== undefined && this.#ahead.get(run)?.has(agent) === true;
+    // One value for the whole prefix: that of the middle of its history, so that a history that is dropped counts little.
+    const history = isAhead ? 0 : Math.max(0, tokens - (prefixes.anchor(agent)?.tokens ?? 0));
+    const fromEnd = history === 0 ? Number.POSITIVE_INFINITY : (history / 2) * CHARACTERS_PER_TOKEN;
+    return predictor.reuse(prefix, fromEnd, this.#inTime);
   }
 
-  *act(
+  act(
     ranked: readonly Scored<"prefix">[],
     predictions: readonly Prediction[],
     moment: Moment,
-  ): Generator<Action> {
+  ): readonly Action[] {
     const { event, run, gone } = moment;
-    const { predictor } = this.#context;
+    const { predictor, prefixes } = this.#context;
+    const actions: Action[] = [];
     for (const prefix of gone) {
       const sent = this.#sent.get(prefix.run);
       sent?.delete(prefix.agent);
       if (sent?.size === 0) this.#sent.delete(prefix.run);
-      yield { type: "release", prefix };
+      actions.push({ type: "release", prefix });
     }
     if (event.type === "run-end") this.#sent.delete(run);
-    for (const { item, score } of ranked)
-      yield* this.#retain(item, score, predictor.course(item, this.#outlook(item)));
+    const outlook = predictor.outlook(run);
+    for (const { item, score } of ranked) this.#retain(item, score, outlook, actions);
     // Where a run stands tells about the anchors of all agents, not only of its own.
-    for (const { agent } of this.#context.prefixes.anchors())
-      yield* this.#retain({ agent }, predictor.reuse({ agent }), []);
-    if (event.type === "run-end") return yield* this.#withdraw(run, [], gone);
-    if (event.type === "next-agents") return yield* this.#withdraw(run, predictions, gone);
-    if (event.type === "request-start") this.#settle(run, event.agent);
-    const wanted = this.#plan(predictions, moment);
-    yield* this.#withdraw(run, wanted, gone);
-    yield* wanted;
+    for (const anchor of prefixes.anchors()) this.#retain(anchor, predictor.reuse(anchor), NONE, actions);
+    if (event.type === "run-end") this.#withdraw(moment, NONE, actions);
+    else if (event.type === "next-agents") this.#withdraw(moment, agentsOf(predictions), actions);
+    else {
+      if (event.type === "request-start") this.#settle(run, event.agent);
+      const wanted = this.#plan(predictions, outlook, moment);
+      this.#withdraw(
+        moment,
+        wanted.map(({ prefix }) => prefix.agent),
+        actions,
+      );
+      actions.push(...wanted);
+    }
+    return actions;
   }
 
-  *#retain({ agent, run }: PrefixRef, value: number, later: LaterValues): Generator<Action> {
+  #retain({ agent, run }: PrefixRef, value: number, outlook: Outlook, actions: Action[]): void {
     let sent = this.#sent.get(run);
     if (!sent) this.#sent.set(run, (sent = new Map()));
     const before = sent.get(agent);
     // Where the value depends on the time, it does from this moment on.
     const isKnown = before !== undefined && Math.abs(before - value) < this.#context.options.refreshStep;
-    if (isKnown && later.length === 0) return;
+    if (isKnown && outlook.length === 0) return;
     sent.set(agent, value);
     const prefix = run === undefined ? { agent } : { agent, run };
-    yield { type: "retain", prefix, value, ...(later.length > 0 && { later }) };
+    actions.push({ type: "retain", prefix, value, ...laterOf(value, outlook) });
   }
 
   /** The prefetches worth their tokens, most probable first, within the budget. */
-  #plan(predictions: readonly Prediction[], { event, run }: Moment): readonly PrefetchHint[] {
+  #plan(
+    predictions: readonly Prediction[],
+    outlook: Outlook,
+    { event, run }: Moment,
+  ): readonly PrefetchHint[] {
     const { options: limits, predictor, prefixes } = this.#context;
     const plan: PrefetchHint[] = [];
     if (!limits.prefetch) return plan;
@@ -163,15 +168,14 @@ class PrefixCache implements Policy<"prefix"> {
       const worth = probability >= limits.wasteWeight * (1 - probability);
       if (!worth || !this.#reserve(run, agent, tokens)) continue;
       const prefix: PrefixRef = { agent, run };
-      const outlook = { fetchedAgain: this.#inTime };
-      const value = predictor.reuse(prefix, outlook);
+      const value = predictor.reuse(prefix, undefined, this.#inTime);
       // Half of the time in which the run is not back is left for the engine to compute it.
       const afterMs = predictor.soonest(run) / 2;
       plan.push({
         type: "prefetch",
         prefix,
         value,
-        later: predictor.course(prefix, outlook),
+        ...laterOf(value, outlook),
         probability,
         tokens,
         ...(afterMs > 0 && { afterMs }),
@@ -192,21 +196,17 @@ class PrefixCache implements Policy<"prefix"> {
   }
 
   /** Cancels what was fetched for a run's agents that are not wanted any more, and lets go of what it brought. */
-  *#withdraw(
-    run: RunId,
-    wanted: readonly (Prediction | PrefetchHint)[],
-    gone: readonly PrefixRef[],
-  ): Generator<Action> {
+  #withdraw({ run, gone }: Moment, wanted: readonly AgentId[], actions: Action[]): void {
     const ahead = this.#ahead.get(run);
     if (!ahead) return;
-    const keep = new Set(wanted.map((item) => ("agent" in item ? item.agent : item.prefix.agent)));
-    const known = [...this.#context.prefixes.of(run), ...gone];
     for (const agent of ahead.keys()) {
-      if (keep.has(agent)) continue;
+      if (wanted.includes(agent)) continue;
       this.#settle(run, agent);
       const prefix: PrefixRef = { agent, run };
-      yield { type: "cancel", prefix };
-      if (!known.some((live) => live.agent === agent)) yield { type: "release", prefix };
+      actions.push({ type: "cancel", prefix });
+      const isIts = (live: PrefixRef) => live.agent === agent;
+      if (!this.#context.prefixes.of(run).some(isIts) && !gone.some(isIts))
+        actions.push({ type: "release", prefix });
     }
   }
 
@@ -218,6 +218,17 @@ class PrefixCache implements Policy<"prefix"> {
     ahead.delete(agent);
     if (ahead.size === 0) this.#ahead.delete(run);
   }
+}
+
+/** Scales the rate r that a value r/(1+r) stands for. */
+function laterOf(value: number, outlook: Outlook): { readonly later?: LaterValues } {
+  if (outlook.length === 0 || value >= 1) return {};
+  const rate = value / (1 - value);
+  return { later: outlook.map(([afterMs, factor]) => [afterMs, (rate * factor) / (1 + rate * factor)]) };
+}
+
+function agentsOf(predictions: readonly Prediction[]): readonly AgentId[] {
+  return predictions.map(({ agent }) => agent);
 }
 
 /** The prefix used last: it carries most of the run's history. */

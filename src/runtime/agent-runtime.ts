@@ -4,7 +4,15 @@ import type { Clock } from "./clock.ts";
 import type { Event, RunId } from "./event.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LivePrefixes } from "./live-prefixes.ts";
-import type { Policy, PolicyDefinition, Prediction, Predictor, PrefixSubject, Scored } from "./policy.ts";
+import type {
+  Moment,
+  Policy,
+  PolicyDefinition,
+  Prediction,
+  Predictor,
+  PrefixSubject,
+  Scored,
+} from "./policy.ts";
 
 /** A policy ready to run: its definition and the instance made from it. */
 export interface InstalledPolicy {
@@ -26,6 +34,7 @@ export interface AgentRuntimeParts {
 
 /** A policy that faults this often in a row is left out from then on. */
 const MAX_FAULTS_IN_A_ROW = 20;
+const NONE: readonly never[] = [];
 
 /**
  * The loop observe -> predict -> score -> act.
@@ -44,69 +53,100 @@ export class AgentRuntime {
 
   /** Takes one event in; returns what to do about it, already arbitrated and in the ledger. Never throws. */
   observe(event: Event): readonly Action[] {
-    const { clock, predictor, prefixes, policies } = this.#parts;
-    const start = clock.now();
-    this.#contain("predictor.observe", () => predictor.observe(event));
-    this.#contain("prefixes.observe", () => prefixes.observe(event));
-    for (let i = 0; i < policies.length; i++) this.#hook(i, "observe", (policy) => policy.observe?.(event));
+    const { clock, predictor, prefixes, policies, onDecision } = this.#parts;
+    const now = clock.now();
+    this.#tell("predictor", predictor, event);
+    this.#tell("prefixes", prefixes, event);
+    for (let i = 0; i < policies.length; i++) {
+      if (this.#isLeftOut(i)) continue;
+      try {
+        policies[i]?.policy.observe?.(event);
+      } catch (error) {
+        this.#fault(i, "observe", error);
+      }
+    }
     const run = decisionRun(event);
-    if (run === undefined) return [];
-    const actions = this.#decide(event, run);
-    this.#parts.onDecision?.((clock.now() - start) * 1000);
+    if (run === undefined) return NONE;
+    const actions = this.#decide(event, run, now);
+    onDecision?.((clock.now() - now) * 1000);
     return actions;
   }
 
-  #decide(event: Event, run: RunId): readonly Action[] {
-    const { clock, predictor, prefixes, policies, ledger } = this.#parts;
-    const now = clock.now();
-    const ended = event.type === "run-end" && event.session === undefined;
-    const gone = [...prefixes.takeReplaced(), ...(ended ? prefixes.end(run) : [])].map(toRef);
-    const moment = { event, run, now, gone };
-    const shared = this.#contain("predictor.next", () => predictor.next(run)) ?? [];
+  #decide(event: Event, run: RunId, now: number): readonly Action[] {
+    const { prefixes, policies } = this.#parts;
+    const replaced = prefixes.takeReplaced();
+    const ended = event.type === "run-end" && event.session === undefined ? prefixes.end(run) : NONE;
+    const gone = replaced.length + ended.length === 0 ? NONE : [...replaced, ...ended].map(toRef);
+    const moment: Moment = { event, run, now, gone };
+    const predictions = this.#predict(run);
     const candidates = prefixes.of(run);
     const proposals: Proposal[] = [];
     for (let i = 0; i < policies.length; i++) {
-      const { definition } = policies[i] as InstalledPolicy;
-      this.#hook(i, "act", (policy) => {
-        const predictions = policy.predict?.(moment) ?? shared;
-        const ranked = rank(policy, candidates, predictions);
-        for (const action of policy.act?.(ranked, predictions, moment) ?? []) {
-          if (!definition.actions.includes(action.type))
-            throw new Error(`returned ${String(action.type)}, which it does not declare`);
-          if ("value" in action && !(action.value >= 0 && action.value <= 1))
-            throw new Error(`returned a value outside [0, 1]: ${action.value}`);
-          proposals.push({ policy: definition.name, action });
-        }
-      });
+      if (this.#isLeftOut(i)) continue;
+      try {
+        propose(policies[i] as InstalledPolicy, { moment, predictions, candidates }, proposals);
+        this.#faults[i] = 0;
+      } catch (error) {
+        this.#fault(i, "act", error);
+      }
     }
+    return this.#record(proposals, run, now);
+  }
+
+  #record(proposals: readonly Proposal[], run: RunId, now: number): readonly Action[] {
+    const { ledger } = this.#parts;
     const { kept, dropped } = arbitrate(proposals);
     for (const { proposal, reason } of dropped)
       ledger.record(now, proposal.policy, run, proposal.action).outcome = { status: "dropped", reason };
-    return kept.map(({ policy, action }) => {
-      ledger.record(now, policy, run, action);
-      return action;
-    });
+    return kept.map(({ policy, action }) => ledger.record(now, policy, run, action).action);
   }
 
-  #hook(index: number, name: string, use: (policy: Policy<"prefix">) => void): void {
-    if ((this.#faults[index] ?? 0) >= MAX_FAULTS_IN_A_ROW) return;
-    const { definition, policy } = this.#parts.policies[index] as InstalledPolicy;
+  #predict(run: RunId): readonly Prediction[] {
     try {
-      use(policy);
-      if (name === "act") this.#faults[index] = 0;
+      return this.#parts.predictor.next(run);
     } catch (error) {
-      this.#faults[index] = (this.#faults[index] ?? 0) + 1;
-      this.#parts.onFault(`policy ${definition.name}.${name}`, error);
+      this.#parts.onFault("predictor.next", error);
+      return NONE;
     }
   }
 
-  #contain<T>(where: string, use: () => T): T | undefined {
+  #tell(where: string, observer: { observe(event: Event): void }, event: Event): void {
     try {
-      return use();
+      observer.observe(event);
     } catch (error) {
-      this.#parts.onFault(where, error);
-      return undefined;
+      this.#parts.onFault(`${where}.observe`, error);
     }
+  }
+
+  #isLeftOut(policy: number): boolean {
+    return (this.#faults[policy] ?? 0) >= MAX_FAULTS_IN_A_ROW;
+  }
+
+  #fault(policy: number, hook: string, error: unknown): void {
+    this.#faults[policy] = (this.#faults[policy] ?? 0) + 1;
+    const { definition } = this.#parts.policies[policy] as InstalledPolicy;
+    this.#parts.onFault(`policy ${definition.name}.${hook}`, error);
+  }
+}
+
+/** Adds what a policy wants to the proposals. Throws where it breaks its contract; what it said before stands. */
+function propose(
+  { definition, policy }: InstalledPolicy,
+  given: {
+    readonly moment: Moment;
+    readonly predictions: readonly Prediction[];
+    readonly candidates: readonly PrefixSubject[];
+  },
+  proposals: Proposal[],
+): void {
+  const predictions = policy.predict?.(given.moment) ?? given.predictions;
+  const ranked = rank(policy, given.candidates, predictions);
+  for (const action of policy.act?.(ranked, predictions, given.moment) ?? NONE) {
+    if (!definition.actions.includes(action.type))
+      throw new Error(`returned ${String(action.type)}, which it does not declare`);
+    if ("value" in action && !(action.value >= 0 && action.value <= 1))
+      throw new Error(`returned a value outside [0, 1]: ${action.value}`);
+    proposals.push({ policy: definition.name, action });
   }
 }
 

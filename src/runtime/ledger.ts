@@ -16,7 +16,6 @@ export interface LedgerEntry {
 /** Keeps the newest decisions in a ring, so that its memory is bounded. */
 export class Ledger {
   readonly #entries: (LedgerEntry | undefined)[];
-  readonly #byAction = new Map<Action, LedgerEntry>();
   #count = 0;
 
   /** @param capacity entries kept; default 4096. */
@@ -31,18 +30,18 @@ export class Ledger {
 
   record(at: number, policy: string, run: RunId, action: Action): LedgerEntry {
     const entry: LedgerEntry = { id: ++this.#count, at, policy, run, action };
-    const slot = this.#count % this.#entries.length;
-    const oldest = this.#entries[slot];
-    if (oldest) this.#byAction.delete(oldest.action);
-    this.#entries[slot] = entry;
-    this.#byAction.set(action, entry);
+    this.#entries[this.#count % this.#entries.length] = entry;
     return entry;
   }
 
   /** Notes what an engine did with an action that was recorded here; ignores actions it never saw. */
   settle(action: Action, outcome: NonNullable<LedgerEntry["outcome"]>): void {
-    const entry = this.#byAction.get(action);
-    if (entry) entry.outcome = outcome;
+    // Engines answer soon, so that it is among the newest; no index has to be kept while decisions are made.
+    for (const entry of this) {
+      if (entry.action !== action) continue;
+      entry.outcome = outcome;
+      return;
+    }
   }
 
   /** Newest first. */

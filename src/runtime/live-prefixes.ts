@@ -3,6 +3,7 @@ import type { AgentId, Event, RequestStartEvent, RunId, SessionId } from "./even
 import type { Prefixes, PrefixSubject } from "./policy.ts";
 
 const MAX_SUSPENDED = 1024;
+const NONE: readonly never[] = [];
 
 /**
  * The prefixes that may be used again: one per (run, agent) while the run is open, one anchor per agent.
@@ -11,7 +12,8 @@ const MAX_SUSPENDED = 1024;
  * chat, or have been interrupted. What they are worth is for the predictor to say.
  */
 export class LivePrefixes implements Prefixes {
-  readonly #runs = new Map<RunId, Map<AgentId, PrefixSubject>>();
+  /** By run, one of each agent. */
+  readonly #runs = new Map<RunId, PrefixSubject[]>();
   readonly #anchors = new Map<AgentId, PrefixSubject>();
   readonly #suspended = new Map<SessionId, RunId>();
   readonly #replaced: PrefixRef[] = [];
@@ -37,9 +39,9 @@ export class LivePrefixes implements Prefixes {
     else if (event.type === "run-end" && event.session !== undefined) this.#suspend(event.run, event.session);
   }
 
-  /** Live prefixes of a run; empty when unknown. */
+  /** Live prefixes of a run, one of each agent; empty when unknown. The list changes as the run goes on. */
   of(run: RunId): readonly PrefixSubject[] {
-    return [...(this.#runs.get(run)?.values() ?? [])];
+    return this.#runs.get(run) ?? NONE;
   }
 
   anchor(agent: AgentId): PrefixSubject | undefined {
@@ -59,7 +61,7 @@ export class LivePrefixes implements Prefixes {
 
   /** Prefixes replaced by newer ones since the last call: nobody will ask for them again. */
   takeReplaced(): readonly PrefixRef[] {
-    return this.#replaced.splice(0);
+    return this.#replaced.length === 0 ? NONE : this.#replaced.splice(0);
   }
 
   #request(event: RequestStartEvent): void {
@@ -68,20 +70,26 @@ export class LivePrefixes implements Prefixes {
     this.#anchors.set(agent, { agent, tokens: this.#tokens(characters), usedAt: at });
     for (const part of prompt.history) characters += part.length;
     const prefixes = this.#open(run);
-    const previous = prefixes.get(agent);
+    const prefix: PrefixSubject = { agent, run, tokens: this.#tokens(characters), usedAt: at };
+    const place = prefixes.findIndex((known) => known.agent === agent);
+    if (place < 0) {
+      prefixes.push(prefix);
+      return;
+    }
+    const previous = prefixes[place];
     if (previous?.run !== undefined && previous.run !== run)
       this.#replaced.push({ agent, run: previous.run });
-    prefixes.set(agent, { agent, run, tokens: this.#tokens(characters), usedAt: at });
+    prefixes[place] = prefix;
   }
 
-  #open(run: RunId): Map<AgentId, PrefixSubject> {
+  #open(run: RunId): PrefixSubject[] {
     const known = this.#runs.get(run);
     if (known) return known;
     if (this.#runs.size >= this.#maxRuns) {
       const oldest = this.#runs.keys().next().value;
       if (oldest !== undefined) this.#replaced.push(...this.end(oldest));
     }
-    const prefixes = new Map<AgentId, PrefixSubject>();
+    const prefixes: PrefixSubject[] = [];
     this.#runs.set(run, prefixes);
     return prefixes;
   }

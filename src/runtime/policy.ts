@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Action, ActionType, LaterValues, PrefixRef } from "./action.ts";
+import type { Action, ActionType, PrefixRef } from "./action.ts";
 import type { Clock } from "./clock.ts";
 import type { AgentId, Event, RunId } from "./event.ts";
 
@@ -31,17 +31,6 @@ export interface Scored<S extends Subject> {
   readonly score: number;
 }
 
-/** What a prefix's value depends on besides the past. */
-export interface Outlook {
-  /**
-   * Characters between what is asked for and the prefix's end: what is nearer to the end survives more rarely until the
-   * next use. Default: infinite, the prefix's head.
-   */
-  readonly fromEnd?: number;
-  /** Probability, in [0, 1], that what is dropped now is prefetched again before it is asked for. Default: 0. */
-  readonly fetchedAgain?: number;
-}
-
 /** The learned view of the future that policies share. Implemented in `learn/`. */
 export interface Predictor {
   observe(event: Event): void;
@@ -50,10 +39,18 @@ export interface Predictor {
   /**
    * Value of keeping a prefix, in [0, 1]: r/(1+r), r the best rate of uses per step that keeping it can earn. A step is a
    * model call of its run; for an anchor, a round of all open runs, so that both compare.
+   *
+   * @param fromEnd characters between what is asked for and the prefix's end: what is nearer to the end survives more
+   * rarely until the next use. Default: infinite, the prefix's head.
+   * @param fetchedAgain probability, in [0, 1], that what is dropped now is prefetched again before it is asked for.
+   * Default: 0.
    */
-  reuse(prefix: PrefixRef, outlook?: Outlook): number;
-  /** What `reuse` will be as long as the run does not call; empty while little is known. */
-  course(prefix: PrefixRef, outlook?: Outlook): LaterValues;
+  reuse(prefix: PrefixRef, fromEnd?: number, fetchedAgain?: number): number;
+  /**
+   * How the rate of uses of a run's prefixes will change as long as the run does not call: `[milliseconds from now, factor]`,
+   * in order; empty while little is known.
+   */
+  outlook(run: RunId): readonly (readonly [afterMs: number, factor: number])[];
   /** Milliseconds from now before which the run's next call is unlikely (one in ten); 0 while little is known. */
   soonest(run: RunId): number;
   /** Share, in [0, 1], of the previous agent's history that this agent is expected to see as well. */

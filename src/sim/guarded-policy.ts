@@ -35,19 +35,21 @@ export class GuardedPolicy implements CachePolicy {
 
   request(arrival: Arrival): void {
     const { blocks, index } = arrival;
-    const changed = this.#duel.score(
-      hitsIn(blocks, (block) => this.#held[block] === 1),
-      hitsIn(blocks, (block) => this.#recency.has(block)),
-    );
-    for (const block of blocks) {
+    const held = this.#held;
+    const recency = this.#recency;
+    const hits = hitsIn(blocks, (block) => held[block] === 1);
+    const recentHits = hitsIn(blocks, (block) => recency.has(block));
+    const changed = this.#duel.score(hits, recentHits);
+    for (let at = 0; at < blocks.length; at++) {
+      const block = blocks[at] as number;
       this.#usedAt[block] = index;
-      if (!this.#recency.has(block)) this.#recentSize++;
-      if (this.#held[block] === 1) continue;
-      this.#held[block] = 1;
+      if (at >= recentHits && !recency.has(block)) this.#recentSize++;
+      if (at < hits || held[block] === 1) continue;
+      held[block] = 1;
       this.#heldSize++;
     }
     if (changed) this.#changeSides();
-    this.#recency.usePrompt(blocks);
+    recency.usePrompt(blocks);
     this.#policy.request(arrival);
     const followsRecency = this.#duel.hasSecondLead;
     const { capacity } = this.#context;

@@ -6,9 +6,13 @@ export interface HeldPrefix {
   /** Blocks still held. */
   length: number;
   /** Number of the request that used it last. */
-  usedAt: number;
+  readonly usedAt: number;
   /** Value of its last held block; the lowest in the cache is given up first. */
   value: number;
+  /** The value stands as long as so many blocks are held. */
+  steadyTo: number;
+  /** After how many prompts it was rated. */
+  ratedAfter: number;
   /** Index in the heap, -1 outside. */
   slot: number;
 }
@@ -17,48 +21,47 @@ export interface HeldPrefix {
  * Which prefixes want which blocks. A block is worth what the most valuable of its prefixes is; a prefix gives blocks up from
  * its tail, so that it is never cut at its head; blocks that none holds any more go first, least recently used first.
  */
-export class HeldPrefixes {
+export class HeldPrefixes<Prefix extends HeldPrefix> {
   /** By block: how many prefixes hold it. */
   readonly #holders: Int32Array;
   readonly #free: RecencyList;
   /** Heap by value; among equals the one used longest ago on top. */
-  readonly #heap: HeldPrefix[] = [];
-  readonly #tailValue: (prefix: HeldPrefix) => number;
+  readonly #heap: Prefix[] = [];
+  readonly #rate: (prefix: Prefix) => void;
+  #prompts = 0;
 
-  /** @param tailValue value of a prefix's last held block. */
-  constructor(blockCount: number, tailValue: (prefix: HeldPrefix) => number) {
+  /** @param rate sets a prefix's value and how far it stands. */
+  constructor(blockCount: number, rate: (prefix: Prefix) => void) {
     this.#holders = new Int32Array(blockCount);
     this.#free = new RecencyList(blockCount);
-    this.#tailValue = tailValue;
+    this.#rate = rate;
   }
 
-  /** Holds the blocks of a prompt, all of which are resident. */
-  hold(blocks: Int32Array, usedAt: number): HeldPrefix {
-    const prefix: HeldPrefix = { blocks, length: blocks.length, usedAt, value: 0, slot: -1 };
-    for (const block of blocks) if (this.#take(block)) this.#free.remove(block);
-    if (prefix.length === 0) return prefix;
-    prefix.value = this.#tailValue(prefix);
+  /** Holds the first `length` blocks of a prompt, all of which are resident. @param earlier is let go of instead. */
+  hold(prefix: Prefix, earlier?: Prefix): void {
+    this.#prompts++;
+    const { blocks, length } = prefix;
+    const common = earlier ? Math.min(earlier.length, length, commonLength(earlier.blocks, blocks)) : 0;
+    for (let at = common; at < length; at++) this.#take(blocks[at] as number);
+    if (earlier) this.#release(earlier, common);
+    if (length === 0) return;
+    this.#rated(prefix);
     prefix.slot = this.#heap.push(prefix) - 1;
     this.#up(prefix.slot);
-    return prefix;
   }
 
   /** Lets go of all that a prefix still holds. */
-  release(prefix: HeldPrefix): void {
-    for (let at = prefix.length - 1; at >= 0; at--) this.#drop(prefix.blocks[at] as number);
-    prefix.length = 0;
-    this.#remove(prefix);
+  release(prefix: Prefix): void {
+    this.#release(prefix, 0);
   }
 
   /** Puts a prefix in its place after its value may have changed. */
-  revalue(prefix: HeldPrefix): void {
+  revalue(prefix: Prefix): void {
     if (prefix.slot < 0) return;
-    const value = this.#tailValue(prefix);
-    if (value === prefix.value) return;
-    const rises = value > prefix.value;
-    prefix.value = value;
-    if (rises) this.#down(prefix.slot);
-    else this.#up(prefix.slot);
+    const before = prefix.value;
+    this.#rated(prefix);
+    if (prefix.value > before) this.#down(prefix.slot);
+    else if (prefix.value < before) this.#up(prefix.slot);
   }
 
   /** A resident block that nobody holds, or the last block of the least valuable prefix. Throws when there is none. */
@@ -74,7 +77,7 @@ export class HeldPrefixes {
       prefix.length--;
       this.#drop(prefix.blocks[prefix.length] as number);
       if (prefix.length === 0) this.#remove(prefix);
-      else this.revalue(prefix);
+      else if (prefix.length < prefix.steadyTo || prefix.ratedAfter < this.#prompts) this.revalue(prefix);
     }
   }
 
@@ -94,11 +97,22 @@ export class HeldPrefixes {
     }
   }
 
-  /** @returns whether the block was free before. */
-  #take(block: number): boolean {
+  #rated(prefix: Prefix): void {
+    this.#rate(prefix);
+    prefix.ratedAfter = this.#prompts;
+  }
+
+  #take(block: number): void {
     const before = this.#holders[block] as number;
     this.#holders[block] = before + 1;
-    return before === 0 && this.#free.has(block);
+    if (before === 0) this.#free.remove(block);
+  }
+
+  /** Lets go of all but the first `kept` blocks, which another prefix holds in its place. */
+  #release(prefix: Prefix, kept: number): void {
+    for (let at = prefix.length - 1; at >= kept; at--) this.#drop(prefix.blocks[at] as number);
+    prefix.length = 0;
+    this.#remove(prefix);
   }
 
   #drop(block: number): void {
@@ -107,7 +121,7 @@ export class HeldPrefixes {
     if (left === 0) this.#free.use(block);
   }
 
-  #remove(prefix: HeldPrefix): void {
+  #remove(prefix: Prefix): void {
     const { slot } = prefix;
     if (slot < 0) return;
     prefix.slot = -1;
@@ -119,15 +133,15 @@ export class HeldPrefixes {
     this.#down(last.slot);
   }
 
-  #isBefore(a: HeldPrefix, b: HeldPrefix): boolean {
+  #isBefore(a: Prefix, b: Prefix): boolean {
     return a.value < b.value || (a.value === b.value && a.usedAt < b.usedAt);
   }
 
   #up(from: number): void {
     let at = from;
-    const prefix = this.#heap[at] as HeldPrefix;
+    const prefix = this.#heap[at] as Prefix;
     while (at > 0) {
-      const parent = this.#heap[(at - 1) >> 1] as HeldPrefix;
+      const parent = this.#heap[(at - 1) >> 1] as Prefix;
       if (!this.#isBefore(prefix, parent)) break;
       this.#place(parent, at);
       at = (at - 1) >> 1;
@@ -137,11 +151,11 @@ export class HeldPrefixes {
 
   #down(from: number): void {
     let at = from;
-    const prefix = this.#heap[at] as HeldPrefix;
+    const prefix = this.#heap[at] as Prefix;
     for (let child = 2 * at + 1; child < this.#heap.length; child = 2 * at + 1) {
       const right = this.#heap[child + 1];
-      if (right && this.#isBefore(right, this.#heap[child] as HeldPrefix)) child++;
-      const first = this.#heap[child] as HeldPrefix;
+      if (right && this.#isBefore(right, this.#heap[child] as Prefix)) child++;
+      const first = this.#heap[child] as Prefix;
       if (!this.#isBefore(first, prefix)) break;
       this.#place(first, at);
       at = child;
@@ -149,8 +163,16 @@ export class HeldPrefixes {
     this.#place(prefix, at);
   }
 
-  #place(prefix: HeldPrefix, at: number): void {
+  #place(prefix: Prefix, at: number): void {
     this.#heap[at] = prefix;
     prefix.slot = at;
   }
+}
+
+/** Blocks that two prompts begin with alike. */
+export function commonLength(one: Int32Array, other: Int32Array): number {
+  const most = Math.min(one.length, other.length);
+  let common = 0;
+  while (common < most && one[common] === other[common]) common++;
+  return common;
 }

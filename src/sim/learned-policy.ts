@@ -1,15 +1,17 @@
 import { LearnedPredictor } from "../learn/predictor.ts";
+import { endOf, placeOf } from "../learn/survival.ts";
 import type { PrefixRef } from "../runtime/action.ts";
 import type { PromptPart } from "../runtime/event.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
-import { HeldPrefixes, type HeldPrefix } from "./held-prefixes.ts";
+import { commonLength, HeldPrefixes, type HeldPrefix } from "./held-prefixes.ts";
+import { InTurn } from "./in-turn.ts";
 
 /** Characters that a token stands for; traces count tokens, the learner characters. */
 const CHARACTERS_PER_TOKEN = 4;
 
 /** Ended runs whose prefixes are kept because their session may go on. */
 const MOST_PAUSED = 1024;
-/** Open runs whose values are brought up to date with each request. */
+/** Anchors, and with a clock also open runs, whose values are brought up to date with each request. */
 const REFRESHED = 32;
 
 /** What an ablation leaves out. */
@@ -24,9 +26,9 @@ export interface Ablation {
 
 /** A prefix of a run, or an anchor, with what is needed to ask for its value. */
 interface Prefix extends HeldPrefix {
-  ref?: PrefixRef;
+  readonly ref: PrefixRef;
   /** Blocks at its start that every prompt of the agent has. */
-  common?: number;
+  readonly common: number;
 }
 
 /** What runs of an agent have in common: system message and tools, and what their histories begin with alike. */
@@ -43,9 +45,12 @@ interface Anchor {
 export class LearnedPolicy implements CachePolicy {
   readonly #predictor = new LearnedPredictor();
   readonly #context: CacheContext;
+  readonly #isTimed: boolean;
+  readonly #blockCharacters: number;
   readonly #ablation: Ablation;
-  readonly #held: HeldPrefixes;
-  readonly #parts: PromptPart[] = [];
+  readonly #held: HeldPrefixes<Prefix>;
+  /** By block. All places are there from the start: an array with gaps would be looked up like a map. */
+  readonly #parts: (PromptPart | undefined)[];
   readonly #runs = new Map<number, Map<string, Prefix>>();
   /** Sessions of open runs, and ended runs whose session may go on, by session, oldest first. */
   readonly #sessions = new Map<number, string>();
@@ -54,23 +59,23 @@ export class LearnedPolicy implements CachePolicy {
   #now = 0;
   /** By agent and hash. */
   readonly #anchors = new Map<string, Anchor>();
-  #asking: PrefixRef = { agent: "" };
-  #common = 0;
-  #turn: Iterator<number, undefined> = this.#runs.keys();
-  #time = 0;
+  readonly #runsInTurn = new InTurn(this.#runs);
+  readonly #anchorsInTurn = new InTurn(this.#anchors);
 
   constructor(context: CacheContext, ablation: Ablation = {}) {
     this.#context = context;
+    this.#isTimed = context.isTimed;
+    this.#blockCharacters = context.blockTokens * CHARACTERS_PER_TOKEN;
     this.#ablation = ablation;
-    this.#held = new HeldPrefixes(context.blockCount, (prefix) => this.#value(prefix));
+    this.#parts = Array<undefined>(context.blockCount).fill(undefined);
+    this.#held = new HeldPrefixes(context.blockCount, (prefix) => this.#rate(prefix));
   }
 
   request(arrival: Arrival): void {
     const { index, run, agent, blocks, anchorBlocks } = arrival;
-    const at = this.#context.isTimed ? arrival.at : 0;
+    const at = this.#isTimed ? arrival.at : 0;
     this.#now = at;
-    this.#time = index;
-    if (this.#context.isTimed) this.#refresh();
+    if (this.#isTimed) this.#refresh();
     const runId = String(run);
     const prefixes = this.#runs.get(run) ?? this.#open(run, arrival.session);
     const anchor = this.#anchor(agent, blocks, anchorBlocks);
@@ -85,10 +90,10 @@ export class LearnedPolicy implements CachePolicy {
       prompt: { anchor, history: this.#history(blocks, anchorBlocks) },
     });
     const earlier = prefixes.get(agent);
-    const common = this.#holdAnchor(agent, anchor.hash, blocks, anchorBlocks, run);
-    const own = this.#hold(blocks, { agent, run: runId }, common);
+    const common = this.#holdAnchor(arrival, anchor.hash);
+    const own = toPrefix({ agent, run: runId }, blocks, blocks.length, common, index);
+    this.#held.hold(own, earlier);
     prefixes.set(agent, own);
-    if (earlier) this.#held.release(earlier);
     if (this.#ablation.anchorsOnly === true) this.#held.release(own);
     this.#revalue(run);
   }
@@ -97,17 +102,16 @@ export class LearnedPolicy implements CachePolicy {
     return this.#held.victim();
   }
 
-  completed({ run, agent, at, promptTokens, outputTokens, callsTools }: Completion): void {
-    if (this.#context.isTimed) this.#now = Math.max(this.#now, at);
+  completed({ run, agent, at, callsTools }: Completion): void {
+    if (this.#isTimed) this.#now = Math.max(this.#now, at);
     this.#predictor.observe({
       type: "request-end",
-      at: this.#context.isTimed ? at : 0,
+      at: this.#isTimed ? at : 0,
       run: String(run),
       agent,
       namespace: "",
       request: String(run),
       status: "completed",
-      usage: { promptTokens, outputTokens },
       ...(callsTools !== undefined && { callsTools }),
     });
     if (callsTools !== undefined) this.#revalue(run);
@@ -168,52 +172,49 @@ export class LearnedPolicy implements CachePolicy {
 
   /** As time goes by the values of idle runs change, too: some are looked at anew with each request, in turn. */
   #refresh(): void {
-    for (let looked = 0; looked < REFRESHED; looked++) {
-      const next = this.#turn.next();
-      if (next.done) this.#turn = this.#runs.keys();
-      else for (const prefix of this.#runs.get(next.value)?.values() ?? []) this.#held.revalue(prefix);
+    for (let looked = 0; looked < REFRESHED; looked++)
+      for (const prefix of this.#runsInTurn.next()?.[1].values() ?? []) this.#held.revalue(prefix);
+  }
+
+  /** Values of a run's prefixes change with its steps; those of anchors with every step of any run: some are looked at. */
+  #revalue(run: number): void {
+    for (const prefix of this.#runs.get(run)?.values() ?? []) this.#held.revalue(prefix);
+    for (let looked = Math.min(REFRESHED, this.#anchors.size); looked > 0; looked--) {
+      const next = this.#anchorsInTurn.next();
+      if (!next) continue;
+      const [key, { prefix, common }] = next;
+      if (prefix.length > 0) this.#held.revalue(prefix);
+      else if (common > 0) this.#anchors.delete(key);
     }
   }
 
-  /** Values of a run's prefixes change with its steps; those of anchors with every step of any run. */
-  #revalue(run: number): void {
-    for (const prefix of this.#runs.get(run)?.values() ?? []) this.#held.revalue(prefix);
-    for (const [key, anchor] of this.#anchors)
-      if (anchor.prefix.length > 0) this.#held.revalue(anchor.prefix);
-      else if (anchor.common > 0) this.#anchors.delete(key);
-  }
-
-  #hold(blocks: Int32Array, ref: PrefixRef, common = 0): Prefix {
-    this.#asking = ref;
-    this.#common = common;
-    const prefix: Prefix = this.#held.hold(blocks, this.#time);
-    prefix.ref = ref;
-    prefix.common = common;
-    return prefix;
-  }
-
   /** @returns how many blocks the anchor takes: those of system message and tools at least. */
-  #holdAnchor(agent: string, hash: string, blocks: Int32Array, anchorBlocks: number, run: number): number {
+  #holdAnchor({ agent, blocks, anchorBlocks, run, index }: Arrival, hash: string): number {
     const key = `${agent} ${hash}`;
     const known = this.#anchors.get(key);
     let common = Math.min(known?.common ?? anchorBlocks, blocks.length);
     if (known && known.run !== run) common = commonLength(known.blocks, blocks);
     else if (known) common = Math.min(common, commonLength(known.blocks, blocks));
-    const prefix = this.#hold(blocks.subarray(0, common), { agent, anchor: hash });
+    const prefix = toPrefix({ agent, anchor: hash }, blocks, common, common, index);
+    this.#held.hold(prefix, known?.prefix);
     this.#anchors.set(key, { prefix, blocks, run, common });
-    if (known) this.#held.release(known.prefix);
     return common;
   }
 
-  #value(prefix: Prefix): number {
-    // An anchor goes after what follows it.
-    if (this.#ablation.withoutPrediction === true)
-      return prefix.usedAt + ((prefix.ref ?? this.#asking).run === undefined ? 0.5 : 0);
-    const ref = prefix.ref ?? this.#asking;
-    const common = prefix.ref ? (prefix.common ?? 0) : this.#common;
-    if (ref.run === undefined || prefix.length <= common) return this.#predictor.reuse(ref);
-    const fromEnd = (prefix.blocks.length - prefix.length) * this.#context.blockTokens * CHARACTERS_PER_TOKEN;
-    return this.#predictor.reuse(ref, { fromEnd });
+  #rate(prefix: Prefix): void {
+    const { ref, blocks, length, common, usedAt } = prefix;
+    prefix.steadyTo = 0;
+    if (this.#ablation.withoutPrediction === true) {
+      // An anchor goes after what follows it.
+      prefix.value = usedAt + (ref.run === undefined ? 0.5 : 0);
+    } else if (ref.run === undefined || length <= common) {
+      prefix.value = this.#predictor.reuse(ref);
+    } else {
+      const fromEnd = (blocks.length - length) * this.#blockCharacters;
+      prefix.value = this.#predictor.reuse(ref, fromEnd);
+      const steady = Math.ceil(endOf(placeOf(fromEnd)) / this.#blockCharacters) - 1;
+      prefix.steadyTo = Math.max(common + 1, blocks.length - steady);
+    }
   }
 
   #anchor(agent: string, blocks: Int32Array, anchorBlocks: number): PromptPart {
@@ -222,25 +223,36 @@ export class LearnedPolicy implements CachePolicy {
   }
 
   #history(blocks: Int32Array, anchorBlocks: number): readonly PromptPart[] {
-    const history: PromptPart[] = Array.from({ length: blocks.length - anchorBlocks });
+    const history = Array<PromptPart>(blocks.length - anchorBlocks);
     for (let at = anchorBlocks; at < blocks.length; at++) {
       const block = blocks[at] as number;
-      history[at - anchorBlocks] = this.#parts[block] ??= {
-        hash: String(block),
-        length: this.#blockCharacters,
-      };
+      history[at - anchorBlocks] = this.#parts[block] ??= new BlockPart(block, this.#blockCharacters);
     }
     return history;
   }
+}
 
-  get #blockCharacters(): number {
-    return this.#context.blockTokens * CHARACTERS_PER_TOKEN;
+/** A block as a part of a prompt. Its hash is hardly ever asked for: each block has one part, and those are compared first. */
+class BlockPart implements PromptPart {
+  readonly length: number;
+  readonly #block: number;
+
+  constructor(block: number, length: number) {
+    this.#block = block;
+    this.length = length;
+  }
+
+  get hash(): string {
+    return String(this.#block);
   }
 }
 
-function commonLength(one: Int32Array, other: Int32Array): number {
-  const most = Math.min(one.length, other.length);
-  let common = 0;
-  while (common < most && one[common] === other[common]) common++;
-  return common;
+function toPrefix(
+  ref: PrefixRef,
+  blocks: Int32Array,
+  length: number,
+  common: number,
+  usedAt: number,
+): Prefix {
+  return { ref, blocks, length, common, usedAt, value: 0, steadyTo: 0, ratedAfter: 0, slot: -1 };
 }

@@ -11,11 +11,11 @@ const at = (absence: number, current: number, tools = TOOLS_UNKNOWN) => ({
   tools,
 });
 const distribution = (times: ReturnTimes, from: ReturnType<typeof at>, next?: number) => {
-  const out = new Float32Array(BUCKETS);
+  const out = new Float64Array(BUCKETS);
   times.distribution(from, next, out);
   return out;
 };
-const sum = (values: Float32Array) => values.reduce((total, value) => total + value, 0);
+const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
 const samples = fc.array(
   fc.record({ absence: fc.nat(20), current: fc.integer({ min: 3, max: 6 }), steps: fc.nat(60) }),
   { maxLength: 60 },
@@ -26,7 +26,7 @@ const learn = (times: ReturnTimes, given: readonly { absence: number; current: n
     else times.returned(at(absence, current), steps);
 };
 
-const sure = (bucket: number) => Float32Array.from({ length: BUCKETS }, (_, i) => (i === bucket ? 1 : 0));
+const sure = (bucket: number) => Float64Array.from({ length: BUCKETS }, (_, i) => (i === bucket ? 1 : 0));
 
 describe("buckets of return times", () => {
   test("hold every number of steps, in order", () => {

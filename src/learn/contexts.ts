@@ -1,0 +1,57 @@
+import { Histograms } from "./histograms.ts";
+
+/** A context has so many places to be in, and competes for them with the others that fall on them. */
+const WAYS = 8;
+const SET_BITS = 7;
+const PLACES = WAYS << SET_BITS;
+/** 2^32 divided by the golden ratio: spreads keys evenly (Knuth, The Art of Computer Programming 3, 6.4). */
+const SPREAD = 0x9e3779b1;
+
+/**
+ * Histograms by context, of a bounded number of contexts, in flat arrays: finding one and making room for one take the
+ * same short time always. Where there is no room, the context that was seen least goes.
+ */
+export class Contexts {
+  /** By place; 0 for none. */
+  readonly #keys = new Int32Array(PLACES);
+  readonly #histograms = new Histograms(PLACES);
+
+  /** Counts `weight` samples of a bucket. @param key a positive 32-bit integer. */
+  add(key: number, bucket: number, weight: number): void {
+    this.#histograms.add(this.#claim(key), bucket, weight);
+  }
+
+  /** As `Histograms.refine`; does nothing for a context that is not known. */
+  refine(key: number, out: Float64Array): void {
+    const first = firstPlace(key);
+    for (let place = first; place < first + WAYS; place++)
+      if (this.#keys[place] === key) return this.#histograms.refine(place, out);
+  }
+
+  /** Every context with its samples and counts by bucket, without trailing zeros. */
+  *entries(): Generator<readonly [key: number, samples: number, counts: readonly number[]]> {
+    for (let place = 0; place < PLACES; place++)
+      if (this.#keys[place] !== 0)
+        yield [this.#keys[place] as number, this.#histograms.samples(place), this.#histograms.counts(place)];
+  }
+
+  #claim(key: number): number {
+    const first = firstPlace(key);
+    let least = first;
+    let fewest = Number.POSITIVE_INFINITY;
+    for (let place = first; place < first + WAYS; place++) {
+      if (this.#keys[place] === key) return place;
+      const samples = this.#histograms.samples(place);
+      if (samples >= fewest) continue;
+      least = place;
+      fewest = samples;
+    }
+    if (fewest > 0) this.#histograms.clear(least);
+    this.#keys[least] = key;
+    return least;
+  }
+}
+
+function firstPlace(key: number): number {
+  return (Math.imul(key, SPREAD) >>> (32 - SET_BITS)) * WAYS;
+}
