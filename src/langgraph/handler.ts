@@ -14,7 +14,7 @@ import type { Unattended } from "./unattended.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const NODE_TAG = /^graph:step:\d+$/;
+const NODE_TAG = "graph:step:";
 const HIDDEN_TAG = "langsmith:hidden";
 /** Brand by which LangGraph finds the handlers that it tells of interrupts. */
 const GRAPH_HANDLER = Symbol.for("langgraph.graph_callback_handler");
@@ -66,14 +66,13 @@ export class CacheSageHandler {
     name?: string,
   ): void {
     guard(this.#host, "handleChainStart", () => {
-      const isNodeRun = tags?.some((tag) => NODE_TAG.test(tag)) === true && !tags.includes(HIDDEN_TAG);
       const span = this.#tracker.start({
         id,
         parentId,
         name: name ?? "",
         session: sessionOf(metadata),
         agentName: text(metadata?.["lc_agent_name"]),
-        ...(isNodeRun && { node: nodeFrom(chain, metadata) }),
+        node: isNodeRun(tags) ? nodeFrom(chain, metadata) : undefined,
       });
       // Tasks of the functional API have no node to instrument: their calls find them through this.
       if (isNode(span)) this.#tracker.scopes.enterWith({ span });
@@ -132,6 +131,7 @@ export class CacheSageHandler {
         name: toolName,
         session: sessionOf(metadata),
         agentName,
+        node: undefined,
       });
       const identity = span && identityOf(span);
       if (span && identity) this.#tracker.startTool(span, { call: callId ?? id, tool: toolName, identity });
@@ -216,6 +216,10 @@ export class CacheSageHandler {
   }
 }
 
+function isNodeRun(tags: readonly string[] = []): boolean {
+  return tags.some((tag) => tag.startsWith(NODE_TAG)) && !tags.includes(HIDDEN_TAG);
+}
+
 function nodeFrom(chain: unknown, metadata: Fields = {}): Node {
   const kwargs = isObject(chain) && isObject(chain["kwargs"]) ? chain["kwargs"] : {};
   const body = kwargs["first"];
@@ -227,7 +231,7 @@ function nodeFrom(chain: unknown, metadata: Fields = {}): Node {
     path: namespacePath(checkpoint),
     step: typeof step === "number" ? step : undefined,
     plan,
-    agent: plan?.agent ?? explicitAgent(body) ?? agentNameOf(body),
+    agent: plan ? plan.agent : (explicitAgent(body) ?? agentNameOf(body)),
     next: new Set(),
     returned: false,
   };

@@ -5,7 +5,7 @@ import { checkpointOf, namespacePath } from "./identity.ts";
 import { shapeOf, textShape } from "./prompt.ts";
 import { Request } from "./request.ts";
 import { isObject, text } from "./shapes.ts";
-import { activationOf, identityOf, nodeOf, placeOf, type Span } from "./span.ts";
+import { activationOf, identityAt, identityOf, nodeOf, type Span } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
 import type { Unattended } from "./unattended.ts";
 import { answerOf, asksForTools, usageOf } from "./usage.ts";
@@ -120,5 +120,5 @@ function refined(identity: Identity, span: Span, metadata: CallStart["metadata"]
   const path = namespacePath(checkpoint);
   const step = metadata?.["langgraph_step"];
   if (path.length === 0) return identity;
-  return { ...identity, ...placeOf({ path, step: typeof step === "number" ? step : undefined }) };
+  return identityAt(identity.agent, span.run, path, typeof step === "number" ? step : identity.step);
 }

@@ -43,8 +43,8 @@ export class NextAgents {
 
   /** A node ended with this output: Commands in it, and its declared edges. */
   ended(span: NodeSpan, output: unknown): void {
-    const values = Array.isArray(output) ? output : [output];
-    const targets = values.filter(isCommand).flatMap((command) => destinations(command.goto));
+    const commands = Array.isArray(output) ? output.filter(isCommand) : isCommand(output) ? [output] : [];
+    const targets = commands.flatMap((command) => destinations(command.goto));
     if (targets.length > 0)
       this.#tell(
         span,

@@ -7,6 +7,8 @@ import { isObject } from "./shapes.ts";
  * hashed once; one changed in place keeps its hash.
  */
 const known = new WeakMap<object, PromptPart>();
+/** The latest anchor that begins with a part: an agent's system message and tools hardly ever change. */
+const anchors = new WeakMap<PromptPart, { readonly parts: readonly PromptPart[]; readonly anchor: PromptPart }>();
 const NOTHING = part("");
 const ROLES: Readonly<Record<string, string>> = { developer: "system", human: "user", ai: "assistant" };
 
@@ -37,8 +39,13 @@ export function bodyShape(body: Readonly<Record<string, unknown>>): PromptShape 
 function anchorOf(parts: readonly PromptPart[]): PromptPart {
   const [first = NOTHING] = parts;
   if (parts.length <= 1) return first;
+  const latest = anchors.get(first);
+  if (latest?.parts.length === parts.length && parts.every((one, i) => one === latest.parts[i]))
+    return latest.anchor;
   const length = parts.reduce((sum, one) => sum + one.length, 0);
-  return { hash: digest(parts.map((one) => one.hash).join("\n")), length };
+  const anchor = { hash: digest(parts.map((one) => one.hash).join("\n")), length };
+  anchors.set(first, { parts, anchor });
+  return anchor;
 }
 
 function partOf(piece: unknown, textOf: (piece: Readonly<Record<string, unknown>>) => string): PromptPart {

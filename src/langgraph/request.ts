@@ -1,4 +1,4 @@
-import type { Identity, PromptShape, Status, Usage } from "../runtime/event.ts";
+import type { Identity, PromptShape, RequestEndEvent, Status, Unfinished, Usage } from "../runtime/event.ts";
 import type { Host } from "./host.ts";
 import type { Open, Run } from "./run.ts";
 
@@ -55,17 +55,16 @@ export class Request implements Open {
     this.#run.open.delete(this);
     if (!this.#run.ended) {
       const at = this.#host.clock.now();
-      const spent = usage && Object.keys(usage).length > 0 ? { usage } : {};
-      const asked = callsTools === undefined ? {} : { callsTools };
-      this.#host.emit({
+      const event: Unfinished<RequestEndEvent> = {
         type: "request-end",
         at,
         ...this.identity,
         request: this.id,
         status,
-        ...spent,
-        ...asked,
-      });
+      };
+      if (usage && Object.keys(usage).length > 0) event.usage = usage;
+      if (callsTools !== undefined) event.callsTools = callsTools;
+      this.#host.emit(event);
     }
     this.#onEnd();
   }

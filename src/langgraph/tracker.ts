@@ -9,7 +9,7 @@ import {
   activationOf,
   isNode,
   nodeOf,
-  placeOf,
+  identityAt,
   type CallScope,
   type Node,
   type NodeSpan,
@@ -26,7 +26,7 @@ export interface SpanStart {
   readonly name: string;
   readonly session: SessionId | undefined;
   readonly agentName: string | undefined;
-  readonly node?: Node;
+  readonly node: Node | undefined;
 }
 
 type SpanParts = Pick<Span, "id" | "run" | "parent" | "name" | "agentName" | "node">;
@@ -154,8 +154,7 @@ export class Tracker {
   activate(span: Span, agent: AgentId, path: readonly string[], step?: number): void {
     if (span.activation || span.run.ended) return;
     if (!isNode(span) && activationOf(span.parent)?.identity.agent === agent) return;
-    const { id: run, session } = span.run;
-    const identity = { agent, run, ...(session !== undefined && { session }), ...placeOf({ path, step }) };
+    const identity = identityAt(agent, span.run, path, step);
     span.activation = { id: span.id, identity };
     const at = this.#host.clock.now();
     this.#host.emit({ type: "agent-start", at, ...identity, activation: span.id });

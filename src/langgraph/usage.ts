@@ -1,4 +1,4 @@
-import type { Usage } from "../runtime/event.ts";
+import type { Unfinished, Usage } from "../runtime/event.ts";
 import { isObject, text } from "./shapes.ts";
 
 /** Usage as LangChain reports it at the end of a call. A field that the engine left out stays out: that is not 0. */
@@ -53,11 +53,11 @@ function generationOf(output: unknown): Readonly<Record<string, unknown>> | unde
 }
 
 function counted(prompt: unknown, output: unknown, cached: unknown): Usage {
-  return {
-    ...(isCount(prompt) && { promptTokens: prompt }),
-    ...(isCount(output) && { outputTokens: output }),
-    ...(isCount(cached) && { cachedTokens: cached }),
-  };
+  const usage: Unfinished<Usage> = {};
+  if (isCount(prompt)) usage.promptTokens = prompt;
+  if (isCount(output)) usage.outputTokens = output;
+  if (isCount(cached)) usage.cachedTokens = cached;
+  return usage;
 }
 
 function isCount(value: unknown): value is number {

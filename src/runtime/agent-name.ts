@@ -27,11 +27,14 @@ export function checkpointOf(metadata: Metadata | undefined): unknown {
  * subgraph and are left out.
  */
 export function namespacePath(namespace: unknown): readonly string[] {
-  if (typeof namespace !== "string" || namespace === "") return [];
+  if (typeof namespace !== "string") return [];
   const names: string[] = [];
-  for (const segment of namespace.split("|")) {
-    const end = segment.indexOf(":");
-    if (end >= 0) names.push(segment.slice(0, end));
+  for (let start = 0; start < namespace.length;) {
+    const bar = namespace.indexOf("|", start);
+    const end = bar < 0 ? namespace.length : bar;
+    const colon = namespace.indexOf(":", start);
+    if (colon >= 0 && colon < end) names.push(namespace.slice(start, colon));
+    start = end + 1;
   }
   return names;
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import PQueue from "p-queue";
 import { type Action, type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
@@ -18,11 +17,14 @@ const PREFETCHES_AT_ONCE = 16;
 /** A prefetch under way gives way to one of the same prefix that is longer by this many tokens. */
 const WORTH_REPLACING = 128;
 
+/** A prefetch that was not answered yet. Most are withdrawn before they are sent, so waiting has to cost little. */
 interface Fetch {
-  readonly controller: AbortController;
   readonly hint: PrefetchHint;
-  /** False while its time has not come. */
-  isDue: boolean;
+  /** Runs until its time has come. */
+  timer: NodeJS.Timeout | undefined;
+  /** Set once it is at the engine. */
+  sent: AbortController | undefined;
+  isWithdrawn: boolean;
 }
 
 /**
@@ -78,7 +80,8 @@ export class HintQueue {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const controller of this.#sent) controller.abort();
-    for (const { controller } of this.#fetching.values()) controller.abort();
+    for (const fetch of this.#fetching.values()) this.#withdraw(fetch);
+    this.#fetching.clear();
     this.#pending.clear();
     this.#prefetch.clear();
     await this.idle();
@@ -104,33 +107,30 @@ export class HintQueue {
   #enqueue(id: string, hint: PrefetchHint): void {
     const earlier = this.#fetching.get(id);
     // The same prompt is on its way already, but for a few tokens.
-    if (earlier?.isDue && earlier.hint.tokens + WORTH_REPLACING > hint.tokens) {
+    if (earlier && !earlier.timer && earlier.hint.tokens + WORTH_REPLACING > hint.tokens) {
       this.#parts.onOutcome(hint, { status: "ignored", reason: "already being fetched" });
       return;
     }
-    earlier?.controller.abort();
-    const controller = new AbortController();
-    const fetch: Fetch = { controller, hint, isDue: hint.afterMs === undefined };
+    if (earlier) this.#withdraw(earlier);
+    const fetch: Fetch = { hint, timer: undefined, sent: undefined, isWithdrawn: false };
     this.#fetching.set(id, fetch);
-    const priority = Math.round(hint.probability * 1000);
     const start = () => {
-      fetch.isDue = true;
-      return this.#prefetch.add(() => this.#fetch(id, hint, controller.signal), { priority });
+      fetch.timer = undefined;
+      const priority = Math.round(hint.probability * 1000);
+      void this.#prefetch.add(() => this.#fetch(id, fetch), { priority });
     };
-    if (hint.afterMs === undefined) return void start();
-    // What ends the wait early is a cancellation, which the fetch reports. No process is kept alive for it.
-    const wait = delay(hint.afterMs, undefined, { signal: controller.signal, ref: false });
-    void wait.catch(() => {}).then(start);
+    if (hint.afterMs === undefined) start();
+    else fetch.timer = setTimeout(start, hint.afterMs).unref();
   }
 
-  async #fetch(id: string, hint: PrefetchHint, cancelled: AbortSignal): Promise<void> {
-    const outcome = await this.#fetchOutcome(hint, cancelled);
-    if (this.#fetching.get(id)?.hint === hint) this.#fetching.delete(id);
-    this.#parts.onOutcome(hint, outcome);
+  async #fetch(id: string, fetch: Fetch): Promise<void> {
+    const outcome = fetch.isWithdrawn ? WITHDRAWN : await this.#fetchOutcome(fetch);
+    if (this.#fetching.get(id) === fetch) this.#fetching.delete(id);
+    this.#parts.onOutcome(fetch.hint, outcome);
   }
 
-  async #fetchOutcome(hint: PrefetchHint, cancelled: AbortSignal): Promise<Outcome> {
-    if (cancelled.aborted) return { status: "cancelled", reason: "withdrawn before it was sent" };
+  async #fetchOutcome(fetch: Fetch): Promise<Outcome> {
+    const { hint } = fetch;
     let body: unknown;
     try {
       body = this.#parts.compose(hint);
@@ -138,27 +138,34 @@ export class HintQueue {
       return { status: "failed", reason: `prompt could not be composed: ${String(error)}` };
     }
     if (body === undefined) return { status: "ignored", reason: "the prompt is not known yet" };
-    return (await this.#apply([{ ...hint, body }], PREFETCH_TIMEOUT_MS, cancelled))[0] ?? NO_ANSWER;
+    fetch.sent = new AbortController();
+    return (await this.#apply([{ ...hint, body }], PREFETCH_TIMEOUT_MS, fetch.sent))[0] ?? NO_ANSWER;
   }
 
   #cancel(id: string): void {
-    this.#fetching.get(id)?.controller.abort();
+    const fetch = this.#fetching.get(id);
+    if (fetch) this.#withdraw(fetch);
     this.#fetching.delete(id);
+  }
+
+  #withdraw(fetch: Fetch): void {
+    fetch.isWithdrawn = true;
+    fetch.sent?.abort();
+    if (!fetch.timer) return;
+    clearTimeout(fetch.timer);
+    this.#parts.onOutcome(fetch.hint, WITHDRAWN);
   }
 
   /** An adapter promises never to reject and to heed the signal; one that breaks either promise costs nothing but its hints. */
   async #apply(
     hints: readonly Hint[],
     timeoutMs: number,
-    cancelled?: AbortSignal,
+    controller = new AbortController(),
   ): Promise<readonly Outcome[]> {
-    // One controller by hand: composed signals cost more than all else here.
-    const controller = new AbortController();
     const abort = () => controller.abort();
     const timer = setTimeout(abort, timeoutMs).unref();
-    cancelled?.addEventListener("abort", abort, { once: true });
     this.#sent.add(controller);
-    if (this.#isClosed || cancelled?.aborted === true) abort();
+    if (this.#isClosed) abort();
     const { signal } = controller;
     const gaveUp = new Promise<readonly Outcome[]>((resolve) => {
       const giveUp = () =>
@@ -173,10 +180,10 @@ export class HintQueue {
       return hints.map(() => ({ status: "failed", reason: String(error) }));
     } finally {
       clearTimeout(timer);
-      cancelled?.removeEventListener("abort", abort);
       this.#sent.delete(controller);
     }
   }
 }
 
 const NO_ANSWER: Outcome = { status: "failed", reason: "the engine adapter gave no outcome" };
+const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn before it was sent" };
