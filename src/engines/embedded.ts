@@ -41,6 +41,8 @@ class Embedded implements EmbeddedAdapter {
     evict: "native",
     cancel: "native",
   } as const;
+  /** They wait in the engine until there is room and time for them, the most valuable first. */
+  readonly prefetchesAtOnce = 1024;
   /** The engine asks for no key, but clients do. */
   readonly apiKey: string;
   readonly #options: Options;

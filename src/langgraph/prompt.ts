@@ -8,7 +8,10 @@ import { isObject } from "./shapes.ts";
  */
 const known = new WeakMap<object, PromptPart>();
 /** The latest anchor that begins with a part: an agent's system message and tools hardly ever change. */
-const anchors = new WeakMap<PromptPart, { readonly parts: readonly PromptPart[]; readonly anchor: PromptPart }>();
+const anchors = new WeakMap<
+  PromptPart,
+  { readonly parts: readonly PromptPart[]; readonly anchor: PromptPart }
+>();
 const NOTHING = part("");
 const ROLES: Readonly<Record<string, string>> = { developer: "system", human: "user", ai: "assistant" };
 

@@ -17,7 +17,7 @@ const options = z.strictObject({
   wasteWeight: z
     .number()
     .min(0)
-    .default(0.3)
+    .default(0.5)
     .describe("Cost of one token prefetched in vain, in tokens saved; higher prefetches less."),
   budgetTokens: z
     .number()

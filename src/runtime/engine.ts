@@ -31,6 +31,8 @@ export interface EngineAdapter {
   readonly specificationVersion: "v1";
   readonly name: string;
   readonly supports: Readonly<Partial<Record<ActionType, Support>>>;
+  /** Prefetches that it takes at once; others wait, the most probable goes first. Default: 16. */
+  readonly prefetchesAtOnce?: number;
   /** Base URL for OpenAI-compatible clients, ending in `/v1`. */
   readonly baseURL: string;
   /** Key for clients that insist on one, when the engine needs none of the user's. */

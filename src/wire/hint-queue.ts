@@ -13,6 +13,7 @@ export interface HintQueueParts {
 const CONTROL_TIMEOUT_MS = 2_000;
 /** Prefetches wait for an idle engine, so they get longer. */
 const PREFETCH_TIMEOUT_MS = 20_000;
+/** What an engine that does not say otherwise gets at once. */
 const PREFETCHES_AT_ONCE = 16;
 /** A prefetch under way gives way to one of the same prefix that is longer by this many tokens. */
 const WORTH_REPLACING = 128;
@@ -20,6 +21,8 @@ const WORTH_REPLACING = 128;
 /** A prefetch that was not answered yet. Most are withdrawn before they are sent, so waiting has to cost little. */
 interface Fetch {
   readonly hint: PrefetchHint;
+  /** When it was decided. */
+  readonly at: number;
   /** Runs until its time has come. */
   timer: NodeJS.Timeout | undefined;
   /** Set once it is at the engine. */
@@ -36,8 +39,10 @@ interface Fetch {
  */
 export class HintQueue {
   readonly #parts: HintQueueParts;
-  readonly #prefetch = new PQueue({ concurrency: PREFETCHES_AT_ONCE });
+  readonly #prefetch: PQueue;
   readonly #pending = new Map<string, Hint>();
+  /** Hints that nobody but this queue knows of. */
+  readonly #own = new WeakSet<Hint>();
   readonly #fetching = new Map<string, Fetch>();
   /** What is under way at the engine. */
   readonly #sent = new Set<AbortController>();
@@ -46,6 +51,7 @@ export class HintQueue {
 
   constructor(parts: HintQueueParts) {
     this.#parts = parts;
+    this.#prefetch = new PQueue({ concurrency: parts.adapter.prefetchesAtOnce ?? PREFETCHES_AT_ONCE });
   }
 
   /** Takes hints over; returns at once and never throws. */
@@ -61,10 +67,7 @@ export class HintQueue {
         this.#cancel(id);
         this.#parts.onOutcome(action, { status: "applied" });
       } else {
-        const earlier = this.#pending.get(id);
-        if (earlier)
-          this.#parts.onOutcome(earlier, { status: "ignored", reason: "a newer hint took its place" });
-        this.#pending.set(id, action);
+        this.#hold(id, action);
       }
     }
     this.#scheduleFlush();
@@ -98,21 +101,37 @@ export class HintQueue {
     this.#pending.clear();
     if (hints.length > 0) {
       const outcomes = await this.#apply(hints, CONTROL_TIMEOUT_MS);
-      hints.forEach((hint, i) => this.#parts.onOutcome(hint, outcomes[i] ?? NO_ANSWER));
+      hints.forEach((hint, i) => this.#tell(hint, outcomes[i] ?? NO_ANSWER));
     }
     this.#flushing = false;
     this.#scheduleFlush();
   }
 
+  /** Keeps the last word on a prefix until it is sent. */
+  #hold(id: string, hint: Hint): void {
+    const earlier = this.#pending.get(id);
+    if (earlier) this.#tell(earlier, { status: "ignored", reason: "a newer hint took its place" });
+    this.#pending.set(id, hint);
+  }
+
+  #tell(hint: Hint, outcome: Outcome): void {
+    if (!this.#own.has(hint)) this.#parts.onOutcome(hint, outcome);
+  }
+
   #enqueue(id: string, hint: PrefetchHint): void {
     const earlier = this.#fetching.get(id);
-    // The same prompt is on its way already, but for a few tokens.
+    // The same prompt is on its way already, but for a few tokens; what it is worth may have changed.
     if (earlier && !earlier.timer && earlier.hint.tokens + WORTH_REPLACING > hint.tokens) {
+      const { prefix, value, later } = hint;
+      const refresh: Hint = { type: "retain", prefix, value, ...(later && { later }) };
+      this.#own.add(refresh);
+      this.#hold(id, refresh);
       this.#parts.onOutcome(hint, { status: "ignored", reason: "already being fetched" });
       return;
     }
     if (earlier) this.#withdraw(earlier);
-    const fetch: Fetch = { hint, timer: undefined, sent: undefined, isWithdrawn: false };
+    const at = performance.now();
+    const fetch: Fetch = { hint, at, timer: undefined, sent: undefined, isWithdrawn: false };
     this.#fetching.set(id, fetch);
     const start = () => {
       fetch.timer = undefined;
@@ -139,7 +158,15 @@ export class HintQueue {
     }
     if (body === undefined) return { status: "ignored", reason: "the prompt is not known yet" };
     fetch.sent = new AbortController();
-    return (await this.#apply([{ ...hint, body }], PREFETCH_TIMEOUT_MS, fetch.sent))[0] ?? NO_ANSWER;
+    return (
+      (
+        await this.#apply(
+          [{ ...aged(hint, performance.now() - fetch.at), body }],
+          PREFETCH_TIMEOUT_MS,
+          fetch.sent,
+        )
+      )[0] ?? NO_ANSWER
+    );
   }
 
   #cancel(id: string): void {
@@ -183,6 +210,20 @@ export class HintQueue {
       this.#sent.delete(controller);
     }
   }
+}
+
+/** The hint as it would be decided so many milliseconds later. */
+function aged(hint: PrefetchHint, waitedMs: number): PrefetchHint {
+  if (!hint.later || hint.later.length === 0) return hint;
+  let [before, value] = [0, hint.value];
+  const later: (readonly [number, number])[] = [];
+  for (const [afterMs, then] of hint.later) {
+    if (afterMs > waitedMs) {
+      if (later.length === 0) value += ((then - value) * (waitedMs - before)) / (afterMs - before);
+      later.push([afterMs - waitedMs, then]);
+    } else [before, value] = [afterMs, then];
+  }
+  return { ...hint, value, later };
 }
 
 const NO_ANSWER: Outcome = { status: "failed", reason: "the engine adapter gave no outcome" };

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Action, Hint, Outcome } from "../../src/runtime/action.ts";
+import type { Action, Hint, Outcome, PrefetchHint } from "../../src/runtime/action.ts";
 import type { EngineAdapter } from "../../src/runtime/engine.ts";
 import { HintQueue } from "../../src/wire/hint-queue.ts";
 
@@ -81,8 +81,10 @@ test("a longer prompt replaces the prefetch of the same prefix, a shorter one do
   const sent: Hint[] = [];
   let release: (() => void) | undefined;
   const { hints } = queue(async (batch, signal) => {
-    sent.push(...batch);
-    await Promise.race([untilAborted(signal), new Promise<void>((resolve) => (release = resolve))]);
+    if (batch[0]?.type === "prefetch") {
+      sent.push(...batch);
+      await Promise.race([untilAborted(signal), new Promise<void>((resolve) => (release = resolve))]);
+    }
     return batch.map(() => ({ status: "applied" }));
   });
   hints.push([prefetch("a", 100)]);
@@ -147,4 +149,45 @@ test("a prefetch whose time has not come waits, gives way to a newer one and lea
   await new Promise((resolve) => setImmediate(resolve));
   expect(sent).toEqual([110]);
   expect(outcomes.map(([, { status }]) => status).toSorted()).toEqual(["applied", "cancelled", "cancelled"]);
+});
+
+test("what waited is sent as it would be decided by then", async () => {
+  const sent: Hint[] = [];
+  const { hints } = queue(async (batch) => {
+    sent.push(...batch);
+    return batch.map(() => ({ status: "applied" }));
+  });
+  // Rises by 0.1 in ten seconds, then by 0.4 in ten.
+  const course = [
+    [10_000, 0.6],
+    [20_000, 1],
+  ] as const;
+  hints.push([{ ...prefetch("a", 10), afterMs: 40, later: course } as Action]);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  await hints.idle();
+  const [hint] = sent as [PrefetchHint];
+  const [first, second] = hint.later as NonNullable<PrefetchHint["later"]>;
+  const waited = 10_000 - (first?.[0] ?? 0);
+  expect(waited).toBeGreaterThan(30);
+  expect(waited).toBeLessThan(5000);
+  expect(hint.value).toBeCloseTo(0.5 + (0.1 * waited) / 10_000);
+  expect(second).toEqual([expect.closeTo(20_000 - waited), 1]);
+});
+
+test("a prefetch that is under way already tells the engine what it is worth by now", async () => {
+  const sent: Hint[] = [];
+  let release: (() => void) | undefined;
+  const { hints, outcomes } = queue(async (batch) => {
+    sent.push(...batch);
+    if (batch[0]?.type === "prefetch") await new Promise<void>((resolve) => (release = resolve));
+    return batch.map(() => ({ status: "applied" }));
+  });
+  hints.push([prefetch("a", 100)]);
+  await new Promise((resolve) => setImmediate(resolve));
+  hints.push([{ ...prefetch("a", 110), value: 0.8 } as Action]);
+  await new Promise((resolve) => setImmediate(resolve));
+  release?.();
+  await hints.idle();
+  expect(sent.slice(1)).toEqual([{ type: "retain", prefix: { agent: "a", run: "1" }, value: 0.8 }]);
+  expect(outcomes.map(([, { status }]) => status)).toEqual(["ignored", "applied"]);
 });
