@@ -16,22 +16,22 @@ const WINDOW = 1024;
 export class Waits {
   readonly #counts = new Float64Array(CLASSES);
   #samples = 0;
+  /** Classes from here on are empty. */
+  #end = 0;
 
   add(milliseconds: number): void {
     const found = classOf(milliseconds);
     this.#counts[found] = (this.#counts[found] as number) + 1;
+    this.#end = Math.max(this.#end, found + 1);
     this.#samples++;
     if (this.#samples <= WINDOW) return;
     this.#samples /= 2;
-    for (let i = 0; i < CLASSES; i++) this.#counts[i] = (this.#counts[i] as number) / 2;
+    for (let i = 0; i < this.#end; i++) this.#counts[i] = (this.#counts[i] as number) / 2;
   }
 
   /** Counts by class, without trailing zeros. */
   snapshot(): readonly number[] {
-    return Array.from(
-      this.#counts.subarray(0, this.#counts.findLastIndex((count) => count > 0) + 1),
-      rounded,
-    );
+    return Array.from(this.#counts.subarray(0, this.#end), rounded);
   }
 
   /** Adds what another process counted. */
@@ -39,13 +39,14 @@ export class Waits {
     for (const [found, count] of counts.slice(0, CLASSES).entries()) {
       this.#counts[found] = (this.#counts[found] as number) + count;
       this.#samples += count;
+      if (count > 0) this.#end = Math.max(this.#end, found + 1);
     }
   }
 
   /** Milliseconds within which a `share` in (0, 1) of what was seen had ended, to a fifth; 0 before anything was seen. */
   quantile(share: number): number {
     let left = share * this.#samples;
-    for (let i = 0; i < CLASSES; i++) {
+    for (let i = 0; i < this.#end; i++) {
       const count = this.#counts[i] as number;
       if (left < count) return 2 ** ((i + left / count) / PARTS);
       left -= count;
@@ -67,11 +68,13 @@ export class Waits {
     // Of the times in the class that it is in, those are left that are longer.
     const share = Math.max(0, first + 1 - PARTS * Math.log2(now));
     let left = 1 + (this.#counts[first] as number) * share;
-    for (let i = first + 1; i < CLASSES; i++) left += this.#counts[i] as number;
+    for (let i = first + 1; i < this.#end; i++) left += this.#counts[i] as number;
     let best = 0;
     let came = 0;
     let waited = 0;
-    for (let i = first; i < CLASSES; i++) {
+    for (let i = first; i < this.#end; i++) {
+      // A longer horizon in which nothing more ends has a lower rate.
+      if (this.#counts[i] === 0) continue;
       const start = i === first ? now : (STARTS[i] as number);
       const last = STARTS[i + 1] as number;
       const end = Math.min(last, now + most);
