@@ -3,7 +3,7 @@ import type { Prediction } from "../runtime/policy.ts";
 import { type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { StructuralPrior } from "./prior.ts";
 import type { RunState } from "./run-state.ts";
-import { Transitions } from "./transitions.ts";
+import { Transitions, type TransitionState } from "./transitions.ts";
 
 /** Less probable next agents are not listed. */
 const LEAST_PROBABILITY = 0.05;
@@ -78,14 +78,13 @@ export class NextCallers {
     return list;
   }
 
-  /** As `Transitions.entries`. */
-  entries(): ReturnType<Transitions["entries"]> {
-    return this.#transitions.entries();
+  snapshot(): TransitionState {
+    return this.#transitions.snapshot();
   }
 
-  /** As `Transitions.add`. */
-  add(before: number, from: number, to: number, count: number): void {
-    this.#transitions.add(before, from, to, count);
+  /** As `Transitions.restore`. */
+  restore(state: TransitionState, local: (agent: number) => number): void {
+    this.#transitions.restore(state, local);
   }
 
   /** An exactly known next node may make no model call itself; then those after it do. */

@@ -11,12 +11,12 @@ const LEAST_SAMPLES = 16;
 /** Of an outlook. */
 const MOST_POINTS = 16;
 
-/** Counts by doublings of milliseconds, and the sum and number of all gaps. */
+/** Waits, and the sum and number of all gaps. */
 export interface PaceState {
   /** By what was asked for before the gap: all, no tools, tools. */
-  readonly gaps: readonly (readonly number[])[];
-  readonly calls: readonly number[];
-  readonly cycles: readonly number[];
+  readonly gaps: readonly string[];
+  readonly calls: string;
+  readonly cycles: string;
   readonly sum: number;
   readonly total: number;
 }

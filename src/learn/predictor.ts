@@ -164,11 +164,11 @@ export class LearnedPredictor implements Predictor {
 
   snapshot(): LearnedState {
     return {
-      version: 3,
+      version: 4,
       agents: Array.from({ length: this.#agents.size }, (_, index) => this.#agents.name(index)),
-      transitions: [...this.#next.entries()],
-      returns: [...this.#returns.entries()],
-      survival: [...this.#survival.entries()],
+      transitions: this.#next.snapshot(),
+      returns: this.#returns.snapshot(),
+      survival: this.#survival.snapshot(),
       anchors: this.#anchors.snapshot(),
       pace: this.#pace.snapshot(),
       threads: this.#threads.snapshot(),
@@ -180,16 +180,9 @@ export class LearnedPredictor implements Predictor {
     const { agents, transitions, returns, survival, anchors, pace, threads } = parseState(state);
     const own = agents.map((name, index) => (index <= OTHER_INDEX ? index : this.#agents.index(name)));
     const local = (index: number) => own[index] ?? OTHER_INDEX;
-    for (const [before, from, successors] of transitions)
-      for (let i = 0; i < successors.length; i += 2)
-        this.#next.add(
-          before < 0 ? before : local(before),
-          local(from),
-          local(successors[i] ?? OTHER_INDEX),
-          successors[i + 1] ?? 0,
-        );
-    for (const [key, counts] of returns) this.#returns.add(key, counts, local);
-    for (const [agent, now, later] of survival) this.#survival.add(local(agent), now, later);
+    this.#next.restore(transitions, local);
+    this.#returns.restore(returns, local);
+    this.#survival.restore(survival, local);
     this.#pace.restore(pace);
     this.#threads.restore(threads);
     this.#anchors.add({

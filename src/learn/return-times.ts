@@ -1,18 +1,20 @@
 import { Contexts } from "./contexts.ts";
+import { CountReader, writeCounts } from "./counts.ts";
 import { Histograms } from "./histograms.ts";
 import { BUCKETS, bucketOf, NEVER, STEPS } from "./horizon.ts";
-import { rounded } from "./state.ts";
 
 /** What the model call that a run made last is known to have asked for. */
 export const TOOLS_UNKNOWN = 0;
 export const NO_TOOLS = 1;
 export const CALLS_TOOLS = 2;
+/** All three are below this. */
+export const KINDS_OF_TOOLS = 4;
 
 /** Absences are told apart up to this many steps; longer ones share a class. */
 const LONGEST_ABSENCE = 12;
 const ABSENCES = LONGEST_ABSENCE + 1;
-/** Contexts written to a snapshot, those of most samples: they hold nearly all that was seen. */
-const SAVED_CONTEXTS = 280;
+/** Contexts written to a snapshot, those of most samples, of at most 15 bytes as a rule. */
+const SAVED_CONTEXTS = 900;
 /** Cold chances are told apart up to this absence. */
 const COLD_ABSENCES = 64;
 /** No agent index is this large. */
@@ -68,23 +70,28 @@ export class ReturnTimes {
     this.#sparse.refine(pairKey(at), out);
   }
 
-  /** `[context key, counts by bucket without trailing zeros]` of the contexts best known. */
-  *entries(): Generator<readonly [number, readonly number[]]> {
+  /** The contexts best known, as `writeCounts` has them: four numbers that name it, how many counts there are, and those by bucket. */
+  snapshot(): string {
     const all = [...this.#sparse.entries()];
     for (let slot = 0; slot < this.#agents * ABSENCES; slot++)
       if (this.#dense.samples(slot) > 0)
         all.push([slot, this.#dense.samples(slot), this.#dense.counts(slot)]);
-    const best = all.toSorted(([, a], [, b]) => b - a).slice(0, SAVED_CONTEXTS);
-    for (const [key, , counts] of best) yield [key, counts.map(rounded)];
+    const best = all.toSorted(([key, samples], [other, others]) => others - samples || key - other);
+    return best
+      .slice(0, SAVED_CONTEXTS)
+      .map(([key, , counts]) => writeCounts([...partsOf(key), counts.length, ...counts]))
+      .join("");
   }
 
   /** Adds counts of another process. @param local translates its agent indices to this one's. */
-  add(key: number, counts: readonly number[], local: (agent: number) => number): void {
-    const own = translate(key, local);
-    for (const [bucket, count] of counts.entries()) {
-      if (!(count > 0) || bucket >= BUCKETS) continue;
-      if (own < SPARSE) this.#addDense(own, bucket, count);
-      else this.#sparse.add(own, bucket, count);
+  restore(text: string, local: (agent: number) => number): void {
+    for (const reader = new CountReader(text); !reader.isAtEnd;) {
+      const key = keyOf([reader.next(), reader.next(), reader.next(), reader.next()], local);
+      for (const [bucket, count] of reader.list().entries()) {
+        if (count === 0 || bucket >= BUCKETS) continue;
+        if (key < SPARSE) this.#addDense(key, bucket, count);
+        else this.#sparse.add(key, bucket, count);
+      }
     }
   }
 
@@ -132,6 +139,7 @@ function zipf(absence: number): Float64Array {
 /** Keys of dense contexts are their slots; sparse ones are numbered from here on, within what V8 stores as a small integer. */
 const SPARSE = AGENTS * ABSENCES;
 const PAIR = 1;
+const LEVELS = 2;
 
 const currentKey = (at: Whereabouts) =>
   sparseKey(0, at.agent, Math.min(at.absence, LONGEST_ABSENCE), at.current, at.tools);
@@ -139,17 +147,24 @@ const pairKey = (at: Whereabouts) => sparseKey(PAIR, at.agent, at.previous, at.c
 
 /** @param between an absence, or for a pair an agent. */
 function sparseKey(level: number, agent: number, between: number, current: number, tools: number): number {
-  return SPARSE + (((level * AGENTS + agent) * AGENTS + between) * AGENTS + current) * 4 + tools;
+  return SPARSE + (((level * AGENTS + agent) * AGENTS + between) * AGENTS + current) * KINDS_OF_TOOLS + tools;
 }
 
-function translate(key: number, local: (agent: number) => number): number {
-  if (key < ABSENCES) return key;
-  if (key < SPARSE) return local(Math.floor(key / ABSENCES)) * ABSENCES + (key % ABSENCES);
-  const rest = key - SPARSE;
-  const tools = rest % 4;
-  const current = Math.floor(rest / 4) % AGENTS;
-  const between = Math.floor(rest / 4 / AGENTS) % AGENTS;
-  const agent = Math.floor(rest / 4 / AGENTS ** 2) % AGENTS;
-  const level = Math.floor(rest / 4 / AGENTS ** 3);
-  return sparseKey(level, local(agent), level === PAIR ? local(between) : between, local(current), tools);
+/** Which kind of context and which tools, agent, absence or previous agent, current agent; kind 0 is dense. */
+type ContextParts = readonly [number, number, number, number];
+
+function partsOf(key: number): ContextParts {
+  if (key < SPARSE) return [0, Math.floor(key / ABSENCES), key % ABSENCES, 0];
+  const rest = Math.floor((key - SPARSE) / KINDS_OF_TOOLS);
+  const level = Math.floor(rest / AGENTS ** 3);
+  const kind = 1 + level * KINDS_OF_TOOLS + ((key - SPARSE) % KINDS_OF_TOOLS);
+  return [kind, Math.floor(rest / AGENTS ** 2) % AGENTS, Math.floor(rest / AGENTS) % AGENTS, rest % AGENTS];
+}
+
+function keyOf([kind, agent, between, current]: ContextParts, local: (agent: number) => number): number {
+  const absence = Math.min(between, LONGEST_ABSENCE);
+  if (kind === 0) return (agent === 0 ? 0 : local(agent)) * ABSENCES + absence;
+  const level = Math.floor((kind - 1) / KINDS_OF_TOOLS) % LEVELS;
+  const tools = (kind - 1) % KINDS_OF_TOOLS;
+  return sparseKey(level, local(agent), level === PAIR ? local(between) : absence, local(current), tools);
 }

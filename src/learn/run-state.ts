@@ -1,13 +1,11 @@
 import type { AgentId, PromptShape, RunId } from "../runtime/event.ts";
 import type { Prediction } from "../runtime/policy.ts";
 import { START_INDEX } from "./agents.ts";
-import { TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
+import { KINDS_OF_TOOLS, TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
 
 const START: readonly number[] = [START_INDEX];
 /** Calls whose circumstances are remembered; returns after more steps teach from the last ones only. */
 const REMEMBERED = 64;
-/** TOOLS_UNKNOWN, NO_TOOLS and CALLS_TOOLS are below this. */
-const KINDS_OF_TOOLS = 4;
 const NONE: readonly RunId[] = [];
 
 interface Activation {

@@ -1,36 +1,35 @@
 import { z } from "zod";
 import { InvalidOptionsError } from "../errors.ts";
+import { WRITTEN_COUNTS } from "./counts.ts";
 
 const count = z.number().nonnegative();
 const index = z.int().nonnegative();
+/** As `writeCounts` has them. */
+const counts = z.string().regex(WRITTEN_COUNTS, "no counts as snapshot() writes them");
 
 /** Learned counts as JSON; agents are named once, then numbered. Counts of two processes add up. */
 const learnedState = z.object({
-  version: z.literal(3),
+  version: z.literal(4),
   /** Names by index; the first three are no agents. */
   agents: z.array(z.string()),
-  /** before (-1: one-agent context), from, pairs of a successor and its count */
-  transitions: z.array(z.tuple([z.int().min(-1), index, z.array(count).readonly()]).readonly()),
-  /** context, counts by bucket of return time */
-  returns: z.array(z.tuple([index, z.array(count).readonly()]).readonly()),
-  /** agent; samples, then pairs of a place and its rise in survivors, of returns at once; the same of later ones */
-  survival: z.array(z.tuple([index, z.array(count).readonly(), z.array(count).readonly()]).readonly()),
+  transitions: z.object({ agents: z.array(counts).readonly(), pairs: counts }),
+  returns: counts,
+  survival: counts,
   anchors: z.object({
     /** agent, calls, shared, sharedSamples */
     agents: z.array(z.tuple([index, count, count, count]).readonly()),
     characters: count,
     tokens: count,
   }),
-  /** Counts by doublings of milliseconds, from 1 on. */
   pace: z.object({
-    gaps: z.array(z.array(count).readonly()).readonly(),
-    calls: z.array(count).readonly(),
-    cycles: z.array(count).readonly(),
+    gaps: z.array(counts).readonly(),
+    calls: counts,
+    cycles: counts,
     sum: count,
     total: count,
   }),
   /** ends, returned, waits of threads whose run was completed, and of those interrupted */
-  threads: z.array(z.tuple([count, count, z.array(count).readonly()]).readonly()).readonly(),
+  threads: z.array(z.tuple([count, count, counts]).readonly()).readonly(),
 });
 
 export type LearnedState = z.output<typeof learnedState>;

@@ -1,4 +1,4 @@
-import { rounded } from "./state.ts";
+import { CountReader, writeCounts } from "./counts.ts";
 
 /** Characters from a prompt's end, where survival is told apart: by about sqrt 2 from one block of 64 characters on. */
 const NEAREST = 64;
@@ -66,38 +66,46 @@ export class Survival {
   }
 
   /**
-   * `[agent, counts of returns at once, the same of later ones]`; counts are the samples, then pairs of a place and by how
-   * much more was kept there than at the place before.
+   * As `writeCounts` has it, one after the other: agent, counts of returns at once, the same of later ones. Counts are their
+   * number; the samples; then a place and by how much more was kept there than at the place before, again and again.
    */
-  *entries(): Generator<readonly [number, readonly number[], readonly number[]]> {
+  snapshot(): string {
+    let text = "";
     for (const [agent, own] of this.#agents.entries())
-      if (own) yield [agent, numbers(own[1]), numbers(own[2])];
+      if (own) text += writeCounts([agent, ...listOf(own[1]), ...listOf(own[2])]);
+    return text;
   }
 
-  add(agent: number, now: readonly number[], later: readonly number[]): void {
-    const own = (this.#agents[agent] ??= [survived(), survived(), survived()]);
-    for (const [target, [samples = 0, ...rises]] of [
-      [own[0], now],
-      [own[0], later],
-      [own[1], now],
-      [own[2], later],
-    ] as const) {
-      target.samples += samples;
-      for (let i = 0; i < rises.length; i += 2)
-        for (let place = rises[i] ?? PLACES; place < PLACES; place++)
-          target.kept[place] = (target.kept[place] as number) + (rises[i + 1] ?? 0);
+  /** Adds what another process counted. @param local translates its agent indices to this one's. */
+  restore(text: string, local: (agent: number) => number): void {
+    for (const reader = new CountReader(text); !reader.isAtEnd;) {
+      const agent = local(reader.next());
+      const [all, now, later] = (this.#agents[agent] ??= [survived(), survived(), survived()]);
+      for (const apart of [now, later]) {
+        const counts = reader.list();
+        add(all, counts);
+        add(apart, counts);
+      }
     }
   }
 }
 
-function numbers({ samples, kept }: Survived): readonly number[] {
-  const all = [samples];
+function listOf({ samples, kept }: Survived): readonly number[] {
+  const list = [Math.round(samples)];
   let before = 0;
   for (const [place, survivors] of kept.entries()) {
-    if (survivors > before) all.push(place, survivors - before);
-    before = survivors;
+    const whole = Math.round(survivors);
+    if (whole > before) list.push(place, whole - before);
+    before = whole;
   }
-  return all.map(rounded);
+  return [list.length, ...list];
+}
+
+function add(target: Survived, [samples = 0, ...rises]: readonly number[]): void {
+  target.samples += samples;
+  for (let i = 0; i < rises.length; i += 2)
+    for (let place = rises[i] ?? PLACES; place < PLACES; place++)
+      target.kept[place] = (target.kept[place] as number) + (rises[i + 1] ?? 0);
 }
 
 function survived(): Survived {

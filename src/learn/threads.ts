@@ -25,8 +25,8 @@ interface Returns {
   readonly waits: Waits;
 }
 
-/** `[ends, returned, counts by doublings of the milliseconds in between]`. */
-export type ThreadState = readonly [number, number, readonly number[]];
+/** `[ends, returned, waits in between]`. */
+export type ThreadState = readonly [number, number, string];
 
 /**
  * Threads that return: a run's end is not always its thread's end. A person answers an interrupt, or says the next thing
@@ -75,7 +75,7 @@ export class Threads {
   /** Adds what another process counted. */
   restore(state: readonly ThreadState[]): void {
     for (const [i, returns] of [this.#completed, this.#interrupted].entries()) {
-      const [ends = 0, returned = 0, waits = []] = state[i] ?? [];
+      const [ends = 0, returned = 0, waits = ""] = state[i] ?? [];
       returns.ends += ends;
       returns.returned += returned;
       returns.waits.restore(waits);

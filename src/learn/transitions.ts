@@ -1,6 +1,6 @@
 import { type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
+import { CountReader, readCounts, writeCounts } from "./counts.ts";
 import type { StructuralPrior } from "./prior.ts";
-import { rounded } from "./state.ts";
 
 /** Successor counts of one agent, by agent index. */
 interface Row {
@@ -14,6 +14,14 @@ interface PairRow {
   total: number;
   readonly successors: number[];
   readonly counts: number[];
+}
+
+/** Counts as `writeCounts` has them. */
+export interface TransitionState {
+  /** By agent: counts of its successors. */
+  readonly agents: readonly string[];
+  /** One after the other: the agent before, the agent, twice the number of successors, those and their counts. */
+  readonly pairs: string;
 }
 
 /** Successors of an agent that count in full; beyond, old ones are halved, so that a workload that changes is followed. */
@@ -74,22 +82,34 @@ export class Transitions {
     }
   }
 
-  /** `[before, from, [to, count, to, count, ...]]` by index; `before` is -1 for one-agent contexts. */
-  *entries(): Generator<readonly [number, number, readonly number[]]> {
-    for (const [from, row] of this.#single.entries())
-      if (row) yield [-1, from, pairsOf(row.counts.entries())];
+  snapshot(): TransitionState {
+    const agents = Array.from({ length: this.#single.length }, (_, from) =>
+      writeCounts(this.#single[from]?.counts ?? []),
+    );
+    let pairs = "";
     for (const [key, { successors, counts }] of this.#pairs)
-      yield [
+      pairs += writeCounts([
         Math.floor(key / PAIR_BASE),
         key % PAIR_BASE,
-        pairsOf(successors.map((to, i) => [to, counts[i] as number] as const)),
-      ];
+        2 * successors.length,
+        ...successors.flatMap((to, i) => [to, counts[i] as number]),
+      ]);
+    return { agents, pairs };
   }
 
-  /** Adds what followed a context in another process's, or a restored, state. */
-  add(before: number, from: number, to: number, count: number): void {
-    if (before < 0) this.#countSingle(from, to, count);
-    else this.#countPair(before, from, to, count);
+  /** Adds what another process counted. @param local translates its agent indices to this one's. */
+  restore({ agents, pairs }: TransitionState, local: (agent: number) => number): void {
+    for (const [from, counts] of agents.entries())
+      for (const [to, count] of readCounts(counts).entries())
+        if (count > 0) this.#countSingle(local(from), local(to), count);
+    for (const reader = new CountReader(pairs); !reader.isAtEnd;) {
+      const before = local(reader.next());
+      const from = local(reader.next());
+      const successors = reader.list();
+      for (let i = 0; i + 1 < successors.length; i += 2)
+        if (successors[i + 1] !== 0)
+          this.#countPair(before, from, local(successors[i] as number), successors[i + 1] as number);
+    }
   }
 
   #countSingle(from: number, to: number, weight: number): void {
@@ -162,10 +182,4 @@ export class Transitions {
     if (known === 1) base[END_INDEX] = 1;
     return base;
   }
-}
-
-function pairsOf(counts: Iterable<readonly [number, number]>): readonly number[] {
-  const pairs: number[] = [];
-  for (const [to, count] of counts) if (count > 0) pairs.push(to, rounded(count));
-  return pairs;
 }

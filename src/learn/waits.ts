@@ -1,4 +1,4 @@
-import { rounded } from "./state.ts";
+import { readCounts, writeCounts } from "./counts.ts";
 
 /** Times are told apart by quarters of a doubling, from a millisecond to about three days. */
 const PARTS = 4;
@@ -29,14 +29,14 @@ export class Waits {
     for (let i = 0; i < this.#end; i++) this.#counts[i] = (this.#counts[i] as number) / 2;
   }
 
-  /** Counts by class, without trailing zeros. */
-  snapshot(): readonly number[] {
-    return Array.from(this.#counts.subarray(0, this.#end), rounded);
+  /** Counts by class as `writeCounts` has them, without trailing zeros. */
+  snapshot(): string {
+    return writeCounts(this.#counts.subarray(0, this.#end));
   }
 
   /** Adds what another process counted. */
-  restore(counts: readonly number[]): void {
-    for (const [found, count] of counts.slice(0, CLASSES).entries()) {
+  restore(counts: string): void {
+    for (const [found, count] of readCounts(counts).slice(0, CLASSES).entries()) {
       this.#counts[found] = (this.#counts[found] as number) + count;
       this.#samples += count;
       if (count > 0) this.#end = Math.max(this.#end, found + 1);

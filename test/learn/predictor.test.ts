@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { readCounts } from "../../src/learn/counts.ts";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
 import {
   END,
@@ -22,11 +23,9 @@ const feed = (predictor: LearnedPredictor, events: readonly Event[]) => {
 };
 const named = (predictor: LearnedPredictor) => {
   const { agents, transitions } = predictor.snapshot();
-  return transitions
-    .filter(([before]) => before < 0)
-    .flatMap(([, from, pairs]) =>
-      pairs.flatMap((to, i) => (i % 2 === 0 ? [`${agents[from]}>${agents[to]} ${pairs[i + 1]}`] : [])),
-    );
+  return transitions.agents.flatMap((counts, from) =>
+    readCounts(counts).flatMap((count, to) => (count > 0 ? [`${agents[from]}>${agents[to]} ${count}`] : [])),
+  );
 };
 const probabilities = (predictor: LearnedPredictor, run: string) =>
   Object.fromEntries(predictor.next(run).map(({ agent, probability }) => [agent, probability]));
@@ -87,22 +86,24 @@ test("interleaved runs do not mix", () => {
 test("siblings of one superstep follow its predecessor, not each other", () => {
   const predictor = new LearnedPredictor();
   const app = new App();
-  feed(predictor, [
-    app.start("1"),
-    app.call("1", "plan", 1),
-    app.call("1", "left", 2),
-    app.call("1", "right", 2),
-    app.call("1", "join", 3),
-    app.end("1"),
-  ]);
+  for (const run of ["1", "2"])
+    feed(predictor, [
+      app.start(run),
+      app.call(run, "plan", 1),
+      app.call(run, "left", 2),
+      app.call(run, "right", 2),
+      app.call(run, "join", 3),
+      app.end(run),
+    ]);
+  // Each of two siblings counts for one half of what follows both.
   expect(named(predictor).toSorted()).toEqual(
     [
-      `${START}>plan 1`,
-      "plan>left 1",
-      "plan>right 1",
-      "left>join 0.5",
-      "right>join 0.5",
-      `join>${END} 1`,
+      `${START}>plan 2`,
+      "plan>left 2",
+      "plan>right 2",
+      "left>join 1",
+      "right>join 1",
+      `join>${END} 2`,
     ].toSorted(),
   );
 });

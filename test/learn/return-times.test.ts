@@ -112,14 +112,14 @@ describe("return times", () => {
           for (const part of parts) {
             const times = new ReturnTimes();
             learn(times, part);
-            for (const [key, counts] of times.entries()) total.add(key, counts, (agent) => agent);
+            total.restore(times.snapshot(), (agent) => agent);
           }
-          return new Map(total.entries());
+          return total.snapshot();
         };
         const together = new ReturnTimes();
         learn(together, [...one, ...two]);
-        expect(merged([one, two])).toEqual(merged([two, one]));
-        expect(merged([one, two])).toEqual(new Map(together.entries()));
+        expect(merged([one, two])).toBe(merged([two, one]));
+        expect(merged([one, two])).toBe(together.snapshot());
       }),
     );
   });

@@ -43,8 +43,8 @@ const seen = (lost: readonly number[]) => {
 };
 const merged = (...parts: readonly Survival[]) => {
   const total = new Survival();
-  for (const part of parts) for (const [agent, now, later] of part.entries()) total.add(agent, now, later);
-  return [...total.entries()];
+  for (const part of parts) total.restore(part.snapshot(), (agent) => agent);
+  return total.snapshot();
 };
 
 test("counts of two processes add up, in either order", () => {
