@@ -56,13 +56,12 @@ export class Waits {
 
   /**
    * Ends per millisecond to be expected of what has gone on for `elapsed` milliseconds: the best rate over all horizons,
-   * as in `hitRateIndex`. Positive always, but for a finite `most`.
+   * as in `hitRateIndex`. Positive always.
    *
    * @param tick milliseconds between two looks at it: no horizon is shorter, or one chance in a hundred to end within a
    * millisecond would count for more than a certain end within a second.
-   * @param most longest horizon that counts, in milliseconds.
    */
-  rate(elapsed: number, tick: number, most = Number.POSITIVE_INFINITY): number {
+  rate(elapsed: number, tick: number): number {
     const now = Math.max(1, elapsed);
     const first = classOf(now);
     // Of the times in the class that it is in, those are left that are longer.
@@ -73,29 +72,24 @@ export class Waits {
     let came = 0;
     let waited = 0;
     for (let i = first; i < this.#end; i++) {
+      const count = (this.#counts[i] as number) * (i === first ? share : 1);
       // A longer horizon in which nothing more ends has a lower rate.
-      if (this.#counts[i] === 0) continue;
-      const start = i === first ? now : (STARTS[i] as number);
-      const last = STARTS[i + 1] as number;
-      const end = Math.min(last, now + most);
-      if (end <= start) break;
-      const isWhole = i > first && end === last;
-      const all = (this.#counts[i] as number) * (i === first ? share : 1);
-      const count = end === last ? all : (all * Math.log(end / start)) / Math.log(last / start);
+      if (count === 0) continue;
+      const end = STARTS[i + 1] as number;
       came += count;
-      waited += count * ((isWhole ? (MEANS[i] as number) : meanOf(start, end)) - now);
+      waited += count * ((i === first ? meanOf(now, end) : (MEANS[i] as number)) - now);
       const rate = came / (waited + (left - came) * (end - now) + left * tick);
       if (rate > best) best = rate;
     }
-    if (best > 0 || left > 1) return best;
     // Longer than all that was seen: as long again, then.
-    return Math.min(most, now) / (now * (now + tick));
+    return best > 0 ? best : 1 / (left * (now + tick));
   }
 }
 
-/** Mean of what lies evenly by its logarithm between two ends. */
+/** Mean of what lies evenly by its logarithm between two ends; where they are too near to tell, the first. */
 function meanOf(start: number, end: number): number {
-  return (end - start) / Math.log(end / start);
+  const ratio = Math.log(end / start);
+  return ratio > 0 ? (end - start) / ratio : start;
 }
 
 function classOf(milliseconds: number): number {

@@ -42,6 +42,17 @@ describe("the rate at which what has gone on so long ends", () => {
   });
 });
 
+test("the rate is a number also at the very end of a class of times", () => {
+  const waits = seen(...many(10, 1000), ...many(10, 1100));
+  for (let quarter = 0; quarter < 60; quarter++)
+    for (const nearly of [
+      2 ** (quarter / 4),
+      2 ** (quarter / 4) * (1 - Number.EPSILON),
+      2 ** (quarter / 4) * (1 - 1e-15),
+    ])
+      expect(waits.rate(nearly, 0)).toSatisfy((rate: number) => rate > 0 && rate <= 1);
+});
+
 test("a quantile is within its doubling", () => {
   const waits = seen(...many(10, 100), ...many(90, 5000));
   expect(waits.quantile(0.05)).toBeGreaterThanOrEqual(64);
