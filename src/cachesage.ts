@@ -147,6 +147,7 @@ export class CacheSage {
       ...((settings.apiKey ?? adapter.apiKey) !== undefined && { apiKey: settings.apiKey ?? adapter.apiKey }),
       emit: (event) => {
         contained(() => settings.onEvent?.(event), fault, "onEvent");
+        contained(() => adapter.observe?.(event), fault, "adapter");
         const actions = runtime.observe(event);
         if (!cacheHints) return;
         contained(

@@ -1,6 +1,7 @@
 export { CacheSage, type CacheSageOptions, type CacheSageStats } from "./cachesage.ts";
 export * from "./errors.ts";
 export type * from "./runtime/action.ts";
+export type * from "./runtime/cache-event.ts";
 export type { Clock } from "./runtime/clock.ts";
 export type * from "./runtime/engine.ts";
 export type * from "./runtime/event.ts";

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Action, ActionType, Hint, Outcome } from "./action.ts";
+import type { CacheEvent } from "./cache-event.ts";
 import type { Event, Identity } from "./event.ts";
 
 /** What an engine turned out to be when it was asked. */
@@ -23,6 +24,14 @@ export interface Decoration {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** Which of several servers takes a call. */
+export interface Route {
+  /** Base URL of that server, ending like the adapter's own. */
+  readonly baseURL: string;
+  /** To be told once: whether the server answered at all, whatever it said. */
+  settled(isAnswered: boolean): void;
+}
+
 /** How an engine carries out a verb: itself, or by a technique on top of plain requests. */
 export type Support = "native" | "emulated";
 
@@ -41,10 +50,16 @@ export interface EngineAdapter {
   connect(signal?: AbortSignal): Promise<EngineInfo>;
   /** Pure: what to add to this request, given what was decided about its prefix. */
   decorate?(call: OutgoingCall, decisions: readonly Action[]): Decoration;
+  /** Told of every event when it happens, so that an adapter knows what is under way. Returns at once, never throws. */
+  observe?(event: Event): void;
+  /** Where a call goes, for adapters that stand for several servers; the others have one place only. */
+  route?(call: OutgoingCall): Route | undefined;
+  /** Token ids of the prompt that the server makes of a request body, its template applied. */
+  tokenize?(body: unknown, signal?: AbortSignal): Promise<readonly number[]>;
   /** Carries out hints; one outcome each, in order; never rejects; aborting cancels what is under way. */
   apply(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]>;
-  /** Cache and load events. */
-  events?(signal?: AbortSignal): AsyncIterable<Event>;
+  /** What the engine tells of its cache; ends with the signal. */
+  events?(signal?: AbortSignal): AsyncIterable<CacheEvent>;
   /** Idempotent. */
   close(): Promise<void>;
 }

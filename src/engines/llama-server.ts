@@ -1,0 +1,220 @@
+import PQueue from "p-queue";
+import { z } from "zod";
+import { EngineError } from "../errors.ts";
+import type { ActionType, Hint, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
+import type { EngineAdapter, EngineDefinition, EngineInfo, Support } from "../runtime/engine.ts";
+import type { Event } from "../runtime/event.ts";
+import { EngineHttp } from "../wire/engine-http.ts";
+import { Foreground } from "../wire/foreground.ts";
+import { createHttpAdapter } from "../wire/http-adapter.ts";
+import { SavedSlots } from "../wire/saved-slots.ts";
+import { SlotTable } from "../wire/slot-table.ts";
+
+const options = z.strictObject({
+  url: z.url().default("http://127.0.0.1:8080").describe("Base URL of the server"),
+  apiKey: z.string().min(1).optional().describe("Key, when the server was started with --api-key"),
+  stepTokens: z
+    .int()
+    .min(64)
+    .default(512)
+    .describe("Tokens of one prefetch request; between two of them the app's own requests go first"),
+  savedPrefixes: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(8)
+    .describe("Slots kept as files while another prefix is prefetched into them; needs --slot-save-path"),
+});
+
+type Options = z.output<typeof options>;
+
+const props = z.object({ total_slots: z.int().positive(), build_info: z.string().optional() });
+const models = z.object({ data: z.array(z.object({ id: z.string() })) });
+const template = z.object({ prompt: z.string() });
+const tokenized = z.object({ tokens: z.array(z.int()) });
+const completion = z.object({ timings: z.object({ prompt_n: z.number(), cache_n: z.number().default(0) }) });
+
+/** Shorter prefixes are computed faster than they are written and read. */
+const WORTH_SAVING = 256;
+
+/**
+ * llama.cpp's llama-server (seen: Debian's 0.7.0). It keeps one sequence a slot and has no word for a prefix's worth, so
+ * this adapter owns the slots: every request names one (`id_slot`), its own or the one of least value. What a server does
+ * by itself that matters here:
+ *
+ * - `id_slot` beyond the last slot wraps around to another one; only known slots are ever named.
+ * - A named slot that is busy makes the request wait although others are free; none is named then.
+ * - Closing a connection does not reliably stop a prompt, so a prefetch grows in steps of `stepTokens`.
+ * - `n_predict: 0` still predicts one token.
+ * - Save, restore and erase answer 501 without `--slot-save-path`, so evict is there only with it.
+ * - `--cache-ram` (8 GiB by default) is a cache of its own before the slots, and `--kv-unified` empties idle slots by
+ *   itself: start it with `--no-kv-unified --parallel N --slot-save-path DIR`.
+ * - Requests that do not come through cachesage may take any slot: `pin` holds against its own requests only.
+ */
+class LlamaServer {
+  readonly #http: EngineHttp;
+  readonly #options: Options;
+  readonly #queue = new PQueue({ concurrency: 1 });
+  readonly #foreground = new Foreground();
+  readonly #anchorShares = new Map<string, number>();
+  #table = new SlotTable(0);
+  #saved: SavedSlots | undefined;
+
+  constructor(chosen: Options) {
+    this.#options = chosen;
+    this.#http = new EngineHttp({ engine: "llama-server", url: chosen.url, apiKey: chosen.apiKey });
+  }
+
+  adapter(): EngineAdapter {
+    return createHttpAdapter({
+      name: "llama-server",
+      http: this.#http,
+      apiKey: this.#options.apiKey ?? "none",
+      probe: (signal) => this.#probe(signal),
+      supports: () => this.#supports(),
+      decorate: ({ identity: { agent, run } }) => {
+        const slot = this.#table.claim({ agent, run }, performance.now());
+        return { fields: { ...(slot !== undefined && { id_slot: slot }), cache_prompt: true } };
+      },
+      observe: (event) => this.#observe(event),
+      tokenize: (body, signal) => this.#tokenize(body, signal),
+      verbs: {
+        retain: (hint) => {
+          if (hint.type === "retain") this.#table.retain(hint.prefix, hint.value);
+          return { status: "applied" };
+        },
+        release: ({ prefix }) => {
+          this.#saved?.forget(prefix);
+          const hadSlot = this.#table.release(prefix);
+          return hadSlot ? { status: "applied" } : { status: "ignored", reason: "it has no slot" };
+        },
+        pin: (hint) => this.#pin(hint),
+        evict: (hint, signal) => this.#evict(hint.prefix, signal),
+        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
+        prefetch: (hint, signal) =>
+          hint.type === "prefetch"
+            ? this.#queue.add(() => this.#prefetch(hint, signal), {
+                priority: Math.round(hint.probability * 1000),
+              })
+            : { status: "failed" },
+      },
+      close: () => this.#queue.clear(),
+    });
+  }
+
+  #supports(): Readonly<Partial<Record<ActionType, Support>>> {
+    return {
+      retain: "emulated",
+      release: "emulated",
+      prefetch: "emulated",
+      pin: "emulated",
+      cancel: "emulated",
+      ...(this.#saved && ({ evict: "native" } as const)),
+    };
+  }
+
+  async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
+    const said = props.safeParse(await this.#http.probe("/props", signal));
+    if (!said.success)
+      throw new EngineError("ENGINE_UNSUPPORTED", "llama-server", `${this.#http.root} is not llama-server`, {
+        hint: "Its /props tells total_slots. Name the engine that runs there.",
+      });
+    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
+    this.#table = new SlotTable(said.data.total_slots);
+    if (await this.#canSave(signal)) this.#saved = new SavedSlots(this.#http, this.#options.savedPrefixes);
+    return {
+      engine: "llama-server",
+      models: data.map(({ id }) => id),
+      ...(said.data.build_info !== undefined && { version: said.data.build_info }),
+    };
+  }
+
+  /** A file name that no server takes: refused as such where slots can be saved, with 501 where they cannot. */
+  async #canSave(signal: AbortSignal | undefined): Promise<boolean> {
+    const request = { body: { filename: "../no" }, signal };
+    return this.#http.json("/slots/0?action=save", request).then(
+      () => true,
+      (error: unknown) => error instanceof EngineError && error.status === 400,
+    );
+  }
+
+  #observe(event: Event): void {
+    this.#foreground.observe(event);
+    if (event.type === "request-start") {
+      const { anchor, history } = event.prompt;
+      const length = history.reduce((sum, part) => sum + part.length, anchor.length);
+      this.#anchorShares.set(event.request, length === 0 ? 0 : anchor.length / length);
+      this.#table.begin(event);
+    } else if (event.type === "request-end") {
+      const share = this.#anchorShares.get(event.request) ?? 0;
+      this.#anchorShares.delete(event.request);
+      this.#table.end(event, event.usage?.promptTokens, share);
+    }
+  }
+
+  #pin(hint: Hint): Outcome {
+    const now = performance.now();
+    const ttlMs = hint.type === "pin" ? hint.ttlMs : undefined;
+    const isPinned = this.#table.pin(hint.prefix, now, now + (ttlMs ?? Number.POSITIVE_INFINITY));
+    if (isPinned) return { status: "applied" };
+    return { status: "rejected", reason: "it has no slot, or no other slot would be left" };
+  }
+
+  async #evict(prefix: PrefixRef, signal: AbortSignal | undefined): Promise<Outcome> {
+    const slot = this.#table.slotOf(prefix);
+    if (!slot) return { status: "ignored", reason: "it has no slot" };
+    const answer = await this.#http.json(`/slots/${slot.index}?action=erase`, { method: "POST", signal });
+    const { n_erased: tokens } = z.object({ n_erased: z.number() }).parse(answer);
+    this.#table.vacate(slot.index);
+    return { status: "applied", tokens };
+  }
+
+  async #prefetch(hint: PrefetchHint, signal: AbortSignal | undefined): Promise<Outcome> {
+    if (signal?.aborted) return { status: "cancelled", reason: "withdrawn before its turn" };
+    const { prefix } = hint;
+    const tokens = await this.#tokenize(hint.body, signal);
+    const held = this.#table.hold(prefix, performance.now(), hint.value * tokens.length);
+    if (!held) return { status: "ignored", reason: "every slot is busy or holds what is worth more" };
+    const { index, displaced, lost } = held;
+    let done = 0;
+    let computed = 0;
+    try {
+      if (displaced?.run !== undefined && lost >= WORTH_SAVING)
+        await this.#saved?.save(displaced, index, signal);
+      await this.#saved?.restore(prefix, index, signal);
+      while (done < tokens.length) {
+        await this.#foreground.quiet(signal);
+        if (signal?.aborted) return { status: "cancelled", reason: "withdrawn", tokens: computed };
+        if (this.#table.isUnderWay(prefix)) break;
+        const end = Math.min(tokens.length, done + this.#options.stepTokens);
+        computed += await this.#fill(index, tokens.slice(0, end), signal);
+        done = end;
+      }
+      return { status: "applied", tokens: computed };
+    } finally {
+      this.#table.filled(index, done);
+    }
+  }
+
+  /** Prompt tokens that the server computed. */
+  async #fill(slot: number, prompt: readonly number[], signal: AbortSignal | undefined): Promise<number> {
+    const body = { prompt, id_slot: slot, cache_prompt: true, n_predict: 0 };
+    const { timings } = completion.parse(await this.#http.json("/completion", { body, signal }));
+    return timings.prompt_n;
+  }
+
+  async #tokenize(body: unknown, signal: AbortSignal | undefined): Promise<readonly number[]> {
+    const asked = { ...(body as object), add_generation_prompt: false };
+    const { prompt } = template.parse(await this.#http.json("/apply-template", { body: asked, signal }));
+    const text = { content: prompt, add_special: true, parse_special: true };
+    return tokenized.parse(await this.#http.json("/tokenize", { body: text, signal })).tokens;
+  }
+}
+
+export default {
+  name: "llama-server",
+  description:
+    "llama.cpp's llama-server: a slot for each prefix, prefetch by growing prompts, slots saved as files",
+  options,
+  create: (chosen): EngineAdapter => new LlamaServer(chosen).adapter(),
+} satisfies EngineDefinition<typeof options>;

@@ -1,0 +1,106 @@
+import { type ActionType, type Hint, type Outcome, prefixId } from "../runtime/action.ts";
+import type { EngineAdapter, EngineInfo, Support } from "../runtime/engine.ts";
+import type { EngineHttp } from "./engine-http.ts";
+
+/** Carries out one hint. What it throws becomes the outcome `failed`. */
+export type Verb = (hint: Hint, signal: AbortSignal | undefined) => Promise<Outcome> | Outcome;
+
+export interface HttpAdapterParts extends Pick<
+  EngineAdapter,
+  "decorate" | "observe" | "tokenize" | "events" | "route"
+> {
+  readonly name: string;
+  readonly http: EngineHttp;
+  readonly apiKey?: string | undefined;
+  /** Base URL for clients; default: that of `http`. */
+  readonly baseURL?: string;
+  probe(signal: AbortSignal | undefined): Promise<EngineInfo>;
+  /** Read whenever it is asked for: what a server can do is known after the probe. */
+  supports(): Readonly<Partial<Record<ActionType, Support>>>;
+  /** Verbs that go to the engine. One that is supported and missing here travels with the request alone. */
+  readonly verbs: Readonly<Partial<Record<ActionType, Verb>>>;
+  close?(): Promise<void> | void;
+}
+
+const CLOSED: Outcome = { status: "cancelled", reason: "the adapter is closed" };
+const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn by the caller" };
+
+/**
+ * An adapter of an engine behind HTTP, as far as they are all alike: hints never reject, prefetches wait for the words
+ * before them, closing aborts what is under way.
+ */
+export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
+  const { name, http, apiKey, verbs } = parts;
+  const closing = new AbortController();
+
+  const outcomeOf = async (hint: Hint, signal: AbortSignal | undefined): Promise<Outcome> => {
+    if (closing.signal.aborted) return CLOSED;
+    if (signal?.aborted) return WITHDRAWN;
+    if (!(hint.type in parts.supports()))
+      return { status: "ignored", reason: `${name} has no verb ${hint.type}` };
+    const verb = verbs[hint.type];
+    if (!verb) return { status: "applied", reason: "it travels with the next request" };
+    const combined = combine(signal, closing.signal);
+    try {
+      return await verb(hint, combined.signal);
+    } catch (error) {
+      if (closing.signal.aborted) return CLOSED;
+      if (signal?.aborted) return WITHDRAWN;
+      return { status: "failed", reason: error instanceof Error ? error.message : String(error) };
+    } finally {
+      combined.release();
+    }
+  };
+
+  return {
+    specificationVersion: "v1",
+    name,
+    get supports() {
+      return parts.supports();
+    },
+    baseURL: parts.baseURL ?? http.baseURL,
+    ...(apiKey !== undefined && { apiKey }),
+    connect: (signal) => parts.probe(signal),
+    ...(parts.decorate && { decorate: parts.decorate }),
+    ...(parts.observe && { observe: parts.observe }),
+    ...(parts.tokenize && { tokenize: parts.tokenize }),
+    ...(parts.events && { events: parts.events }),
+    ...(parts.route && { route: parts.route }),
+    async apply(hints, signal) {
+      const outcomes = new Map<Hint, Outcome>();
+      for (const hint of hints)
+        if (hint.type !== "prefetch") outcomes.set(hint, await outcomeOf(hint, signal));
+      await Promise.all(
+        hints
+          .filter(({ type }) => type === "prefetch")
+          .map(async (hint) => outcomes.set(hint, await outcomeOf(hint, signal))),
+      );
+      return hints.map(
+        (hint) => outcomes.get(hint) ?? { status: "failed", reason: `${prefixId(hint.prefix)} was not sent` },
+      );
+    },
+    async close() {
+      closing.abort();
+      await parts.close?.();
+    },
+  };
+}
+
+/** One signal for both; `release` takes its listeners off again. */
+function combine(
+  caller: AbortSignal | undefined,
+  closing: AbortSignal,
+): { readonly signal: AbortSignal; release(): void } {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  for (const signal of [caller, closing]) {
+    signal?.addEventListener("abort", abort, { once: true });
+    if (signal?.aborted) abort();
+  }
+  return {
+    signal: controller.signal,
+    release: () => {
+      for (const signal of [caller, closing]) signal?.removeEventListener("abort", abort);
+    },
+  };
+}

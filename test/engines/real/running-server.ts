@@ -1,0 +1,95 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { accessSync, constants } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** A server program that runs for a test. */
+export interface RunningServer extends AsyncDisposable {
+  readonly url: string;
+  /** All that it printed. */
+  readonly log: () => string;
+  stop(): Promise<void>;
+}
+
+export interface ServerCommand {
+  readonly program: string;
+  readonly words: readonly string[];
+  readonly url: string;
+  /** Answers 200 when the server is ready. */
+  readonly readyPath: string;
+  readonly readyMs?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+/** Path of a program on PATH. */
+export function findProgram(name: string): string | undefined {
+  return (process.env["PATH"] ?? "")
+    .split(path.delimiter)
+    .map((folder) => path.join(folder, name))
+    .find((file) => {
+      try {
+        accessSync(file, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** Says on the test's output why a real server is not tested, and returns the reason. */
+export function skipped(server: string, reason: string): string {
+  process.stderr.write(`skipped: ${server}: ${reason}\n`);
+  return reason;
+}
+
+/** A TCP port of this machine that nobody uses. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** Starts a server and waits until it is ready. Throws with its log when it ends or is too slow. */
+export async function startServer(command: ServerCommand): Promise<RunningServer> {
+  const { program, words, url, readyPath, readyMs = 60_000, env, cwd } = command;
+  const child = spawn(program, words, {
+    env: { ...process.env, ...env },
+    cwd,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk) => void (log += String(chunk)));
+  const server: RunningServer = {
+    url,
+    log: () => log,
+    stop: () => stop(child),
+    [Symbol.asyncDispose]: () => stop(child),
+  };
+  const deadline = performance.now() + readyMs;
+  while (performance.now() < deadline && child.exitCode === null) {
+    const isReady = await fetch(`${url}${readyPath}`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (isReady) return server;
+    await delay(50);
+  }
+  await stop(child);
+  throw new Error(`${program} did not get ready:\n${log.slice(-4000)}`);
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
+  await exited;
+  clearTimeout(timer);
+}
