@@ -95,10 +95,10 @@ class LlamaServer {
           hint.type === "prefetch"
             ? this.#queue.add(() => this.#prefetch(hint, signal), {
                 priority: Math.round(hint.probability * 1000),
+                ...(signal && { signal }),
               })
             : { status: "failed" },
       },
-      close: () => this.#queue.clear(),
     });
   }
 
@@ -170,7 +170,6 @@ class LlamaServer {
   }
 
   async #prefetch(hint: PrefetchHint, signal: AbortSignal | undefined): Promise<Outcome> {
-    if (signal?.aborted) return { status: "cancelled", reason: "withdrawn before its turn" };
     const { prefix } = hint;
     const tokens = await this.#tokenize(hint.body, signal);
     const held = this.#table.hold(prefix, performance.now(), hint.value * tokens.length);

@@ -1,0 +1,161 @@
+import { z } from "zod";
+import { EngineError } from "../errors.ts";
+import type { CacheEvent } from "../runtime/cache-event.ts";
+import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
+import { EngineHttp } from "../wire/engine-http.ts";
+import { retainEnvelope } from "../wire/hint-envelope.ts";
+import { createHttpAdapter } from "../wire/http-adapter.ts";
+import { kvEventOptions } from "../wire/kv-event-options.ts";
+import { kvEvents, type KvEventStream } from "../wire/kv-events.ts";
+import { mergeEvents } from "../wire/merge-events.ts";
+import { tokenizeChat } from "../wire/tokenize-chat.ts";
+import { WarmUp } from "../wire/warm-up.ts";
+
+const options = z.strictObject({
+  url: z.url().default("http://127.0.0.1:8000/v1").describe("Base URL of the server"),
+  apiKey: z.string().min(1).optional().describe("Key, when the server was started with --api-key"),
+  priority: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Prefetches wait behind the app's own requests; only with --scheduling-policy priority, refused otherwise",
+    ),
+  kvHints: z
+    .boolean()
+    .default(false)
+    .describe("Send retain values as a kv_hints envelope, for builds that read one; no release does so far"),
+  cacheSalt: z
+    .string()
+    .regex(/^[^@/\\\0]{1,128}$/)
+    .optional()
+    .describe("Keeps this app's cache apart from others' on the same server"),
+  prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  events: kvEventOptions,
+});
+
+const models = z.object({
+  data: z.array(z.object({ id: z.string(), owned_by: z.string().optional() })).min(1),
+});
+const version = z.object({ version: z.string() });
+
+const eventSources = z.record(
+  z.string(),
+  z.object({
+    enable_kv_cache_events: z.boolean(),
+    publisher: z.string().nullish(),
+    endpoint: z.string(),
+    replay_endpoint: z.string().nullish(),
+    topic: z.string().nullish(),
+  }),
+);
+
+/** vLLM's priorities run the other way: lower is earlier, and 0 is what requests without one have. */
+const BEHIND_ALL_OTHERS = 1000;
+
+/**
+ * vLLM (seen: 0.32.0 on CPU). No release takes a word about what to keep: its cache is LRU by when a request let go of a
+ * block. So a prefetch is a request for one token (the technique called warm-up), and cancelling it closes its connection.
+ *
+ * - Only whole blocks hit, and at least the last token is computed again: a prompt below one block never hits.
+ * - `priority` orders the waiting queue alone; any but 0 is an error unless the server runs `--scheduling-policy priority`.
+ * - Unknown fields are ignored without a word, so `session_id` costs nothing where it is not known.
+ * - Cached tokens are reported with `--enable-prompt-tokens-details` only.
+ * - A warm-up counts in the server's histograms and prefix cache counters; `WarmUp` counts them as well, to subtract.
+ * - Events come with `--kv-events-config`; a data-parallel rank r publishes at its port + r.
+ */
+class Vllm {
+  readonly #options: z.output<typeof options>;
+  readonly #http: EngineHttp;
+  readonly #warmUp: WarmUp;
+
+  constructor(chosen: z.output<typeof options>) {
+    this.#options = chosen;
+    this.#http = new EngineHttp({ engine: "vllm", url: chosen.url, apiKey: chosen.apiKey });
+    this.#warmUp = new WarmUp(this.#http, {
+      atOnce: chosen.prefetchesAtOnce,
+      fields: {
+        ...(chosen.priority && { priority: BEHIND_ALL_OTHERS }),
+        ...(chosen.cacheSalt !== undefined && { cache_salt: chosen.cacheSalt }),
+      },
+    });
+  }
+
+  adapter(): EngineAdapter {
+    const { apiKey, cacheSalt, kvHints } = this.#options;
+    return createHttpAdapter({
+      name: "vllm",
+      http: this.#http,
+      apiKey: apiKey ?? "none",
+      probe: (signal) => this.#probe(signal),
+      supports: () => ({ prefetch: "emulated", cancel: "emulated", ...(kvHints && { retain: "native" }) }),
+      decorate: ({ identity: { session, run } }, decisions) => ({
+        fields: {
+          session_id: session ?? run,
+          ...(cacheSalt !== undefined && { cache_salt: cacheSalt }),
+          ...(kvHints && { kv_hints: retainEnvelope(decisions) }),
+        },
+        headers: { "x-session-id": session ?? run },
+      }),
+      tokenize: (body, signal) => tokenizeChat(this.#http, body, signal),
+      events: (signal) => this.#events(signal),
+      verbs: {
+        prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
+        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
+      },
+    });
+  }
+
+  async *#events(signal: AbortSignal | undefined): AsyncGenerator<CacheEvent> {
+    const given = this.#options.events;
+    const streams = given.length > 0 ? given : await this.#eventSources(signal);
+    yield* mergeEvents(
+      streams.map((stream) => kvEvents(stream, signal)),
+      signal,
+    );
+  }
+
+  /** What the server says of its own publishers; newer ones do, at `/kv_event_sources`. */
+  async #eventSources(signal: AbortSignal | undefined): Promise<readonly KvEventStream[]> {
+    const said = eventSources.safeParse(
+      await this.#http.json("/kv_event_sources", { signal }).catch(() => undefined),
+    );
+    const { hostname } = new URL(this.#http.root);
+    const reachable = (address: string): string =>
+      address.replace(/\/\/(\*|0\.0\.0\.0|\[::\])/, `//${hostname}`);
+    return Object.values(said.data ?? {})
+      .filter(({ enable_kv_cache_events: isOn, publisher }) => isOn && publisher === "zmq")
+      .map(({ endpoint, replay_endpoint: replay, topic }) => ({
+        endpoint: reachable(endpoint),
+        ...(replay && { replayEndpoint: reachable(replay) }),
+        ...(topic && { topic }),
+      }));
+  }
+
+  async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
+    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
+    const said = version.safeParse(await this.#http.json("/version", { signal }).catch(() => undefined));
+    if (!said.success && data[0]?.owned_by !== "vllm")
+      throw new EngineError("ENGINE_UNSUPPORTED", "vllm", `${this.#http.root} is not vLLM`, {
+        hint: "It names no version, and its models are owned by another. Name the engine that runs there.",
+      });
+    const blockTokens = await this.#blockTokens(signal);
+    return {
+      engine: "vllm",
+      ...(said.success && { version: said.data.version }),
+      models: data.map(({ id }) => id),
+      ...(blockTokens !== undefined && { blockTokens }),
+    };
+  }
+
+  async #blockTokens(signal: AbortSignal | undefined): Promise<number | undefined> {
+    const page = await this.#http.text("/metrics", { signal }).catch(() => "");
+    return Number(/vllm:cache_config_info\{[^}]*\bblock_size="(\d+)"/.exec(page)?.[1]) || undefined;
+  }
+}
+
+export default {
+  name: "vllm",
+  description: "vLLM: prefetch by requests for one token, session ids, KV events",
+  options,
+  create: (chosen): EngineAdapter => new Vllm(chosen).adapter(),
+} satisfies EngineDefinition<typeof options>;

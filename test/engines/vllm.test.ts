@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import definition from "../../src/engines/vllm.ts";
+import type { CacheEvent } from "../../src/runtime/cache-event.ts";
+import type { PrefetchHint } from "../../src/runtime/action.ts";
+import type { EngineAdapter } from "../../src/runtime/engine.ts";
+import { PrefixLedger } from "../../src/wire/prefix-ledger.ts";
+import { readMetrics } from "../../src/wire/prometheus.ts";
+import { system, user, words } from "../embedded/nano.ts";
+import { playTeam } from "./real/team.ts";
+import { noVllm, startVllm, type VllmServer } from "./real/vllm.ts";
+
+const messagesOf = (seed: number) => [system(words(300, seed)), user("What now?")];
+const prefetch = (seed: number): PrefetchHint => ({
+  type: "prefetch",
+  prefix: { agent: `agent-${seed}`, run: "r" },
+  value: 0.9,
+  probability: 0.9,
+  tokens: 400,
+  body: { model: "tiny", messages: messagesOf(seed) },
+});
+
+describe.skipIf(noVllm)("a real vLLM", { timeout: 120_000 }, () => {
+  let server: VllmServer;
+  let adapter: EngineAdapter;
+  beforeAll(async () => {
+    server = await startVllm();
+    adapter = definition.create(definition.options.parse({ url: `${server.url}/v1`, priority: true }));
+  }, 250_000);
+  afterAll(async () => {
+    await adapter?.close();
+    await server?.stop();
+  });
+
+  async function chat(seed: number) {
+    const response = await fetch(`${server.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "tiny", messages: messagesOf(seed), max_tokens: 2, temperature: 0 }),
+    });
+    expect(response.status).toBe(200);
+    const { usage } = (await response.json()) as {
+      usage: { prompt_tokens: number; prompt_tokens_details: { cached_tokens: number } };
+    };
+    return { prompt: usage.prompt_tokens, cached: usage.prompt_tokens_details.cached_tokens };
+  }
+  const metrics = async () => readMetrics(await (await fetch(`${server.url}/metrics`)).text());
+
+  test("connect tells version, model and block size", async () => {
+    expect(await adapter.connect()).toEqual({
+      engine: "vllm",
+      version: expect.stringMatching(/^\d+\.\d+/),
+      models: ["tiny"],
+      blockTokens: 32,
+    });
+  });
+
+  test("a prefetched prompt serves the request but for its last block", async () => {
+    const [outcome] = await adapter.apply([prefetch(1)]);
+    expect(outcome).toMatchObject({ status: "applied" });
+    expect(outcome?.tokens).toBeGreaterThan(200);
+    const { prompt, cached } = await chat(1);
+    expect(prompt - cached).toBeLessThanOrEqual(32);
+    const [again] = await adapter.apply([prefetch(1)]);
+    expect(again?.tokens).toBeLessThanOrEqual(32);
+  });
+
+  test("the ledger knows from events what is resident, block by block, and what is not any more", async () => {
+    const ledger = new PrefixLedger();
+    const seen: CacheEvent[] = [];
+    const controller = new AbortController();
+    const reading = (async () => {
+      for await (const event of adapter.events?.(controller.signal) ?? []) {
+        seen.push(event);
+        ledger.observe(event);
+      }
+    })();
+    // What was computed before this stream began comes with the replay.
+    const first = (await adapter.tokenize?.({ model: "tiny", messages: messagesOf(1) })) ?? [];
+    await expect.poll(() => ledger.find(first)[0]?.tokens, { timeout: 10_000 }).toBeGreaterThan(200);
+    const { prompt, cached } = await chat(2);
+    expect(cached).toBeLessThan(prompt / 2);
+    const second = (await adapter.tokenize?.({ model: "tiny", messages: messagesOf(2) })) ?? [];
+    const whole = Math.floor(second.length / 32) * 32;
+    await expect.poll(() => ledger.find(second)[0]?.tokens, { timeout: 10_000 }).toBe(whole);
+    expect(ledger.find(second)[0]?.media).toEqual(["GPU"]);
+    for (let seed = 100; seed < 130; seed++) await chat(seed);
+    await expect.poll(() => ledger.find(second)[0]?.tokens ?? 0, { timeout: 10_000 }).toBeLessThan(whole);
+    const resident = ledger.find(second)[0]?.tokens ?? 0;
+    expect((await chat(2)).cached).toBe(resident);
+    expect(seen.filter(({ type }) => type === "gap")).toEqual([]);
+    controller.abort();
+    await reading;
+  });
+
+  test("warm-ups can be subtracted from the server's own counters", async () => {
+    const before = await metrics();
+    const outcomes = await adapter.apply([prefetch(200), prefetch(201)]);
+    const { prompt, cached } = await chat(200);
+    const after = await metrics();
+    const since = (name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0);
+    const computed = outcomes.reduce((sum, { tokens }) => sum + (tokens ?? 0), 0);
+    expect(since("vllm:prompt_tokens_total") - since("vllm:prompt_tokens_cached_total")).toBe(
+      computed + prompt - cached,
+    );
+  });
+
+  test("a salt keeps caches apart, and a field it does not know is ignored", async () => {
+    const options = definition.options.parse({ url: server.url, cacheSalt: "tenant-a", kvHints: true });
+    const salted = definition.create(options);
+    await salted.apply([prefetch(300)]);
+    expect((await chat(300)).cached).toBeLessThan(64);
+    await salted.close();
+  });
+
+  test("a LangGraph.js team runs on it with hints on, and more is cached than without", async () => {
+    const play = { url: `${server.url}/v1`, model: "tiny", anchorWords: 500, runs: 3 };
+    const options = { engine: "vllm", engineOptions: { priority: true } };
+    const off = await playTeam({ ...play, options, seed: 3 });
+    const on = await playTeam({ ...play, options: { ...options, cacheHints: true }, seed: 4 });
+    expect([...off.statuses, ...on.statuses].filter((status) => status !== "completed")).toEqual([]);
+    expect(on.stats.faults).toBe(0);
+    expect(on.stats.hints["prefetch applied"]).toBeGreaterThan(3);
+    process.stderr.write(`vllm: cached share without hints ${off.cachedShare}, with ${on.cachedShare}\n`);
+    expect(on.cachedShare).toBeGreaterThan(off.cachedShare);
+  });
+});

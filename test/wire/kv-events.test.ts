@@ -1,0 +1,194 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Packr } from "msgpackr";
+import { afterEach, expect, test } from "vitest";
+import { Publisher, Router } from "zeromq";
+import type { CacheEvent } from "../../src/runtime/cache-event.ts";
+import { kvEvents, type KvEventStream } from "../../src/wire/kv-events.ts";
+
+const packr = new Packr({ useRecords: false });
+
+/** Publishes as engines do: topic, number, batch; and sends its buffer once more to who asks. */
+class LivePublisher {
+  readonly #publisher = new Publisher({ linger: 0 });
+  readonly #router = new Router({ linger: 0 });
+  readonly buffer = new Map<number, Buffer>();
+
+  async start(): Promise<KvEventStream> {
+    await this.#publisher.bind("tcp://127.0.0.1:0");
+    await this.#router.bind("tcp://127.0.0.1:0");
+    void this.#answer();
+    return {
+      endpoint: this.#publisher.lastEndpoint ?? "",
+      replayEndpoint: this.#router.lastEndpoint ?? "",
+      replayMs: 500,
+    };
+  }
+
+  keep(sequence: number, payload = batch(sequence)): Buffer {
+    this.buffer.set(sequence, payload);
+    return payload;
+  }
+
+  async send(sequence: number, payload = this.keep(sequence)): Promise<void> {
+    await this.#publisher.send(["", number(sequence), payload]);
+  }
+
+  stop(): void {
+    this.#publisher.close();
+    this.#router.close();
+  }
+
+  async #answer(): Promise<void> {
+    for await (const [who, , start] of this.#router) {
+      const from = Number(start?.readBigInt64BE() ?? 0);
+      for (const [sequence, payload] of this.buffer)
+        if (sequence >= from) await this.#router.send([who ?? "", "", number(sequence), payload]);
+      await this.#router.send([who ?? "", "", number(-1), ""]);
+    }
+  }
+}
+
+function number(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64BE(BigInt(value));
+  return bytes;
+}
+
+/** A batch that stores one block, named by its number. */
+function batch(sequence: number): Buffer {
+  return packr.pack([0, [["BlockStored", [1000 + sequence], null, [sequence], 1, null, "GPU"]], 0]);
+}
+
+const open: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0)) await close();
+});
+
+/** What was read so far, in words. */
+function read(stream: KvEventStream): readonly string[] {
+  const words: string[] = [];
+  const controller = new AbortController();
+  const done = (async () => {
+    for await (const event of kvEvents(stream, controller.signal)) words.push(inWords(event));
+  })();
+  open.push(async () => {
+    controller.abort();
+    await done;
+  });
+  return words;
+}
+
+function inWords(event: CacheEvent): string {
+  if (event.type === "block-stored") return `stored ${event.blocks.join()}`;
+  return event.type === "gap" ? `gap ${event.reason} ${event.missed ?? ""}`.trim() : event.type;
+}
+
+async function started() {
+  const publisher = new LivePublisher();
+  const stream = await publisher.start();
+  open.push(() => publisher.stop());
+  return { publisher, stream };
+}
+
+/** ZeroMQ drops what is published before a subscriber has arrived: publishes until it has. */
+async function connected(publisher: LivePublisher, words: readonly string[]): Promise<number> {
+  let sequence = 0;
+  await expect
+    .poll(
+      async () => {
+        if (words.length === 0) await publisher.send(sequence++);
+        return words.length;
+      },
+      { interval: 20 },
+    )
+    .toBeGreaterThan(0);
+  await expect.poll(() => words.at(-1), { interval: 20 }).toBe(`stored ${1000 + sequence - 1}`);
+  return sequence;
+}
+
+test("what the engine held before comes first, from its replay buffer", async () => {
+  const { publisher, stream } = await started();
+  for (const sequence of [4, 5, 6]) publisher.keep(sequence);
+  const words = read(stream);
+  await expect.poll(() => words).toEqual(["stored 1004", "stored 1005", "stored 1006"]);
+});
+
+test("batches that were missed are asked for, and put in order", async () => {
+  const { publisher, stream } = await started();
+  const words = read(stream);
+  const next = await connected(publisher, words);
+  const before = words.length;
+  publisher.keep(next);
+  publisher.keep(next + 1);
+  await publisher.send(next + 2);
+  await expect
+    .poll(() => words.slice(before))
+    .toEqual([next, next + 1, next + 2].map((sequence) => `stored ${1000 + sequence}`));
+});
+
+test("what stays missing is a gap, and reading goes on", async () => {
+  const { publisher, stream } = await started();
+  const words = read({ endpoint: stream.endpoint });
+  const next = await connected(publisher, words);
+  const before = words.length;
+  await publisher.send(next + 3);
+  await publisher.send(next + 4);
+  await expect
+    .poll(() => words.slice(before))
+    .toEqual(["gap lost 3", `stored ${1003 + next}`, `stored ${1004 + next}`]);
+});
+
+test("an engine that counts anew is a restart", async () => {
+  const { publisher, stream } = await started();
+  const words = read(stream);
+  const next = await connected(publisher, words);
+  await publisher.send(next);
+  await expect.poll(() => words.at(-1)).toBe(`stored ${1000 + next}`);
+  const before = words.length;
+  publisher.buffer.clear();
+  await publisher.send(0);
+  await publisher.send(1);
+  await expect.poll(() => words.slice(before)).toEqual(["gap restart", "stored 1000", "stored 1001"]);
+});
+
+test("garbage is a gap of its own, and reading goes on", async () => {
+  const { publisher, stream } = await started();
+  const words = read({ endpoint: stream.endpoint });
+  const next = await connected(publisher, words);
+  const before = words.length;
+  await publisher.send(next, Buffer.from([0xc1, 0xff]));
+  await publisher.send(next + 1, packr.pack("no batch"));
+  await publisher.send(next + 2);
+  await expect
+    .poll(() => words.slice(before))
+    .toEqual(["gap unreadable", "gap unreadable", `stored ${1002 + next}`]);
+});
+
+test("a reader that is too slow loses batches instead of memory, and is told", async () => {
+  const { publisher, stream } = await started();
+  const controller = new AbortController();
+  const events = kvEvents({ endpoint: stream.endpoint, maxQueued: 2 }, controller.signal);
+  let [sequence, first] = [0, events.next()];
+  while ((await Promise.race([first, delay(10)])) === undefined) await publisher.send(sequence++);
+  const large = packr.pack([0, [["BlockStored", [1], null, Array.from({ length: 50_000 }, () => 7), 1]], 0]);
+  for (let sent = 0; sent < 3000; sent++) await publisher.send(sequence++, large);
+  const seen: string[] = [];
+  first = events.next();
+  while (!seen.some((words) => words.startsWith("gap lost"))) {
+    const { value } = await first;
+    if (value) seen.push(inWords(value));
+    await publisher.send(sequence++);
+    first = events.next();
+  }
+  expect(seen.length).toBeLessThan(2900);
+  controller.abort();
+  await first.catch(() => {});
+});
+
+test("the signal ends it, also while nothing comes", async () => {
+  const controller = new AbortController();
+  const events = kvEvents({ endpoint: "tcp://127.0.0.1:9" }, controller.signal);
+  const next = events.next();
+  controller.abort();
+  expect(await next).toEqual({ done: true, value: undefined });
+});
