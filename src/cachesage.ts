@@ -162,6 +162,8 @@ export class CacheSage {
       },
       decorate: (call) =>
         contained(() => adapter.decorate?.(call, decisionsFor(standing, call.identity)), fault, "decorate"),
+      ...(adapter.route && { route: (call) => adapter.route?.(call) }),
+      ...(adapter.answered && { answered: (call, headers) => adapter.answered?.(call, headers) }),
       requestBody: (identity, body) => contained(() => prompts.request(identity, body), fault, "prompts"),
       answer: (identity, text) => contained(() => prompts.answer(identity, text), fault, "prompts"),
       fault,
@@ -275,7 +277,11 @@ async function chooseEngine(
       },
     );
   const definition = await engines.load(settings.engine);
-  const given = { ...settings.engineOptions, ...(url !== undefined && { url }) };
+  const given = {
+    ...(settings.apiKey !== undefined && { apiKey: settings.apiKey }),
+    ...settings.engineOptions,
+    ...(url !== undefined && { url }),
+  };
   return definition.create(parseOptions(`engine ${definition.name}`, definition.options, given));
 }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
+import type { PrefixRef } from "../runtime/action.ts";
 import type { CacheEvent } from "../runtime/cache-event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
@@ -8,6 +9,7 @@ import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEvents, type KvEventStream } from "../wire/kv-events.ts";
 import { mergeEvents } from "../wire/merge-events.ts";
+import { Sessions } from "../wire/sessions.ts";
 import { tokenizeChat } from "../wire/tokenize-chat.ts";
 import { WarmUp } from "../wire/warm-up.ts";
 
@@ -67,21 +69,22 @@ class Vllm {
   readonly #options: z.output<typeof options>;
   readonly #http: EngineHttp;
   readonly #warmUp: WarmUp;
+  readonly #sessions = new Sessions();
 
   constructor(chosen: z.output<typeof options>) {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "vllm", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
       atOnce: chosen.prefetchesAtOnce,
-      fields: {
-        ...(chosen.priority && { priority: BEHIND_ALL_OTHERS }),
-        ...(chosen.cacheSalt !== undefined && { cache_salt: chosen.cacheSalt }),
-      },
+      decorate: (prefix) => ({
+        fields: { ...this.#fields(prefix), ...(chosen.priority && { priority: BEHIND_ALL_OTHERS }) },
+        headers: sessionHeader(this.#sessions.of(prefix)),
+      }),
     });
   }
 
   adapter(): EngineAdapter {
-    const { apiKey, cacheSalt, kvHints } = this.#options;
+    const { apiKey, kvHints } = this.#options;
     return createHttpAdapter({
       name: "vllm",
       http: this.#http,
@@ -90,12 +93,12 @@ class Vllm {
       supports: () => ({ prefetch: "emulated", cancel: "emulated", ...(kvHints && { retain: "native" }) }),
       decorate: ({ identity: { session, run } }, decisions) => ({
         fields: {
-          session_id: session ?? run,
-          ...(cacheSalt !== undefined && { cache_salt: cacheSalt }),
+          ...this.#fields({ run: session ?? run }),
           ...(kvHints && { kv_hints: retainEnvelope(decisions) }),
         },
-        headers: { "x-session-id": session ?? run },
+        headers: sessionHeader(session ?? run),
       }),
+      observe: (event) => this.#sessions.observe(event),
       tokenize: (body, signal) => tokenizeChat(this.#http, body, signal),
       events: (signal) => this.#events(signal),
       verbs: {
@@ -103,6 +106,15 @@ class Vllm {
         cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
+  }
+
+  #fields(prefix: Pick<PrefixRef, "run">): Readonly<Record<string, unknown>> {
+    const { cacheSalt } = this.#options;
+    const session = this.#sessions.of(prefix);
+    return {
+      ...(session !== undefined && { session_id: session }),
+      ...(cacheSalt !== undefined && { cache_salt: cacheSalt }),
+    };
   }
 
   async *#events(signal: AbortSignal | undefined): AsyncGenerator<CacheEvent> {
@@ -151,6 +163,10 @@ class Vllm {
     const page = await this.#http.text("/metrics", { signal }).catch(() => "");
     return Number(/vllm:cache_config_info\{[^}]*\bblock_size="(\d+)"/.exec(page)?.[1]) || undefined;
   }
+}
+
+function sessionHeader(session: string | undefined): Readonly<Record<string, string>> {
+  return session === undefined ? {} : { "x-session-id": session };
 }
 
 export default {

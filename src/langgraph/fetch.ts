@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
+import type { OutgoingCall } from "../runtime/engine.ts";
 import type { Identity } from "../runtime/event.ts";
 import type { Host } from "./host.ts";
 import { bodyShape } from "./prompt.ts";
 import { Request as ModelRequest } from "./request.ts";
+import { type Fetch, routedSend } from "./routed-send.ts";
 import { guard } from "./safe-host.ts";
 import { isObject } from "./shapes.ts";
 import { identityOf, type Span } from "./span.ts";
@@ -11,12 +13,10 @@ import { statusOf } from "./status.ts";
 import type { Tracker } from "./tracker.ts";
 import { watch } from "./watch.ts";
 
-/** The signature of `fetch` as OpenAI-compatible clients call it. */
-export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
-
 /** A request to the engine that is not simply passed on. */
 interface Outgoing {
   readonly span: Span;
+  readonly call: OutgoingCall;
   readonly body: string;
   /** Set when no callback sees the call, so that its events are ours to tell. */
   readonly unseen: ModelRequest | undefined;
@@ -60,8 +60,9 @@ export class EngineFetch {
       ? guard(this.#host, "fetch", () => this.#decorate(String(input), path, identity, init, body))
       : undefined;
     this.#tell(request ?? unseen, identity, body);
-    if (!unseen && !hints) return undefined;
-    return { span, body, unseen, decorated: hints?.init, key: hints?.key ?? "" };
+    if (!unseen && !hints && !this.#host.route && !this.#host.answered) return undefined;
+    const call = { url: String(input), identity };
+    return { span, call, body, unseen, decorated: hints?.init, key: hints?.key ?? "" };
   }
 
   /** Path of a request that goes to the engine; undefined when it goes elsewhere. */
@@ -100,24 +101,28 @@ export class EngineFetch {
     if (!isObject(decoration)) return undefined;
     const fields = plainObject(decoration["fields"]);
     const extra = plainObject(decoration["headers"]);
-    const key = `${path} ${[...Object.keys(fields), ...Object.keys(extra)].toSorted().join(", ")}`;
+    const names = [...Object.keys(fields), ...Object.keys(extra), ...(decoration["edit"] ? ["marks"] : [])];
+    const key = `${path} ${names.toSorted().join(", ")}`;
     if (this.#refused.has(key)) return undefined;
     const headers = new Headers(init.headers);
     const missing = Object.entries(extra).filter(([name]) => !headers.has(name));
     for (const [name, value] of missing) headers.set(name, String(value));
     // A length that the user set by hand would no longer be true.
-    const spliced = headers.has("content-length") ? undefined : splice(body, fields);
-    if (spliced === undefined && missing.length === 0) return undefined;
-    return { init: { ...init, ...(missing.length > 0 && { headers }), body: spliced ?? body }, key };
+    const rewritten = headers.has("content-length")
+      ? undefined
+      : edited(splice(body, fields), body, decoration["edit"]);
+    if (rewritten === undefined && missing.length === 0) return undefined;
+    return { init: { ...init, ...(missing.length > 0 && { headers }), body: rewritten ?? body }, key };
   }
 
   async #send(
     outgoing: Outgoing,
-    send: Fetch,
+    base: Fetch,
     input: string | URL | Request,
     init: RequestInit | undefined,
   ): Promise<Response> {
-    const { unseen, decorated } = outgoing;
+    const { call, unseen, decorated } = outgoing;
+    const send = routedSend(this.#host, call, base);
     try {
       let response = await send(input, decorated ?? init);
       if (decorated && REFUSED.has(response.status)) {
@@ -126,6 +131,7 @@ export class EngineFetch {
         response = await send(input, init);
         if (response.ok) this.#switchOff(outgoing.key, status);
       }
+      this.#host.answered?.(call, response.headers);
       if (!unseen) return response;
       if (isRetryable(response.status)) this.#mayRetry(outgoing, unseen);
       return guard(this.#host, "fetch", () => watch(response, unseen)) ?? response;
@@ -156,6 +162,13 @@ export class EngineFetch {
 
 function isRetryable(status: number): boolean {
   return status === 408 || status === 409 || status === 429 || status >= 500;
+}
+
+/** A body after the adapter's own changes; undefined when nothing changes it. */
+function edited(spliced: string | undefined, body: string, edit: unknown): string | undefined {
+  if (typeof edit !== "function") return spliced;
+  const changed: unknown = edit(JSON.parse(spliced ?? body));
+  return isObject(changed) ? JSON.stringify(changed) : spliced;
 }
 
 function plainObject(value: unknown): Readonly<Record<string, unknown>> {

@@ -1,10 +1,11 @@
 import { withHandler } from "./callbacks.ts";
-import { EngineFetch, type Fetch } from "./fetch.ts";
+import { EngineFetch } from "./fetch.ts";
 import type { CacheSageHandler } from "./handler.ts";
 import type { Host } from "./host.ts";
 import { createInstrument } from "./instrument.ts";
 import { createMiddleware, type ModelCallMiddleware } from "./middleware.ts";
 import { createObserver } from "./observer.ts";
+import type { Fetch } from "./routed-send.ts";
 import { createWrapNode, type WrapNode } from "./wrap-node.ts";
 
 /** Fields of ChatOpenAI that `model` reads and merges with its own. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
-import type { Decoration, OutgoingCall } from "../runtime/engine.ts";
+import type { Decoration, OutgoingCall, Route } from "../runtime/engine.ts";
 import type { Event, Identity } from "../runtime/event.ts";
 
 /** What the framework side needs from the rest of cachesage. No method throws or blocks. */
@@ -13,6 +13,10 @@ export interface Host {
   emit(event: Event): void;
   /** What to add to a request; undefined leaves its bytes alone. Only asked when `cacheHints` is true. */
   decorate(call: OutgoingCall): Decoration | undefined;
+  /** Where a call goes, when the adapter stands for several servers. */
+  route?(call: OutgoingCall): Route | undefined;
+  /** Headers that answered a call. */
+  answered?(call: OutgoingCall, headers: Headers): void;
   /** The JSON body of a request as sent by the client, before decoration. Only told when `cacheHints` is true. */
   requestBody(identity: Identity, body: string): void;
   /** Text of a completed answer without tool calls. Only told when `cacheHints` is true. */

@@ -1,5 +1,5 @@
 export { createFramework, type Framework, type ModelFields, type ObservedModelFields } from "./framework.ts";
 export type { CacheSageHandler } from "./handler.ts";
-export type { Fetch } from "./fetch.ts";
+export type { Fetch } from "./routed-send.ts";
 export type { ModelCallMiddleware } from "./middleware.ts";
 export type { WrapNode, WrapNodeOptions } from "./wrap-node.ts";

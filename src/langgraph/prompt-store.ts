@@ -15,6 +15,8 @@ export interface PromptBody {
   readonly model?: unknown;
   readonly messages: readonly unknown[];
   readonly tools?: unknown;
+  /** Where a protocol keeps the system message outside the messages, as Anthropic's does. */
+  readonly system?: unknown;
 }
 
 /** Bodies are kept as sent and parsed only when a prefetch is composed, off the request path. */
@@ -82,9 +84,14 @@ function parse(stored: Stored | undefined): PromptBody | undefined {
 function promptOf(raw: string): PromptBody | null {
   const body: unknown = JSON.parse(raw);
   if (typeof body !== "object" || body === null || !("messages" in body)) return null;
-  const { messages, model, tools } = body as { messages: unknown; model?: unknown; tools?: unknown };
+  const { messages, model, tools, system } = body as Partial<PromptBody>;
   if (!Array.isArray(messages)) return null;
-  return { messages, ...(model === undefined ? {} : { model }), ...(tools === undefined ? {} : { tools }) };
+  return {
+    messages,
+    ...(model !== undefined && { model }),
+    ...(tools !== undefined && { tools }),
+    ...(system !== undefined && { system }),
+  };
 }
 
 /** Leading system (or developer) messages belong to the anchor. */

@@ -39,6 +39,10 @@ export function safeHost(host: Host): Host {
       }
     },
     decorate: (call) => contained("decorate", () => host.decorate(call)),
+    ...(host.route && { route: (call) => contained("route", () => host.route?.(call)) }),
+    ...(host.answered && {
+      answered: (call, headers) => void contained("answered", () => host.answered?.(call, headers)),
+    }),
     requestBody: (identity, body) => contained("requestBody", () => host.requestBody(identity, body)),
     answer: (identity, answer) => contained("answer", () => host.answer(identity, answer)),
     ...(host.prompt && {

@@ -22,6 +22,11 @@ export interface OutgoingCall {
 export interface Decoration {
   readonly fields?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
+  /**
+   * Marks deep inside the body, where no field reaches: is given the parsed body with the fields added, and returns the one
+   * to send, or undefined to leave it. Must not change what it was given, nor override what the user set.
+   */
+  readonly edit?: (body: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Which of several servers takes a call. */
@@ -52,6 +57,8 @@ export interface EngineAdapter {
   decorate?(call: OutgoingCall, decisions: readonly Action[]): Decoration;
   /** Told of every event when it happens, so that an adapter knows what is under way. Returns at once, never throws. */
   observe?(event: Event): void;
+  /** Told of the headers that answered a call, whatever its status. Returns at once. */
+  answered?(call: OutgoingCall, headers: Headers): void;
   /** Where a call goes, for adapters that stand for several servers; the others have one place only. */
   route?(call: OutgoingCall): Route | undefined;
   /** Token ids of the prompt that the server makes of a request body, its template applied. */

@@ -7,7 +7,7 @@ export type Verb = (hint: Hint, signal: AbortSignal | undefined) => Promise<Outc
 
 export interface HttpAdapterParts extends Pick<
   EngineAdapter,
-  "decorate" | "observe" | "tokenize" | "events" | "route"
+  "decorate" | "observe" | "answered" | "tokenize" | "events"
 > {
   readonly name: string;
   readonly http: EngineHttp;
@@ -63,9 +63,9 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     connect: (signal) => parts.probe(signal),
     ...(parts.decorate && { decorate: parts.decorate }),
     ...(parts.observe && { observe: parts.observe }),
+    ...(parts.answered && { answered: parts.answered }),
     ...(parts.tokenize && { tokenize: parts.tokenize }),
     ...(parts.events && { events: parts.events }),
-    ...(parts.route && { route: parts.route }),
     async apply(hints, signal) {
       const outcomes = new Map<Hint, Outcome>();
       for (const hint of hints)

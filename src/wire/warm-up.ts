@@ -1,13 +1,15 @@
 import PQueue from "p-queue";
-import type { Hint, Outcome } from "../runtime/action.ts";
+import type { Hint, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
+import type { Decoration } from "../runtime/engine.ts";
 import type { EngineHttp } from "./engine-http.ts";
 
 export interface WarmUpOptions {
   /** Requests under way at the same time. */
   readonly atOnce: number;
-  /** Fields of each warm-up request, over the prompt's own. */
-  readonly fields?: Readonly<Record<string, unknown>>;
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Fields and headers of a warm-up request, over the prompt's own: as those of the request that it prepares. */
+  readonly decorate?: (prefix: PrefixRef) => Decoration;
+  /** Fields that make the engine stop after the prompt. Default `max_tokens: 1`. */
+  readonly stop?: Readonly<Record<string, unknown>>;
   /** Default `/v1/chat/completions`. */
   readonly path?: string;
 }
@@ -45,14 +47,16 @@ export class WarmUp {
   send(hint: Hint, signal: AbortSignal | undefined): Promise<Outcome> {
     if (hint.type !== "prefetch") return Promise.resolve({ status: "failed", reason: "this is no prefetch" });
     const priority = Math.round(hint.probability * 1000);
-    return this.#queue.add(() => this.#request(hint.body, signal), { priority, ...(signal && { signal }) });
+    return this.#queue.add(() => this.#request(hint, signal), { priority, ...(signal && { signal }) });
   }
 
-  async #request(prompt: unknown, signal: AbortSignal | undefined): Promise<Outcome> {
+  async #request(hint: PrefetchHint, signal: AbortSignal | undefined): Promise<Outcome> {
+    const { prefix, body: prompt } = hint;
     if (typeof prompt !== "object" || prompt === null)
       return { status: "rejected", reason: "there is no request body to prefill" };
-    const { path = "/v1/chat/completions", fields, headers } = this.#options;
-    const body = { ...prompt, ...fields, max_tokens: 1, stream: false };
+    const { path = "/v1/chat/completions", stop = { max_tokens: 1 }, decorate } = this.#options;
+    const { fields, headers } = decorate?.(prefix) ?? {};
+    const body = { ...prompt, ...fields, ...stop, stream: false };
     const request = { body, signal, ...(headers && { headers }) };
     const { usage } = (await this.#http.json(path, request)) as { readonly usage?: Usage };
     const promptTokens = usage?.prompt_tokens;

@@ -5,12 +5,9 @@ import { createServer, type AddressInfo } from "node:net";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** A server program that runs for a test. */
-export interface RunningServer extends AsyncDisposable {
+/** A server that runs for a test. */
+export interface RunningServer extends RunningProgram {
   readonly url: string;
-  /** All that it printed. */
-  readonly log: () => string;
-  stop(): Promise<void>;
 }
 
 export interface ServerCommand {
@@ -21,7 +18,6 @@ export interface ServerCommand {
   readonly readyPath: string;
   readonly readyMs?: number;
   readonly env?: Readonly<Record<string, string>>;
-  readonly cwd?: string;
 }
 
 /** Path of a program on PATH. */
@@ -55,34 +51,47 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts a server and waits until it is ready. Throws with its log when it ends or is too slow. */
-export async function startServer(command: ServerCommand): Promise<RunningServer> {
-  const { program, words, url, readyPath, readyMs = 60_000, env, cwd } = command;
-  const child = spawn(program, words, {
-    env: { ...process.env, ...env },
-    cwd,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+/** A program that runs, and that a test ends. */
+export interface RunningProgram extends AsyncDisposable {
+  /** All that it printed. */
+  readonly log: () => string;
+  readonly hasEnded: () => boolean;
+  stop(): Promise<void>;
+}
+
+/** Starts a program. */
+export function launch({
+  program,
+  words,
+  env,
+}: Pick<ServerCommand, "program" | "words" | "env">): RunningProgram {
+  const child = spawn(program, words, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   for (const stream of [child.stdout, child.stderr])
     stream.on("data", (chunk) => void (log += String(chunk)));
-  const server: RunningServer = {
-    url,
+  return {
     log: () => log,
+    hasEnded: () => child.exitCode !== null,
     stop: () => stop(child),
     [Symbol.asyncDispose]: () => stop(child),
   };
+}
+
+/** Starts a server and waits until it is ready. Throws with its log when it ends or is too slow. */
+export async function startServer(command: ServerCommand): Promise<RunningServer> {
+  const { url, readyPath, readyMs = 60_000 } = command;
+  const running = launch(command);
   const deadline = performance.now() + readyMs;
-  while (performance.now() < deadline && child.exitCode === null) {
+  while (performance.now() < deadline && !running.hasEnded()) {
     const isReady = await fetch(`${url}${readyPath}`).then(
       ({ ok }) => ok,
       () => false,
     );
-    if (isReady) return server;
+    if (isReady) return { ...running, url };
     await delay(50);
   }
-  await stop(child);
-  throw new Error(`${program} did not get ready:\n${log.slice(-4000)}`);
+  await running.stop();
+  throw new Error(`${command.program} did not get ready:\n${running.log().slice(-4000)}`);
 }
 
 async function stop(child: ChildProcess): Promise<void> {

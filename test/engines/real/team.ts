@@ -22,6 +22,7 @@ export interface TeamResult {
   readonly cachedShare: number;
   readonly statuses: readonly string[];
   readonly sage: CacheSage;
+  readonly events: readonly Event[];
 }
 
 const names = ["planner", "coder", "tester", "reviewer", "writer", "editor"];
@@ -60,6 +61,7 @@ export async function playTeam(play: TeamPlay): Promise<TeamResult> {
     cachedShare: sum("cachedTokens") / sum("promptTokens"),
     statuses: ends.map(({ status }) => status),
     sage,
+    events,
   };
 }
 

@@ -1,0 +1,139 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { z } from "zod";
+import type { CacheEvent } from "../runtime/cache-event.ts";
+import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
+import { EngineHttp } from "../wire/engine-http.ts";
+import { createHttpAdapter } from "../wire/http-adapter.ts";
+import { kvEventOptions } from "../wire/kv-event-options.ts";
+import { kvEvents } from "../wire/kv-events.ts";
+import { mergeEvents } from "../wire/merge-events.ts";
+import { readPulledEvents } from "../wire/pulled-events.ts";
+import { Sessions } from "../wire/sessions.ts";
+import { WarmUp } from "../wire/warm-up.ts";
+
+const options = z.strictObject({
+  url: z.url().default("http://127.0.0.1:8000/v1").describe("Base URL of trtllm-serve"),
+  apiKey: z.string().min(1).optional().describe("Key for a gateway before the server"),
+  priority: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Prefetches wait behind the app's own requests; only with scheduler_config.waiting_queue_policy=priority",
+    ),
+  cacheSalt: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Keeps this app's cache apart from others' on the same server"),
+  prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  pullEventsMs: z
+    .int()
+    .min(10)
+    .optional()
+    .describe("Ask for KV events that often, in milliseconds; whoever asks takes them from all others"),
+  events: kvEventOptions,
+});
+
+const models = z.object({ data: z.array(z.object({ id: z.string() })).min(1) });
+const version = z.object({ version: z.string() });
+
+/** Priorities are in [0, 1], higher is earlier, and 0.5 is what requests without one have. */
+const BEHIND_ALL_OTHERS = 0;
+
+/**
+ * TensorRT-LLM's trtllm-serve. Not yet seen on a real server: written to its protocol
+ * (https://github.com/NVIDIA/TensorRT-LLM/blob/main/tensorrt_llm/serve/openai_protocol.py).
+ *
+ * - It is strict: a field that it does not know is refused. So only what it declares is sent, and the conversation goes in a
+ *   header, which older servers ignore, not as `conversation_params`.
+ * - There is no retention over HTTP: retain and release are absent.
+ * - Events are pulled (`event_buffer_max_size` above 0) or pushed (`kv_events_config`, PyTorch backend); with the push, the
+ *   pull answers nothing. Pulling drains them: one reader only.
+ */
+class TensorRtLlm {
+  readonly #options: z.output<typeof options>;
+  readonly #http: EngineHttp;
+  readonly #warmUp: WarmUp;
+  readonly #sessions = new Sessions();
+
+  constructor(chosen: z.output<typeof options>) {
+    this.#options = chosen;
+    this.#http = new EngineHttp({ engine: "tensorrt-llm", url: chosen.url, apiKey: chosen.apiKey });
+    this.#warmUp = new WarmUp(this.#http, {
+      atOnce: chosen.prefetchesAtOnce,
+      decorate: (prefix) => ({
+        fields: { ...this.#fields(), ...(chosen.priority && { priority: BEHIND_ALL_OTHERS }) },
+        headers: sessionHeader(this.#sessions.of(prefix)),
+      }),
+    });
+  }
+
+  adapter(): EngineAdapter {
+    const { apiKey, events, pullEventsMs } = this.#options;
+    return createHttpAdapter({
+      name: "tensorrt-llm",
+      http: this.#http,
+      apiKey: apiKey ?? "none",
+      probe: (signal) => this.#probe(signal),
+      supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
+      decorate: ({ identity: { session, run } }) => ({
+        fields: this.#fields(),
+        headers: sessionHeader(session ?? run),
+      }),
+      observe: (event) => this.#sessions.observe(event),
+      ...((events.length > 0 || pullEventsMs !== undefined) && {
+        events: (signal) =>
+          mergeEvents(
+            [
+              ...events.map((stream) => kvEvents(stream, signal)),
+              ...(pullEventsMs === undefined ? [] : [this.#pull(pullEventsMs, signal)]),
+            ],
+            signal,
+          ),
+      }),
+      verbs: {
+        prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
+        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
+      },
+    });
+  }
+
+  #fields(): Readonly<Record<string, unknown>> {
+    const { cacheSalt } = this.#options;
+    return cacheSalt === undefined ? {} : { cache_salt: cacheSalt };
+  }
+
+  async *#pull(everyMs: number, signal: AbortSignal | undefined): AsyncGenerator<CacheEvent> {
+    for (;;) {
+      if (signal?.aborted) return;
+      const answer = await this.#http
+        .json("/kv_cache_events", { method: "POST", signal })
+        .catch(() => undefined);
+      yield* readPulledEvents(answer, { at: performance.now(), source: this.#http.root });
+      const wait = signal === undefined ? { ref: false } : { signal, ref: false };
+      await delay(everyMs, undefined, wait).catch(() => {});
+    }
+  }
+
+  async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
+    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
+    const said = version.safeParse(await this.#http.json("/version", { signal }).catch(() => undefined));
+    return {
+      engine: "tensorrt-llm",
+      models: data.map(({ id }) => id),
+      ...(said.success && { version: said.data.version }),
+    };
+  }
+}
+
+function sessionHeader(session: string | undefined): Readonly<Record<string, string>> {
+  return session === undefined ? {} : { "x-session-id": session };
+}
+
+export default {
+  name: "tensorrt-llm",
+  description:
+    "TensorRT-LLM: conversation ids, prefetch by requests for one token, KV events pulled or pushed",
+  options,
+  create: (chosen): EngineAdapter => new TensorRtLlm(chosen).adapter(),
+} satisfies EngineDefinition<typeof options>;
