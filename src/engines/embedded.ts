@@ -13,6 +13,7 @@ import type {
   EngineInfo,
   OutgoingCall,
 } from "../runtime/engine.ts";
+import { combineSignals } from "../wire/combined-signal.ts";
 
 const options = embeddedOptions.extend({
   url: z.url().optional().describe("A running embedded engine; without it one starts in this process"),
@@ -48,7 +49,7 @@ class Embedded implements EmbeddedAdapter {
   readonly #options: Options;
   readonly #client: EmbeddedClient | undefined;
   #engine: EmbeddedEngine | undefined;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(chosen: Options) {
     this.#options = chosen;
@@ -122,7 +123,7 @@ class Embedded implements EmbeddedAdapter {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort();
     await this.#engine?.close();
   }
 
@@ -132,7 +133,7 @@ class Embedded implements EmbeddedAdapter {
       const { url: _url, apiKey: _apiKey, ...engineOptions } = this.#options;
       const { startEmbeddedEngine } = await import("../embedded/engine.ts");
       const engine = await startEmbeddedEngine(engineOptions);
-      if (this.#isClosed || signal?.aborted) {
+      if (this.#closing.signal.aborted || signal?.aborted) {
         await engine.close();
         signal?.throwIfAborted();
         throw new EngineError("ENGINE_UNREACHABLE", "embedded", "the adapter was closed while it connected");
@@ -144,21 +145,26 @@ class Embedded implements EmbeddedAdapter {
 
   async #send(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]> {
     const everywhere = (outcome: Outcome): readonly Outcome[] => hints.map(() => outcome);
-    if (this.#isClosed) return everywhere({ status: "cancelled", reason: "the adapter is closed" });
+    const closed: Outcome = { status: "cancelled", reason: "the adapter is closed" };
+    if (this.#closing.signal.aborted) return everywhere(closed);
     const message = envelope(
       randomUUID(),
       hints.map((hint) => toAction(hint)),
     );
+    const combined = combineSignals(signal, this.#closing.signal);
     try {
-      const reply = await this.#deliver(message, signal);
+      const reply = await this.#deliver(message, combined.signal);
       return reply.outcomes.map(({ status, reason, tokens }) => ({
         status,
         ...(reason !== undefined && { reason }),
         ...(tokens !== undefined && { tokens }),
       }));
     } catch (error) {
+      if (this.#closing.signal.aborted) return everywhere(closed);
       if (signal?.aborted) return everywhere({ status: "cancelled", reason: "withdrawn by the caller" });
       return everywhere({ status: "failed", reason: error instanceof Error ? error.message : String(error) });
+    } finally {
+      combined.release();
     }
   }
 

@@ -1,5 +1,8 @@
+import { z } from "zod";
+import { EngineError } from "../errors.ts";
 import { type ActionType, type Hint, type Outcome, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter, EngineInfo, Support } from "../runtime/engine.ts";
+import { combineSignals } from "./combined-signal.ts";
 import type { EngineHttp } from "./engine-http.ts";
 
 /** Carries out one hint. What it throws becomes the outcome `failed`. */
@@ -40,13 +43,13 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
       return { status: "ignored", reason: `${name} has no verb ${hint.type}` };
     const verb = verbs[hint.type];
     if (!verb) return { status: "applied", reason: "it travels with the next request" };
-    const combined = combine(signal, closing.signal);
+    const combined = combineSignals(signal, closing.signal);
     try {
       return await verb(hint, combined.signal);
     } catch (error) {
       if (closing.signal.aborted) return CLOSED;
       if (signal?.aborted) return WITHDRAWN;
-      return { status: "failed", reason: error instanceof Error ? error.message : String(error) };
+      return { status: "failed", reason: sentenceOf(error) };
     } finally {
       combined.release();
     }
@@ -60,7 +63,14 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     },
     baseURL: parts.baseURL ?? http.baseURL,
     ...(apiKey !== undefined && { apiKey }),
-    connect: (signal) => parts.probe(signal),
+    connect: (signal) =>
+      parts.probe(signal).catch((error: unknown) => {
+        if (!(error instanceof z.ZodError)) throw error;
+        throw new EngineError("ENGINE_RESPONSE", name, `${http.root} ${sentenceOf(error)}`, {
+          hint: "Name the engine that runs there, or check the url.",
+          cause: error,
+        });
+      }),
     ...(parts.decorate && { decorate: parts.decorate }),
     ...(parts.observe && { observe: parts.observe }),
     ...(parts.answered && { answered: parts.answered }),
@@ -86,21 +96,7 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
   };
 }
 
-/** One signal for both; `release` takes its listeners off again. */
-function combine(
-  caller: AbortSignal | undefined,
-  closing: AbortSignal,
-): { readonly signal: AbortSignal; release(): void } {
-  const controller = new AbortController();
-  const abort = (): void => controller.abort();
-  for (const signal of [caller, closing]) {
-    signal?.addEventListener("abort", abort, { once: true });
-    if (signal?.aborted) abort();
-  }
-  return {
-    signal: controller.signal,
-    release: () => {
-      for (const signal of [caller, closing]) signal?.removeEventListener("abort", abort);
-    },
-  };
+function sentenceOf(error: unknown): string {
+  if (error instanceof z.ZodError) return "answered in a shape that it should not";
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 import PQueue from "p-queue";
+import { z } from "zod";
 import type { Hint, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
 import type { Decoration } from "../runtime/engine.ts";
 import type { EngineHttp } from "./engine-http.ts";
@@ -21,10 +22,14 @@ export interface WarmUpTotals {
   readonly cachedTokens: number;
 }
 
-interface Usage {
-  readonly prompt_tokens?: number;
-  readonly prompt_tokens_details?: { readonly cached_tokens?: number | null } | null;
-}
+const answer = z.object({
+  usage: z
+    .object({
+      prompt_tokens: z.number().optional(),
+      prompt_tokens_details: z.object({ cached_tokens: z.number().nullish() }).nullish(),
+    })
+    .nullish(),
+});
 
 /** Prefetch by warm-up: a request for a single token, which leaves its prompt in the engine's prefix cache. */
 export class WarmUp {
@@ -58,7 +63,7 @@ export class WarmUp {
     const { fields, headers } = decorate?.(prefix) ?? {};
     const body = { ...prompt, ...fields, ...stop, stream: false };
     const request = { body, signal, ...(headers && { headers }) };
-    const { usage } = (await this.#http.json(path, request)) as { readonly usage?: Usage };
+    const { usage } = answer.parse(await this.#http.json(path, request));
     const promptTokens = usage?.prompt_tokens;
     const cachedTokens = usage?.prompt_tokens_details?.cached_tokens ?? 0;
     this.#totals = {
