@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { engines } from "./engine-registry.ts";
 import { InvalidOptionsError } from "./errors.ts";
 import { createFramework, type Framework } from "./langgraph/index.ts";
 import type { Host } from "./langgraph/host.ts";
@@ -10,14 +11,13 @@ import { registry } from "./registry.ts";
 import { type Action, type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
 import { AgentRuntime, type InstalledPolicy } from "./runtime/agent-runtime.ts";
 import type { Clock } from "./runtime/clock.ts";
-import type { EngineAdapter, EngineDefinition, EngineInfo } from "./runtime/engine.ts";
+import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
 import type { Event, Identity } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import type { PolicyDefinition } from "./runtime/policy.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
 
-const engines = registry<EngineDefinition>("engine", new URL("./engines/", import.meta.url));
 const policies = registry<PolicyDefinition<"prefix">>("policy", new URL("./policies/", import.meta.url));
 
 const isFunction = (value: unknown) => typeof value === "function";

@@ -139,6 +139,8 @@ export default {
   name: "anthropic",
   description:
     "Anthropic's API: cache marks with a lifetime that fits, prefetch without an answer if you pay for it",
+  isBilled: true,
+  remedies: { prefetch: "the adapter's options apiKey and prefetch; it is billed" },
   options,
   create: (chosen): EngineAdapter => new Anthropic(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

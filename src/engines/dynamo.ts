@@ -5,8 +5,7 @@ import type { Decoration, EngineAdapter, EngineDefinition, EngineInfo } from "..
 import { EngineHttp } from "../wire/engine-http.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
-import { kvEvents } from "../wire/kv-events.ts";
-import { mergeEvents } from "../wire/merge-events.ts";
+import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { OutputLengths } from "../wire/output-lengths.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
@@ -16,10 +15,8 @@ const options = z.strictObject({
   apiKey: z.string().min(1).optional().describe("Key for a gateway before the frontend"),
   sessionAffinity: z
     .boolean()
-    .default(false)
-    .describe(
-      "Bind each session to one worker; for routers that do not go by cached blocks (not --router-mode kv)",
-    ),
+    .default(true)
+    .describe("Bind each session to one worker, where the router has --router-session-affinity-ttl-secs"),
   speculativePrefill: z
     .boolean()
     .default(false)
@@ -89,13 +86,7 @@ class Dynamo {
         this.#sessions.observe(event);
         this.#lengths.observe(event);
       },
-      ...(events.length > 0 && {
-        events: (signal) =>
-          mergeEvents(
-            events.map((stream) => kvEvents(stream, signal)),
-            signal,
-          ),
-      }),
+      ...kvEventStreams(events),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
         cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
@@ -130,6 +121,12 @@ class Dynamo {
 export default {
   name: "dynamo",
   description: "NVIDIA Dynamo: agent hints, session affinity, prefetch by requests for one token",
+  seen: "ai-dynamo 1.6.1, frontend and mockers",
+  remedies: {
+    "cached tokens": "the engine's own flag, such as --enable-prompt-tokens-details for vLLM workers",
+    events: "--zmq-kv-events-ports at the workers, and their addresses as the adapter's option events",
+  },
+  priorityFields: { nvext: { agent_hints: { priority: BEHIND_ALL_OTHERS } } },
   options,
   create: (chosen): EngineAdapter => new Dynamo(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

@@ -208,6 +208,7 @@ function envelope(messageId: string, actions: readonly (readonly [string, unknow
 export default {
   name: "embedded",
   description: "llama.cpp in this process, or a running `cachesage serve`; carries out every hint itself",
+  seen: "itself, in every test",
   options,
   create: (chosen): EmbeddedAdapter => new Embedded(chosen),
 } satisfies EngineDefinition<typeof options>;

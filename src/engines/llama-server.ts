@@ -214,6 +214,13 @@ export default {
   name: "llama-server",
   description:
     "llama.cpp's llama-server: a slot for each prefix, prefetch by growing prompts, slots saved as files",
+  seen: "Debian's llama.cpp-tools 0.7.0",
+  remedies: {
+    "cached tokens": "--cache-prompt",
+    metrics: "--metrics",
+    evict: "--slot-save-path DIR",
+    pin: "--parallel N --no-kv-unified",
+  },
   options,
   create: (chosen): EngineAdapter => new LlamaServer(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

@@ -3,8 +3,7 @@ import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/eng
 import { EngineHttp } from "../wire/engine-http.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
-import { kvEvents } from "../wire/kv-events.ts";
-import { mergeEvents } from "../wire/merge-events.ts";
+import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
 
@@ -65,13 +64,7 @@ class LlmD {
       decorate: ({ identity: { session, run } }) => ({ headers: this.#headers(session ?? run, objective) }),
       observe: (event) => this.#sessions.observe(event),
       answered: ({ identity: { session, run } }, headers) => this.#remember(session ?? run, headers),
-      ...(events.length > 0 && {
-        events: (signal) =>
-          mergeEvents(
-            events.map((stream) => kvEvents(stream, signal)),
-            signal,
-          ),
-      }),
+      ...kvEventStreams(events),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
         cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
@@ -109,6 +102,10 @@ export default {
   name: "llm-d",
   description:
     "llm-d's router: session stickiness, objectives and fairness; prefetch under an objective of its own",
+  seen: "llm-d-inference-sim 0.10.2, without the router",
+  remedies: {
+    prefetch: "an InferenceObjective of lower priority, as the adapter's option prefetchObjective",
+  },
   options,
   create: (chosen): EngineAdapter => new LlmD(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

@@ -117,6 +117,8 @@ function list(value: unknown): readonly Body[] {
 export default {
   name: "openai",
   description: "OpenAI's API: cache keys for each agent, cache breakpoints, prefetch if you pay for it",
+  isBilled: true,
+  remedies: { prefetch: "the adapter's options apiKey and prefetch; it is billed" },
   options,
   create: (chosen): EngineAdapter => new OpenAi(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

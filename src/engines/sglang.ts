@@ -6,8 +6,7 @@ import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/eng
 import { EngineHttp } from "../wire/engine-http.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
-import { kvEvents } from "../wire/kv-events.ts";
-import { mergeEvents } from "../wire/merge-events.ts";
+import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
 
@@ -93,13 +92,7 @@ class SgLang {
         },
       }),
       observe: (event) => this.#observe(event),
-      ...(events.length > 0 && {
-        events: (signal) =>
-          mergeEvents(
-            events.map((stream) => kvEvents(stream, signal)),
-            signal,
-          ),
-      }),
+      ...kvEventStreams(events),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
         release: (hint, signal) => this.#release(hint, signal),
@@ -162,6 +155,16 @@ function priorityOf(decisions: readonly Action[], prefix: PrefixRef): number {
 export default {
   name: "sglang",
   description: "SGLang: keeps by priority, lets go by session, prefetch by requests for one token, KV events",
+  remedies: {
+    "cached tokens": "--enable-cache-report",
+    metrics: "--enable-metrics",
+    events: `--kv-events-config '{"publisher":"zmq","endpoint":"tcp://*:5557","replay_endpoint":"tcp://*:5558"}'`,
+    priority: "--enable-priority-scheduling",
+    retain:
+      "--enable-priority-scheduling --radix-eviction-policy priority, and the adapter's option priority",
+    release: "--enable-session-radix-cache, and the adapter's option sessions",
+  },
+  priorityFields: { priority: 0 },
   options,
   create: (chosen): EngineAdapter => new SgLang(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

@@ -5,7 +5,7 @@ import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/eng
 import { EngineHttp } from "../wire/engine-http.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
-import { kvEvents } from "../wire/kv-events.ts";
+import { readAll } from "../wire/kv-event-streams.ts";
 import { mergeEvents } from "../wire/merge-events.ts";
 import { readPulledEvents } from "../wire/pulled-events.ts";
 import { Sessions } from "../wire/sessions.ts";
@@ -85,7 +85,7 @@ class TensorRtLlm {
         events: (signal) =>
           mergeEvents(
             [
-              ...events.map((stream) => kvEvents(stream, signal)),
+              readAll(events, signal),
               ...(pullEventsMs === undefined ? [] : [this.#pull(pullEventsMs, signal)]),
             ],
             signal,
@@ -134,6 +134,12 @@ export default {
   name: "tensorrt-llm",
   description:
     "TensorRT-LLM: conversation ids, prefetch by requests for one token, KV events pulled or pushed",
+  remedies: {
+    metrics: "return_perf_metrics: true",
+    events: "kv_cache_config: { event_buffer_max_size: 16384 }, and the adapter's option pullEventsMs",
+    priority: "scheduler_config: { waiting_queue_policy: priority }",
+  },
+  priorityFields: { priority: BEHIND_ALL_OTHERS },
   options,
   create: (chosen): EngineAdapter => new TensorRtLlm(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

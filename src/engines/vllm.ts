@@ -7,8 +7,8 @@ import { EngineHttp } from "../wire/engine-http.ts";
 import { retainEnvelope } from "../wire/hint-envelope.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
-import { kvEvents, type KvEventStream } from "../wire/kv-events.ts";
-import { mergeEvents } from "../wire/merge-events.ts";
+import { readAll } from "../wire/kv-event-streams.ts";
+import type { KvEventStream } from "../wire/kv-events.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { tokenizeChat } from "../wire/tokenize-chat.ts";
 import { WarmUp } from "../wire/warm-up.ts";
@@ -120,10 +120,7 @@ class Vllm {
   async *#events(signal: AbortSignal | undefined): AsyncGenerator<CacheEvent> {
     const given = this.#options.events;
     const streams = given.length > 0 ? given : await this.#eventSources(signal);
-    yield* mergeEvents(
-      streams.map((stream) => kvEvents(stream, signal)),
-      signal,
-    );
+    yield* readAll(streams, signal);
   }
 
   /** What the server says of its own publishers; newer ones do, at `/kv_event_sources`. */
@@ -172,6 +169,13 @@ function sessionHeader(session: string | undefined): Readonly<Record<string, str
 export default {
   name: "vllm",
   description: "vLLM: prefetch by requests for one token, session ids, KV events",
+  seen: "vLLM 0.32.0 on CPU",
+  remedies: {
+    "cached tokens": "--enable-prompt-tokens-details",
+    events: `--kv-events-config '{"enable_kv_cache_events":true,"publisher":"zmq","endpoint":"tcp://*:5557","replay_endpoint":"tcp://*:5558"}'`,
+    priority: "--scheduling-policy priority",
+  },
+  priorityFields: { priority: BEHIND_ALL_OTHERS },
   options,
   create: (chosen): EngineAdapter => new Vllm(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

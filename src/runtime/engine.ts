@@ -71,10 +71,22 @@ export interface EngineAdapter {
   close(): Promise<void>;
 }
 
+/** What a server may have to be started with, in the words to add to its command line or configuration. */
+export type Remedies = Readonly<
+  Partial<Record<"cached tokens" | "metrics" | "events" | "priority" | ActionType, string>>
+>;
+
 /** An engine adapter as a file in `engines/` declares it. */
 export interface EngineDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly name: string;
   readonly description: string;
+  /** Real software that this adapter was seen working with; absent: written to documentation alone. */
+  readonly seen?: string;
+  /** True where each request costs money, so that nothing is sent on trial. */
+  readonly isBilled?: boolean;
+  readonly remedies?: Remedies;
+  /** Fields of a request for which the scheduler lets it go first, or last. */
+  readonly priorityFields?: Readonly<Record<string, unknown>>;
   /** Strict object schema; `url` is set when the user gave one. */
   readonly options: Schema;
   create(options: z.output<Schema>): EngineAdapter;

@@ -154,14 +154,17 @@ function connectionProblem(url: string, error: unknown): readonly [problem: stri
   return [`nothing answers at ${url}, got ${code}`, "Start the engine, or check host and port."];
 }
 
+/** The innermost code, else the innermost message: the outer ones only say that fetch failed. */
 function codeOf(error: unknown): string {
+  let found = String(error);
   let at: unknown = error;
   while (typeof at === "object" && at !== null) {
-    const { code, cause } = at as { code?: unknown; cause?: unknown };
+    const { code, message, cause } = at as { code?: unknown; message?: unknown; cause?: unknown };
     if (typeof code === "string") return code;
+    if (typeof message === "string") found = message;
     at = cause;
   }
-  return String(error);
+  return found;
 }
 
 /** The sentence inside an OpenAI-like error, else the beginning of the text. */

@@ -1,0 +1,95 @@
+import { z } from "zod";
+import type { EngineDefinition } from "../runtime/engine.ts";
+import { defineCommand } from "./command.ts";
+
+const options = z.strictObject({
+  name: z.string().optional().describe("One engine, with its options."),
+  json: z.boolean().default(false).describe("Print JSON instead of a table."),
+  markdown: z.boolean().default(false).describe("Print the table as the README has it."),
+});
+
+const verbs = ["retain", "release", "prefetch", "pin", "evict", "cancel"] as const;
+
+export default defineCommand({
+  name: "engines",
+  summary: "List the engines, what they support and their options",
+  description:
+    "Lists the engines that cachesage has an adapter for, and what each verb is there with the adapter's default options: native, " +
+    "emulated or absent. With a name: that engine's options.",
+  example: "cachesage engines",
+  arguments: ["name"],
+  options,
+  async run({ name, json, markdown }, io) {
+    const { engines } = await import("../engine-registry.ts");
+    const names = name === undefined ? await engines.names() : [name];
+    const found = await Promise.all(names.map(async (one) => described(await engines.load(one))));
+    if (json) io.stdout(`${JSON.stringify(found)}\n`);
+    else if (name !== undefined) io.stdout(optionsOf(await engines.load(name)));
+    else io.stdout(markdown ? markdownTable(found) : `${await plainTable(found)}\n`);
+    return 0;
+  },
+});
+
+interface Described {
+  readonly name: string;
+  readonly description: string;
+  readonly seen: string | null;
+  readonly supports: Readonly<Record<string, string>>;
+}
+
+function described(definition: EngineDefinition): Described {
+  const adapter = definition.create(definition.options.parse({}));
+  const supports = Object.fromEntries(
+    verbs.map((verb) => [verb, support(definition, adapter.supports[verb], verb)]),
+  );
+  return {
+    name: definition.name,
+    description: definition.description,
+    seen: definition.seen ?? null,
+    supports,
+  };
+}
+
+/** A verb that some server flag or option brings is optional. */
+function support(
+  { remedies }: EngineDefinition,
+  declared: string | undefined,
+  verb: (typeof verbs)[number],
+): string {
+  return declared ?? (remedies?.[verb] === undefined ? "-" : "optional");
+}
+
+const head = ["engine", ...verbs, "seen working with"];
+const cells = ({ name, supports, seen }: Described): readonly string[] => [
+  name,
+  ...verbs.map((verb) => supports[verb] ?? "-"),
+  seen ?? "not yet seen on a real server",
+];
+
+async function plainTable(found: readonly Described[]): Promise<string> {
+  const { default: Table } = await import("cli-table3");
+  const table = new Table({ head, style: { head: [], border: [] } });
+  for (const engine of found) table.push([...cells(engine)]);
+  return table.toString();
+}
+
+function markdownTable(found: readonly Described[]): string {
+  const rows = found.map((engine) => {
+    const [name = "", ...rest] = cells(engine);
+    return row([`\`${name}\``, ...rest]);
+  });
+  return row(head) + row(head.map(() => "---")) + rows.join("");
+}
+
+function row(words: readonly string[]): string {
+  return `| ${words.join(" | ")} |\n`;
+}
+
+function optionsOf({ name, description, options: schema }: EngineDefinition): string {
+  const { properties = {} } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  const lines = Object.entries(properties).map(([option, field]) => {
+    const { description: words = "", default: value } = field as { description?: string; default?: unknown };
+    return `  ${option}: ${words}${value === undefined ? "" : ` (default: ${JSON.stringify(value)})`}\n`;
+  });
+  return `${name}: ${description}\n${lines.join("")}`;
+}

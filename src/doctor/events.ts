@@ -1,0 +1,45 @@
+import { CacheSageError } from "../errors.ts";
+import type { EngineAdapter, EngineDefinition } from "../runtime/engine.ts";
+import type { Finding } from "./finding.ts";
+import type { TrialRequests } from "./trial-requests.ts";
+
+/** Milliseconds within which a request's blocks have to be told. */
+const WAIT_MS = 3000;
+
+/** Listens to the engine's KV events while a request is under way. */
+export async function tryEvents(
+  { adapter, definition }: { readonly adapter: EngineAdapter; readonly definition: EngineDefinition },
+  requests: TrialRequests,
+): Promise<Finding> {
+  const what = "events";
+  const add = definition.remedies?.events;
+  const missing = (detail: string): Finding => ({
+    what,
+    verdict: add === undefined ? "absent" : "needs flag",
+    detail,
+    ...(add !== undefined && { add }),
+  });
+  if (!adapter.events) return missing("No address of KV events is known.");
+  const signal = AbortSignal.timeout(WAIT_MS);
+  const reading = count(adapter.events(signal));
+  await requests.ask(requests.prompt());
+  try {
+    const { stored, gaps } = await reading;
+    if (stored === 0) return missing(`No KV event came within ${WAIT_MS} ms of a request.`);
+    const lost = gaps === 0 ? "none lost" : `${gaps} gaps`;
+    return { what, verdict: "works", detail: `${stored} stored blocks were told, ${lost}.` };
+  } catch (error) {
+    if (CacheSageError.isInstance(error) && error.code === "MISSING_DEPENDENCY")
+      return { what, verdict: "not tried", detail: "Packages are missing.", add: error.hint ?? "" };
+    return missing(error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function count(events: ReturnType<NonNullable<EngineAdapter["events"]>>) {
+  let [stored, gaps] = [0, 0];
+  for await (const event of events) {
+    if (event.type === "block-stored") stored += event.blocks.length;
+    else if (event.type === "gap") gaps++;
+  }
+  return { stored, gaps };
+}

@@ -1,0 +1,140 @@
+import type { ActionType } from "../runtime/action.ts";
+import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
+import type { EngineHttp } from "../wire/engine-http.ts";
+import { tryEvents } from "./events.ts";
+import type { Finding, PrefixTimes } from "./finding.ts";
+import { tryMetrics } from "./metrics.ts";
+import { TrialRequests } from "./trial-requests.ts";
+import { tryVerb } from "./verbs.ts";
+
+/** All that was found out about a server. */
+export interface Diagnosis {
+  readonly engine: EngineInfo;
+  readonly url: string;
+  readonly seen: string | null;
+  readonly prefix: PrefixTimes | null;
+  readonly findings: readonly Finding[];
+}
+
+export interface Patient {
+  readonly definition: EngineDefinition;
+  readonly adapter: EngineAdapter;
+  readonly http: EngineHttp;
+  /** Model to ask; default: the first that the server lists. */
+  readonly model: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+const verbs: readonly ActionType[] = ["retain", "release", "prefetch", "pin", "evict", "cancel"];
+
+/** A field that no server knows. */
+const UNKNOWN_FIELD = { cachesage_trial: 1 };
+
+/**
+ * Finds out what a server is and does with hints, by harmless requests for one token with prompts of its own. Throws
+ * EngineError when it cannot be reached or is another engine.
+ */
+export async function examine(patient: Patient): Promise<Diagnosis> {
+  const { definition, adapter, http, signal } = patient;
+  const engine = await adapter.connect(signal);
+  const base = { engine, url: adapter.baseURL, seen: definition.seen ?? null };
+  const model = patient.model ?? engine.models[0];
+  if (definition.isBilled === true || model === undefined) {
+    const why = definition.isBilled === true ? "requests cost money here" : "the server lists no model";
+    const findings = verbs.map((what) => declared(what, patient, why));
+    return { ...base, prefix: null, findings };
+  }
+  const requests = new TrialRequests(http, model, signal);
+  const prompt = requests.prompt();
+  const cold = await requests.ask(prompt);
+  const warm = await requests.ask(prompt);
+  const prefix: PrefixTimes = {
+    promptTokens: warm.promptTokens,
+    coldMs: cold.ms,
+    warmMs: warm.ms,
+    coldCachedTokens: cold.cachedTokens,
+    warmCachedTokens: warm.cachedTokens,
+  };
+  const findings: Finding[] = [cachedTokens(prefix, definition)];
+  findings.push(await tryMetrics(http, definition, signal));
+  findings.push(await strictness(requests));
+  findings.push(await decoration(patient, requests));
+  if (definition.priorityFields) findings.push(await priority(definition, requests));
+  findings.push(await tryEvents(patient, requests));
+  for (const verb of verbs) findings.push(await tryVerb(verb, { ...patient, requests }));
+  return { ...base, prefix, findings };
+}
+
+function cachedTokens(
+  { warmCachedTokens, promptTokens }: PrefixTimes,
+  { remedies }: EngineDefinition,
+): Finding {
+  const what = "cached tokens";
+  const add = remedies?.[what];
+  if (warmCachedTokens === null)
+    return {
+      what,
+      verdict: add === undefined ? "absent" : "needs flag",
+      detail: "A repeated prompt's usage does not say how much of it was cached.",
+      ...(add !== undefined && { add }),
+    };
+  if (warmCachedTokens === 0)
+    return { what, verdict: "ignored", detail: "They are reported, but a repeated prompt hit nothing." };
+  return {
+    what,
+    verdict: "works",
+    detail: `${warmCachedTokens} of ${promptTokens} tokens of a repeated prompt.`,
+  };
+}
+
+async function strictness(requests: TrialRequests): Promise<Finding> {
+  const { refusal } = await requests.ask(requests.prompt(), UNKNOWN_FIELD);
+  const what = "unknown fields";
+  if (refusal !== undefined)
+    return { what, verdict: "rejected", detail: "The server is strict: it refuses what it does not know." };
+  return {
+    what,
+    verdict: "ignored",
+    detail: "The server is lenient: a hint that it does not know is ignored without a word.",
+  };
+}
+
+/** Whether the server takes what the adapter adds to the app's own requests. */
+async function decoration({ adapter }: Patient, requests: TrialRequests): Promise<Finding> {
+  const what = "request hints";
+  const identity = { agent: "doctor", run: "doctor", namespace: "" };
+  const added = adapter.decorate?.({ url: `${adapter.baseURL}/chat/completions`, identity }, []);
+  const names = [...Object.keys(added?.fields ?? {}), ...Object.keys(added?.headers ?? {})];
+  if (names.length === 0) return { what, verdict: "absent", detail: "Nothing is added to requests." };
+  const { refusal } = await requests.ask(requests.prompt(), added?.fields, added?.headers);
+  if (refusal === undefined) return { what, verdict: "works", detail: `Taken with ${names.join(", ")}.` };
+  return { what, verdict: "rejected", detail: refusal };
+}
+
+async function priority({ priorityFields, remedies }: EngineDefinition, requests: TrialRequests) {
+  const { refusal } = await requests.ask(requests.prompt(), priorityFields);
+  const add = remedies?.priority;
+  const finding: Finding =
+    refusal === undefined
+      ? { what: "priority", verdict: "works", detail: "A request with a priority is taken." }
+      : {
+          what: "priority",
+          verdict: add === undefined ? "rejected" : "needs flag",
+          detail: refusal,
+          ...(add !== undefined && { add }),
+        };
+  return finding;
+}
+
+/** What an adapter says of itself, where nothing is tried. */
+export function declared(
+  what: ActionType,
+  { adapter, definition }: Pick<Patient, "adapter" | "definition">,
+  why: string,
+): Finding {
+  const support = adapter.supports[what];
+  if (support !== undefined) return { what, verdict: "not tried", detail: `${support}; ${why}.` };
+  const add = definition.remedies?.[what];
+  if (add === undefined) return { what, verdict: "absent", detail: "The engine has no such verb." };
+  return { what, verdict: "needs flag", detail: "Off as things are.", add };
+}

@@ -1,0 +1,178 @@
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { describe, expect, test } from "vitest";
+import { runProgram } from "../../src/cli/program.ts";
+import type { Diagnosis } from "../../src/doctor/examine.ts";
+import { startTrialServer } from "../../src/testing/index.ts";
+import { startNano } from "../embedded/nano.ts";
+import { noLlamaServer, startLlamaServer } from "../engines/real/llama-server.ts";
+
+async function run(...words: readonly string[]) {
+  const written = { stdout: "", stderr: "" };
+  const exitCode = await runProgram(words, {
+    stdout: (text) => void (written.stdout += text),
+    stderr: (text) => void (written.stderr += text),
+    signal: new AbortController().signal,
+    isTTY: false,
+    env: {},
+  });
+  return { ...written, exitCode };
+}
+
+const doctor = (engine: string, url: string, ...more: readonly string[]) =>
+  run("doctor", "--engine", engine, "--url", url, ...more);
+
+describe("what is wrong is one clear sentence, and what to do is another", () => {
+  const engines = ["vllm", "llama-server", "dynamo", "sglang", "tensorrt-llm", "llm-d"];
+
+  test.each(engines)("%s: nothing listens", async (engine) => {
+    const server = await startTrialServer("silent");
+    await server.close();
+    const { exitCode, stdout, stderr } = await doctor(engine, server.url);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+    expect(stderr).toMatch(
+      /^error: \[.+\] nothing answers at .+, got ECONNREFUSED\nStart the engine, or check host and port\.\n$/,
+    );
+  });
+
+  test.each(engines)("%s: a web page", async (engine) => {
+    await using server = await startTrialServer("web page");
+    expect(await doctor(engine, server.url)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/answered no JSON, got text\/html\nSomething else listens there/),
+    });
+  });
+
+  test.each(engines)("%s: another path or another server", async (engine) => {
+    await using server = await startTrialServer(() => undefined);
+    expect(await doctor(engine, `${server.url}/wrong`)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(
+        /refused, got status 404: not found\nCheck the url and the engine's name/,
+      ),
+    });
+  });
+
+  test("a locked door", async () => {
+    const { createServer: createPlain } = await import("node:http");
+    const server = createPlain((_request, response) => {
+      response.writeHead(401, { "content-type": "application/json" });
+      response.end('{"error":{"message":"Invalid API key"}}');
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    expect(await doctor("vllm", url)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/got status 401: Invalid API key\nPass the key .+ as apiKey\./),
+    });
+    server.close();
+  });
+
+  test("a certificate that nobody trusts, and TLS where there is none", async () => {
+    const [key, cert] = ["key", "cert"].map((name) =>
+      readFileSync(new URL(`../engines/fixtures/self-signed-${name}.pem`, import.meta.url)),
+    );
+    const secure = createServer({ key, cert }).listen(0, "127.0.0.1");
+    await once(secure, "listening");
+    const { port } = secure.address() as AddressInfo;
+    expect((await doctor("vllm", `https://localhost:${port}`)).stderr).toMatch(
+      /the TLS certificate of localhost:\d+ is not trusted, got DEPTH_ZERO_SELF_SIGNED_CERT\nGive Node/,
+    );
+    secure.close();
+    await using plain = await startTrialServer(() => ({}));
+    expect((await doctor("vllm", plain.url.replace("http:", "https:"))).stderr).toMatch(
+      /speaks no TLS, got \w+\nWrite http:\/\//,
+    );
+  });
+
+  test("another engine than the one named", async () => {
+    const engine = await startNano();
+    for (const name of ["vllm", "llama-server", "dynamo", "sglang"])
+      expect(await doctor(name, engine.url)).toMatchObject({
+        exitCode: 1,
+        stderr: expect.stringMatching(/\n.+\n$/),
+      });
+    await engine.close();
+  });
+
+  test("an engine or option that does not exist is used wrongly", async () => {
+    expect(await doctor("vlm", "http://127.0.0.1:1")).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("Known: anthropic"),
+    });
+    expect(await doctor("vllm", "http://127.0.0.1:1", "--options", '{"priorty":true}')).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("priorty"),
+    });
+    expect(await doctor("vllm", "http://127.0.0.1:1", "--options", "priority")).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining("expected a JSON object, got priority"),
+    });
+  });
+});
+
+const verdictsOf = ({ findings }: Diagnosis) =>
+  Object.fromEntries(findings.map(({ what, verdict }) => [what, verdict]));
+
+test("the embedded engine carries out every verb, and a warm prompt is cached", async () => {
+  const engine = await startNano();
+  const { exitCode, stdout } = await doctor("embedded", engine.url, "--json");
+  await engine.close();
+  expect(exitCode).toBe(0);
+  const diagnosis = JSON.parse(stdout) as Diagnosis;
+  expect(verdictsOf(diagnosis)).toMatchObject({
+    "cached tokens": "works",
+    metrics: "works",
+    "request hints": "works",
+    retain: "works",
+    release: "works",
+    prefetch: "works",
+    evict: "works",
+    cancel: "works",
+  });
+  expect(diagnosis.prefix?.warmCachedTokens).toBeGreaterThan(diagnosis.prefix?.coldCachedTokens ?? 0);
+});
+
+test.skipIf(noLlamaServer)("llama-server without its flags is told which ones to add", async () => {
+  await using server = await startLlamaServer({ savesSlots: false });
+  const { stdout } = await doctor("llama-server", server.url);
+  expect(stdout).toMatch(/llama-server b\d+.* at .+: nano/);
+  expect(stdout).toMatch(/evict +│ needs flag │/);
+  expect(stdout).toContain("\nTo add:\n  evict: --slot-save-path DIR\n");
+  expect(stdout).toMatch(/prefetch +│ works +│ emulated; afterwards \d+ of \d+ tokens were cached/);
+});
+
+test("a strict server without cached tokens is told apart from a lenient one with", async () => {
+  await using server = await startTrialServer(({ path, body }) => {
+    if (path === "/health") return { status: "healthy", instances: [] };
+    if (path === "/v1/models") return { data: [{ id: "tiny" }] };
+    const isUnknown = Object.keys(body ?? {}).includes("cachesage_trial");
+    return path === "/v1/chat/completions" && !isUnknown ? { usage: { prompt_tokens: 600 } } : undefined;
+  });
+  const { stderr } = await doctor("dynamo", server.url, "--json");
+  // 404 is no refusal of a field: the server is gone as far as that request goes.
+  expect(stderr).toContain("status 404");
+});
+
+test("engines lists every adapter with its verbs, and one with its options", async () => {
+  const { stdout } = await run("engines", "--json");
+  const listed = JSON.parse(stdout) as {
+    name: string;
+    supports: Record<string, string>;
+    seen: string | null;
+  }[];
+  expect(listed.map(({ name }) => name)).toContain("vllm");
+  expect(listed.find(({ name }) => name === "embedded")?.supports).toEqual({
+    retain: "native",
+    release: "native",
+    prefetch: "native",
+    pin: "native",
+    evict: "native",
+    cancel: "native",
+  });
+  expect(listed.find(({ name }) => name === "sglang")?.seen).toBeNull();
+  expect((await run("engines", "sglang")).stdout).toContain("--enable-session-radix-cache");
+  expect((await run("engines", "--markdown")).stdout).toContain("| `openai` | - | - | optional |");
+});
