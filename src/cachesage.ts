@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { engines } from "./engine-registry.ts";
-import { InvalidOptionsError } from "./errors.ts";
+import { type Address, addressesOf, createEngine } from "./engine-registry.ts";
 import { createFramework, type Framework } from "./langgraph/index.ts";
+import { AnchorDrift } from "./langgraph/anchor-drift.ts";
 import type { Host } from "./langgraph/host.ts";
 import { PromptStore } from "./langgraph/prompt-store.ts";
 import type { NextAgentAccuracy } from "./learn/accuracy.ts";
@@ -10,12 +10,14 @@ import { parseOptions } from "./options.ts";
 import { registry } from "./registry.ts";
 import { type Action, type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
 import { AgentRuntime, type InstalledPolicy } from "./runtime/agent-runtime.ts";
+import type { CacheEvent } from "./runtime/cache-event.ts";
 import type { Clock } from "./runtime/clock.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
 import type { Event, Identity } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import type { PolicyDefinition } from "./runtime/policy.ts";
+import { pumpEvents } from "./wire/event-pump.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
 
 const policies = registry<PolicyDefinition<"prefix">>("policy", new URL("./policies/", import.meta.url));
@@ -40,6 +42,10 @@ const options = z.strictObject({
     .describe("Per policy its options, or false to leave it out. All policies are on otherwise."),
   apiKey: z.string().optional().describe("Key for the engine, when it wants one."),
   onEvent: z.custom<(event: Event) => void>(isFunction, "expected a function").optional(),
+  onCacheEvent: z
+    .custom<(event: CacheEvent) => void>(isFunction, "expected a function")
+    .optional()
+    .describe("Told what the engine says of its cache, where it does; nothing is read without it."),
   onFault: z
     .custom<(where: string, error: unknown) => void>(isFunction, "expected a function")
     .optional()
@@ -91,6 +97,7 @@ export class CacheSage {
   readonly #prefixes: LivePrefixes;
   readonly #queue: HintQueue;
   readonly #counts: Counts;
+  readonly #stopEvents: (() => Promise<void>) | undefined;
 
   private constructor(parts: {
     readonly settings: z.output<typeof options>;
@@ -129,6 +136,10 @@ export class CacheSage {
       onDecision: (microseconds) => (counts.decisions[decisions++ % DECISIONS_KEPT] = microseconds),
     });
     const prompts = new PromptStore();
+    const drift = new AnchorDrift({
+      warn: (message) => host.warn(message),
+      ...(adapter.tokenize && { tokenize: (body) => adapter.tokenize?.(body) ?? Promise.resolve([]) }),
+    });
     const standing = new Map<string, Action>();
     const settle = (hint: Hint, outcome: Outcome) => {
       const key = `${hint.type} ${outcome.status}`;
@@ -164,30 +175,44 @@ export class CacheSage {
         contained(() => adapter.decorate?.(call, decisionsFor(standing, call.identity)), fault, "decorate"),
       ...(adapter.route && { route: (call) => adapter.route?.(call) }),
       ...(adapter.answered && { answered: (call, headers) => adapter.answered?.(call, headers) }),
-      requestBody: (identity, body) => contained(() => prompts.request(identity, body), fault, "prompts"),
+      requestBody: (identity, body) => {
+        contained(() => prompts.request(identity, body), fault, "prompts");
+        contained(() => drift.request(identity, body), fault, "anchor drift");
+      },
       answer: (identity, text) => contained(() => prompts.answer(identity, text), fault, "prompts"),
       fault,
       warn: (message) => contained(() => settings.warn(`cachesage: ${message}`)),
     };
     this.#framework = createFramework(host);
+    const { onCacheEvent } = settings;
+    if (onCacheEvent)
+      this.#stopEvents = pumpEvents(
+        adapter,
+        (event) => contained(() => onCacheEvent(event), fault, "onCacheEvent"),
+        (error) => fault("cache events", error),
+      );
   }
 
   /**
    * Connects to an engine, or starts the embedded one in this process when no url is given.
    *
-   * @param url base URL of an OpenAI-compatible server, ending in `/v1`.
+   * @param url base URL of an OpenAI-compatible server, ending in `/v1`; several are replicas, among which sessions stick.
    * @throws InvalidOptionsError, UnknownNameError, MissingDependencyError, EngineError.
    */
-  static async connect(url?: string | URL, given?: CacheSageOptions): Promise<CacheSage>;
+  static async connect(url?: Address | readonly Address[], given?: CacheSageOptions): Promise<CacheSage>;
   static async connect(given?: CacheSageOptions): Promise<CacheSage>;
   static async connect(
-    first?: string | URL | CacheSageOptions,
+    first?: Address | readonly Address[] | CacheSageOptions,
     second?: CacheSageOptions,
   ): Promise<CacheSage> {
-    const hasUrl = typeof first === "string" || first instanceof URL;
-    const settings = parseOptions("cachesage", options, (hasUrl ? second : (first ?? second)) ?? {});
+    const urls = addressesOf(first);
+    const settings = parseOptions("cachesage", options, (urls ? second : (first ?? second)) ?? {});
     const chosen = await choosePolicies(settings.policies);
-    const adapter = await chooseEngine(settings, hasUrl ? String(first) : undefined);
+    const key = settings.apiKey === undefined ? {} : { apiKey: settings.apiKey };
+    const adapter =
+      typeof settings.engine === "string"
+        ? await createEngine(settings.engine, urls ?? [], { ...key, ...settings.engineOptions })
+        : settings.engine;
     const engine = await adapter.connect();
     return new CacheSage({ settings, adapter, engine, policies: chosen });
   }
@@ -255,34 +280,13 @@ export class CacheSage {
   /** Withdraws pending hints and closes the engine's adapter; an embedded engine stops. Idempotent. */
   async close(): Promise<void> {
     await this.#queue.close();
+    await this.#stopEvents?.();
     await this.#adapter.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-async function chooseEngine(
-  settings: z.output<typeof options>,
-  url: string | undefined,
-): Promise<EngineAdapter> {
-  if (typeof settings.engine !== "string") return settings.engine;
-  if (url !== undefined && !URL.canParse(url))
-    throw new InvalidOptionsError(
-      "cachesage",
-      `the engine's url cannot be read, got ${JSON.stringify(url)}`,
-      {
-        hint: "Pass an absolute URL such as http://localhost:8000/v1.",
-      },
-    );
-  const definition = await engines.load(settings.engine);
-  const given = {
-    ...(settings.apiKey !== undefined && { apiKey: settings.apiKey }),
-    ...settings.engineOptions,
-    ...(url !== undefined && { url }),
-  };
-  return definition.create(parseOptions(`engine ${definition.name}`, definition.options, given));
 }
 
 async function choosePolicies(chosen: z.output<typeof options>["policies"]) {

@@ -10,7 +10,7 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   errors: [],
   options: [],
   registry: [],
-  "engine-registry": ["registry", "runtime"],
+  "engine-registry": ["registry", "runtime", "options", "wire"],
   runtime: [],
   learn: ["runtime"],
   policies: ["runtime", "learn"],

@@ -6,12 +6,14 @@ import type { Event } from "../../../src/runtime/event.ts";
 import { words } from "../../embedded/nano.ts";
 
 export interface TeamPlay {
-  readonly url: string;
+  readonly url: string | readonly string[];
   readonly model: string;
   readonly options: CacheSageOptions;
   /** Other prompts for each seed, so that no play finds another's in cache. */
   readonly seed: number;
   readonly runs?: number;
+  /** Called once the team is connected. */
+  readonly onConnected?: () => Promise<void>;
   /** Words of each agent's system message. */
   readonly anchorWords?: number;
 }
@@ -35,6 +37,7 @@ export async function playTeam(play: TeamPlay): Promise<TeamResult> {
     ...play.options,
     onEvent: (event) => void events.push(event),
   });
+  await play.onConnected?.();
   const fields = { model: play.model, apiKey: "none", temperature: 0, maxTokens: 8, maxRetries: 0 };
   const model = new ChatOpenAI({ ...fields, ...sage.model() });
   let builder = new StateGraph(Annotation.Root({ ...MessagesAnnotation.spec })) as LooseGraph;

@@ -1,0 +1,125 @@
+import type { AgentId, Identity, RunId } from "../runtime/event.ts";
+import { compareBodies, type Difference, parseBody, type ParsedBody } from "./body-difference.ts";
+
+export interface AnchorDriftParts {
+  warn(message: string): void;
+  /** Token ids of a body's prompt, where the engine tells them. */
+  tokenize?(body: unknown): Promise<readonly number[]>;
+}
+
+interface Watched {
+  raw: string;
+  run: RunId;
+  requests: number;
+  /** System messages seen so far; one that keeps changing is a fault, a few variants are not. */
+  readonly systems: Set<string>;
+  isRendered: boolean;
+}
+
+const MAX_AGENTS = 256;
+/** Requests of an agent that are looked at, and of those after them every so many-th. */
+const FIRST_REQUESTS = 16;
+const EVERY = 32;
+/** An agent may have so many system messages before they count as drift. */
+const VARIANTS = 2;
+/** Tokens at the end of a prompt that the next one may render in another way. */
+const OPEN_END = 8;
+
+/**
+ * Warns once when an agent's prompts do not begin alike although they could: a clock or an id in the system message, tools in
+ * another order, earlier messages that change. That costs more cache hits than any policy wins. Looks at prompts after they
+ * were sent, and at a sample of them; keeps each agent's latest prompt in memory.
+ */
+export class AnchorDrift {
+  readonly #parts: AnchorDriftParts;
+  readonly #agents = new Map<AgentId, Watched>();
+  readonly #warned = new Set<string>();
+
+  constructor(parts: AnchorDriftParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes note of a request on its way out; looks at it later. */
+  request({ agent, run }: Identity, raw: string): void {
+    const known = this.#agents.get(agent);
+    if (!known) {
+      if (this.#agents.size >= MAX_AGENTS) return;
+      const systems = new Set([parseSystem(raw)]);
+      this.#agents.set(agent, { raw, run, requests: 1, systems, isRendered: false });
+      return;
+    }
+    const before = { raw: known.raw, run: known.run };
+    known.raw = raw;
+    known.run = run;
+    if (++known.requests > FIRST_REQUESTS && known.requests % EVERY !== 0) return;
+    setImmediate(() => void this.#compare(agent, known, before.raw, raw, before.run === run).catch(() => {}));
+  }
+
+  async #compare(
+    agent: AgentId,
+    known: Watched,
+    beforeRaw: string,
+    raw: string,
+    isSameRun: boolean,
+  ): Promise<void> {
+    const [before, now] = [parseBody(beforeRaw), parseBody(raw)];
+    if (!before || !now) return;
+    known.systems.add(now.system);
+    const difference = compareBodies(before, now, isSameRun);
+    if (difference?.cause === "system" && known.systems.size <= VARIANTS) return;
+    if (difference) return this.#tell(agent, difference, before, now);
+    if (isSameRun && !known.isRendered) await this.#compareRendered(agent, known, before, now);
+  }
+
+  /** The messages are the same, but the server's template may still render them in another way. */
+  async #compareRendered(agent: AgentId, known: Watched, before: ParsedBody, now: ParsedBody): Promise<void> {
+    if (!this.#parts.tokenize) return;
+    known.isRendered = true;
+    const tokens = await this.#parts.tokenize(before.body);
+    const at = firstDifference(tokens, await this.#parts.tokenize(now.body));
+    if (at >= tokens.length - OPEN_END) return;
+    this.#warnOnce(
+      agent,
+      "template",
+      `the server's template renders earlier messages in another way from token ${at} of ${tokens.length} on ` +
+        "(stripped thinking, or a date that it adds)",
+    );
+  }
+
+  async #tell(agent: AgentId, difference: Difference, before: ParsedBody, now: ParsedBody): Promise<void> {
+    const where = `${difference.words}${await this.#tokenOf(before, now)}`;
+    this.#warnOnce(agent, difference.cause, where);
+  }
+
+  async #tokenOf(before: ParsedBody, now: ParsedBody): Promise<string> {
+    try {
+      const tokens = await this.#parts.tokenize?.(before.body);
+      const others = await this.#parts.tokenize?.(now.body);
+      return tokens && others ? ` (token ${firstDifference(tokens, others)} of ${tokens.length})` : "";
+    } catch {
+      return "";
+    }
+  }
+
+  #warnOnce(agent: AgentId, cause: string, what: string): void {
+    const key = `${cause} ${agent}`;
+    if (this.#warned.has(key)) return;
+    this.#warned.add(key);
+    this.#parts.warn(
+      `agent ${JSON.stringify(agent)}: ${what}; nothing after that point can be reused from cache`,
+    );
+  }
+}
+
+function parseSystem(raw: string): string {
+  try {
+    return parseBody(raw)?.system ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function firstDifference(a: readonly number[], b: readonly number[]): number {
+  const at = a.findIndex((token, index) => token !== b[index]);
+  return at < 0 ? a.length : at;
+}

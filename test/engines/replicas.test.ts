@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { CacheSage } from "../../src/cachesage.ts";
+import { startTrialServer } from "../../src/testing/index.ts";
+import { startNano } from "../embedded/nano.ts";
+import { playTeam } from "./real/team.ts";
+
+test("a team on two real engines loses no request when one of them dies", async () => {
+  const [first, second] = [await startNano({ model: "pico" }), await startNano({ model: "pico" })];
+  const options = { cacheHints: true };
+  const urls = [first.baseURL, second.baseURL];
+  const both = await playTeam({ url: urls, model: "pico", options, seed: 3, runs: 6, anchorWords: 60 });
+  expect(both.statuses.every((status) => status === "completed")).toBe(true);
+  // Each run went to one of them.
+  expect(first.stats().promptTokens).toBeGreaterThan(0);
+  expect(second.stats().promptTokens).toBeGreaterThan(0);
+  const onConnected = () => second.close();
+  const alone = await playTeam({
+    url: urls,
+    model: "pico",
+    options,
+    seed: 4,
+    runs: 4,
+    anchorWords: 60,
+    onConnected,
+  });
+  expect(alone.statuses.every((status) => status === "completed")).toBe(true);
+  await first.close();
+});
+
+test("an address that cannot be read is an error, and no server at all as well", async () => {
+  await expect(CacheSage.connect(["http://127.0.0.1:1", "nonsense"])).rejects.toMatchObject({
+    code: "INVALID_OPTIONS",
+  });
+  await using gone = await startTrialServer("silent");
+  await gone.close();
+  await expect(CacheSage.connect([gone.url, gone.url])).rejects.toMatchObject({ code: "ENGINE_UNREACHABLE" });
+});

@@ -1,0 +1,122 @@
+import { expect, test } from "vitest";
+import { AnchorDrift } from "../../src/langgraph/anchor-drift.ts";
+
+interface Sent {
+  readonly run: string;
+  readonly body: object;
+}
+
+const tool = (name: string) => ({ type: "function", function: { name } });
+const system = (content: string) => ({ role: "system", content });
+const user = (content: string) => ({ role: "user", content });
+const ai = (content: string) => ({ role: "assistant", content });
+
+async function warnings(
+  sent: readonly Sent[],
+  tokenize?: (body: unknown) => Promise<readonly number[]>,
+): Promise<readonly string[]> {
+  const told: string[] = [];
+  const drift = new AnchorDrift({
+    warn: (message) => void told.push(message),
+    ...(tokenize && { tokenize }),
+  });
+  for (const { run, body } of sent) {
+    drift.request({ agent: "planner", run, namespace: "" }, JSON.stringify(body));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  return told;
+}
+
+const withTools = (...names: string[]) => ({ messages: [system("s"), user("a")], tools: names.map(tool) });
+
+/** A template that shows the thinking of short prompts only. */
+async function rendered(body: unknown): Promise<readonly number[]> {
+  const { messages } = body as { messages: readonly { content: string }[] };
+  const thinking = messages.length > 3 ? [] : [7, 7, 7];
+  return [1, 2, 3, ...thinking, ...Array.from({ length: messages.length * 20 }, (_, index) => 100 + index)];
+}
+
+async function characters(body: unknown): Promise<readonly number[]> {
+  return [...JSON.stringify(body)].map((letter) => letter.charCodeAt(0));
+}
+
+const broken = () => Promise.reject(new Error("down"));
+
+test("a clock in the system message is told once, with its position", async () => {
+  const sent = Array.from({ length: 8 }, (_, index) => ({
+    run: `r${index}`,
+    body: { messages: [system(`It is 12:0${index}. You plan.`), user("go")] },
+  }));
+  const told = await warnings(sent);
+  expect(told).toHaveLength(1);
+  expect(told[0]).toMatch(
+    /^agent "planner": its system message changes at character 10 of \d+: is there a clock/,
+  );
+});
+
+test("a few variants of a system message are no drift, and neither is a history that only grows", async () => {
+  const sent = Array.from({ length: 8 }, (_, index) => ({
+    run: "r",
+    body: {
+      messages: [
+        system(index < 4 ? "German." : "French."),
+        user("a"),
+        ...["b", "c", "d", "e", "f", "g", "h"].slice(0, index).map((content) => user(content)),
+      ],
+    },
+  }));
+  expect(await warnings(sent)).toEqual([]);
+});
+
+test("tools in another order are told apart from other tools", async () => {
+  expect(
+    await warnings([
+      { run: "a", body: withTools("x", "y", "z") },
+      { run: "b", body: withTools("x", "z", "y") },
+    ]),
+  ).toEqual([expect.stringContaining("its tools come in another order from tool 2 on: sort them by name")]);
+  expect(
+    await warnings([
+      { run: "a", body: withTools("x", "y") },
+      { run: "b", body: withTools("x") },
+    ]),
+  ).toEqual([expect.stringContaining("its tools change from tool 2 on")]);
+});
+
+test("an earlier message that changes within a run is told, with the message and the character", async () => {
+  const told = await warnings([
+    { run: "r", body: { messages: [system("s"), user("a"), ai("<think>hm</think>yes"), user("b")] } },
+    { run: "r", body: { messages: [system("s"), user("a"), ai("yes"), user("b"), ai("no")] } },
+  ]);
+  expect(told).toEqual([
+    expect.stringMatching(/message 2 of 3 of its history is another one .+ from character \d+ on/),
+  ]);
+  const apart = await warnings([
+    { run: "r1", body: { messages: [system("s"), user("a")] } },
+    { run: "r2", body: { messages: [system("s"), user("b")] } },
+  ]);
+  expect(apart).toEqual([]);
+});
+
+test("what only the server's template changes is found in the rendered tokens, and the first different one is named", async () => {
+  const told = await warnings(
+    [
+      { run: "r", body: { messages: [system("s"), user("a"), ai("yes")] } },
+      { run: "r", body: { messages: [system("s"), user("a"), ai("yes"), user("b")] } },
+    ],
+    rendered,
+  );
+  expect(told).toEqual([expect.stringContaining("from token 3 of 66 on")]);
+  const clock = (index: number) => ({ run: "r", body: { messages: [system(`t${index}`), user("a")] } });
+  expect(await warnings([clock(1), clock(2), clock(3)], characters)).toEqual([
+    expect.stringMatching(/\(token \d+ of \d+\); nothing after/),
+  ]);
+});
+
+test("what is no chat body, and a tokenizer that fails, cost nothing", async () => {
+  const bodies = [{ prompt: "x" }, { input: "x" }, [], { messages: [] }, { messages: [null, 3] }];
+  expect(await warnings(bodies.map((body) => ({ run: "r", body })))).toEqual([]);
+  const sent = [1, 2, 3].map((index) => ({ run: "r", body: { messages: [system(`t${index}`), user("a")] } }));
+  expect(await warnings(sent, broken)).toHaveLength(1);
+});

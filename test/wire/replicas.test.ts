@@ -1,0 +1,97 @@
+import { expect, test } from "vitest";
+import vllm from "../../src/engines/vllm.ts";
+import type { OutgoingCall } from "../../src/runtime/engine.ts";
+import { startTrialServer, type TrialServer } from "../../src/testing/index.ts";
+import { createReplicas } from "../../src/wire/replicas.ts";
+
+const healthy = () =>
+  startTrialServer(({ path }) => {
+    if (path === "/version") return { version: "1" };
+    if (path === "/v1/models") return { data: [{ id: "tiny" }] };
+    return path === "/v1/chat/completions" ? { usage: { prompt_tokens: 10 } } : undefined;
+  });
+const adapterOf = ({ url }: TrialServer) => vllm.create(vllm.options.parse({ url }));
+const call = (session: string): OutgoingCall => ({
+  url: "http://first/v1/chat/completions",
+  identity: { agent: "a", run: `run-of-${session}`, session, namespace: "" },
+});
+const prefetch = (run?: string) =>
+  ({
+    type: "prefetch",
+    prefix: { agent: "a", ...(run !== undefined && { run }) },
+    value: 1,
+    probability: 1,
+    tokens: 10,
+    body: { model: "tiny", messages: [] },
+  }) as const;
+const asked = ({ requests }: TrialServer) =>
+  requests
+    .filter(({ path }) => path === "/v1/chat/completions")
+    .map(({ headers }) => headers["x-session-id"]);
+const sessions = Array.from({ length: 60 }, (_, index) => `session-${index}`);
+
+test("sessions stick, spread over all, move when their server is down, and move back when it is up again", async () => {
+  await using first = await healthy();
+  await using second = await healthy();
+  await using third = await healthy();
+  let now = 0;
+  const replicas = createReplicas([first, second, third].map(adapterOf), { coolDownMs: 100, now: () => now });
+  expect(await replicas.connect()).toMatchObject({ engine: "vllm", models: ["tiny"] });
+  const place = () => new Map(sessions.map((session) => [session, replicas.route?.(call(session))?.baseURL]));
+  const before = place();
+  expect(place()).toEqual(before);
+  const shares = [first, second, third].map(
+    ({ url }) => [...before.values()].filter((base) => base === `${url}/v1`).length,
+  );
+  for (const share of shares) expect(share).toBeGreaterThan(8);
+
+  const down = sessions.find((session) => before.get(session) === `${second.url}/v1`) ?? "";
+  replicas.route?.(call(down))?.settled(false);
+  const during = place();
+  const isGone = (session: string) => before.get(session) === `${second.url}/v1`;
+  expect([...during.values()]).not.toContain(`${second.url}/v1`);
+  const stayed = sessions.filter((session) => !isGone(session));
+  expect(stayed.map((session) => during.get(session))).toEqual(stayed.map((session) => before.get(session)));
+  now = 200;
+  await expect.poll(() => [...place()]).toEqual([...before]);
+  await replicas.close();
+});
+
+test("a server that is still down stays out, and when all are down they are tried all the same", async () => {
+  await using first = await healthy();
+  const gone = await healthy();
+  await gone.close();
+  let now = 0;
+  const replicas = createReplicas([first, gone].map(adapterOf), { coolDownMs: 100, now: () => now });
+  await replicas.connect();
+  for (let round = 0; round < 3; round++) {
+    now += 200;
+    for (const session of sessions) expect(replicas.route?.(call(session))?.baseURL).toBe(`${first.url}/v1`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  replicas.route?.(call("x"))?.settled(false);
+  expect(new Set(sessions.map((session) => replicas.route?.(call(session))?.baseURL)).size).toBe(2);
+  await replicas.close();
+  const none = createReplicas([gone].map(adapterOf));
+  await expect(none.connect()).rejects.toMatchObject({ code: "ENGINE_UNREACHABLE" });
+  expect(() => createReplicas([])).toThrow(RangeError);
+});
+
+test("a run's hints go to its session's server, an anchor's to all", async () => {
+  await using first = await healthy();
+  await using second = await healthy();
+  const replicas = createReplicas([first, second].map(adapterOf));
+  await replicas.connect();
+  for (const session of sessions.slice(0, 10)) {
+    replicas.observe?.({ type: "run-start", at: 0, run: `run-of-${session}`, session });
+    expect(await replicas.apply([prefetch(`run-of-${session}`)])).toMatchObject([{ status: "applied" }]);
+  }
+  for (const session of sessions.slice(0, 10)) {
+    const server = replicas.route?.(call(session))?.baseURL === `${first.url}/v1` ? first : second;
+    expect(asked(server)).toContain(session);
+  }
+  expect(asked(first).length + asked(second).length).toBe(10);
+  await replicas.apply([prefetch()]);
+  expect(asked(first).length + asked(second).length).toBe(12);
+  await replicas.close();
+});
