@@ -90,7 +90,8 @@ class Vllm {
       http: this.#http,
       apiKey: apiKey ?? "none",
       probe: (signal) => this.#probe(signal),
-      supports: () => ({ prefetch: "emulated", cancel: "emulated", ...(kvHints && { retain: "native" }) }),
+      // A kv_hints envelope is accepted and executed by no release, so it does not make retain a verb of the engine.
+      supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { session, run } }, decisions) => ({
         fields: {
           ...this.#fields({ run: session ?? run }),
