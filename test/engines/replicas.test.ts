@@ -8,11 +8,13 @@ test("a team on two real engines loses no request when one of them dies", async 
   const [first, second] = [await startNano({ model: "pico" }), await startNano({ model: "pico" })];
   const options = { cacheHints: true };
   const urls = [first.baseURL, second.baseURL];
-  const both = await playTeam({ url: urls, model: "pico", options, seed: 3, runs: 14, anchorWords: 60 });
-  expect(both.statuses.every((status) => status === "completed")).toBe(true);
-  // Each run went to one of them, by a hash of its id and their ports: that all went to one is as likely as 1 in 8,192.
-  expect(first.stats().promptTokens).toBeGreaterThan(0);
-  expect(second.stats().promptTokens).toBeGreaterThan(0);
+  const served = () => [first, second].map((engine) => engine.stats().promptTokens > 0);
+  // Each run goes to one of them, by a hash of its id and their ports.
+  for (let seed = 3; seed < 9 && served().includes(false); seed++) {
+    const both = await playTeam({ url: urls, model: "pico", options, seed, runs: 3, anchorWords: 60 });
+    expect(both.statuses.every((status) => status === "completed")).toBe(true);
+  }
+  expect(served()).toEqual([true, true]);
   const onConnected = () => second.close();
   const alone = await playTeam({
     url: urls,
