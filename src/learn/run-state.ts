@@ -165,9 +165,11 @@ export class RunState {
   /** Takes over from the run that ended before on its thread. @param continues it goes on where that one was interrupted. */
   adopt(earlier: RunState, continues: boolean): void {
     this.step = earlier.step;
-    this.lastStep = earlier.lastStep;
-    this.prompts = earlier.prompts;
-    this.probabilities = earlier.probabilities;
+    this.fit(earlier.lastStep.length);
+    for (let agent = 0; agent < earlier.lastStep.length; agent++) {
+      this.lastStep[agent] = earlier.lastStep[agent] as number;
+      this.prompts[agent] = earlier.prompts[agent];
+    }
     this.latest = earlier.latest;
     this.inherits = earlier.inherits;
     this.#calls = earlier.#calls;
