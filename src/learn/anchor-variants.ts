@@ -18,7 +18,7 @@ export class AnchorVariants {
   /** A run's first call of the agent has this anchor. */
   used(hash: string): void {
     const before = this.#counts.get(hash) ?? 0;
-    this.#counts.delete(hash);
+    if (hash !== this.latest) this.#counts.delete(hash);
     this.#counts.set(hash, before + 1);
     this.latest = hash;
     this.#total++;

@@ -68,7 +68,7 @@ export class Histograms {
   }
 
   clear(slot: number): void {
-    this.#counts.fill(0, slot * BUCKETS, (slot + 1) * BUCKETS);
+    for (let at = slot * BUCKETS; at < (slot + 1) * BUCKETS; at++) this.#counts[at] = 0;
     this.#samples[slot] = 0;
     this.#distinct[slot] = 0;
   }

@@ -84,8 +84,8 @@ export class LearnedPredictor implements Predictor {
         this.#pace.answered(event.at - state.since);
         state.isCalling = false;
         state.since = event.at;
-        if (event.usage?.promptTokens !== undefined && state.latestPrompt)
-          this.#anchors.usage(lengthOf(state.latestPrompt), event.usage.promptTokens);
+        if (event.usage?.promptTokens !== undefined && state.latest)
+          this.#anchors.usage(lengthOf(state.latest), event.usage.promptTokens);
         if (event.callsTools === undefined) return;
         state.asked(event.callsTools ? CALLS_TOOLS : NO_TOOLS);
         return this.#doubt(state);
@@ -262,9 +262,7 @@ export class LearnedPredictor implements Predictor {
     }
     if (state.lastStep[agent]) this.#learnReturn(state, agent);
     this.#learnPrompt(state, agent, again, prompt);
-    state.step++;
-    state.stepped(agent);
-    state.lastStep[agent] = state.step;
+    state.stepped(agent, prompt);
     state.activated(name);
     state.request = request;
     state.exact = undefined;
@@ -289,9 +287,7 @@ export class LearnedPredictor implements Predictor {
     const own = state.prompts[agent];
     if (own) this.#survival.returned(agent, state.lastStep[agent] === state.step, lost(own, prompt));
     else this.#anchors.visited(agent, prompt.anchor.hash);
-    if (state.latestPrompt && !again) this.#anchors.followed(agent, state.latestPrompt, prompt);
-    state.prompts[agent] = prompt;
-    state.latestPrompt = prompt;
+    if (state.latest && !again) this.#anchors.followed(agent, state.latest, prompt);
   }
 
   #startRun(run: RunId, session: SessionId | undefined, now: number): void {

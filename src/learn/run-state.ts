@@ -1,9 +1,8 @@
-import type { AgentId, PromptShape, RunId } from "../runtime/event.ts";
+import type { AgentId, PromptPart, PromptShape, RunId } from "../runtime/event.ts";
 import type { Prediction } from "../runtime/policy.ts";
 import { START_INDEX } from "./agents.ts";
 import { KINDS_OF_TOOLS, TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
 
-const START: readonly number[] = [START_INDEX];
 /** Calls whose circumstances are remembered; returns after more steps teach from the last ones only. */
 const REMEMBERED = 64;
 const NONE: readonly RunId[] = [];
@@ -13,14 +12,25 @@ interface Activation {
   called: boolean;
 }
 
+/** An agent's latest prompt, changed in place: of a thousand runs each has many. */
+interface LatestPrompt extends PromptShape {
+  anchor: PromptPart;
+  history: readonly PromptPart[];
+}
+
+/** By agent, the set that has it alone. Nearly all frontiers are such, and thousands of runs share them. */
+const alone: (readonly number[])[] = [];
+
 /** What the predictor remembers of one open run. Agents are indices. */
 export class RunState {
   /** Model calls so far. */
   step = 0;
   /** Step of each agent's latest call, 0 for none. */
   lastStep: number[] = [];
-  prompts: (PromptShape | undefined)[] = [];
-  latestPrompt: PromptShape | undefined;
+  /** By agent. */
+  prompts: (LatestPrompt | undefined)[] = [];
+  /** The prompt of the latest call. */
+  latest: LatestPrompt | undefined;
   /** Open activations, if there were any: has the agent called the model since it started? */
   #activations: Map<string, Activation> | undefined;
   /** Agents of the latest calls and what they asked for, by step modulo REMEMBERED: `agent * KINDS_OF_TOOLS + tools`. */
@@ -39,20 +49,20 @@ export class RunState {
   /** When it began, or when it ended. */
   since = 0;
   calledAt = 0;
-  /** The latest request; its prompt is `latestPrompt`. */
+  /** The latest request; its prompt is `latest`. */
   request = "";
 
   /** Ended runs of its thread, whose prefixes are its own now. */
   inherits: readonly RunId[] = NONE;
 
   /** The agents active now: a set, since a superstep runs several. */
-  frontier: number[] = [START_INDEX];
+  frontier = setOf(START_INDEX);
   /** Agents that the frontier follows. */
-  from: readonly number[] = START;
+  from = setOf(START_INDEX);
   /** What came before those. */
   before = START_INDEX;
   #superstep = -1;
-  #parent = "";
+  #namespace = "";
 
   /**
    * Notes a model call; `from` and `before` then tell what it follows: the agents of the previous superstep, or the
@@ -60,17 +70,15 @@ export class RunState {
    */
   called(agent: number, namespace: string, superstep: number | undefined): void {
     if (this.frontier.includes(agent)) return;
-    const slash = namespace.lastIndexOf("|");
-    const parent = slash < 0 ? "" : namespace.slice(0, slash);
-    if (superstep !== undefined && superstep === this.#superstep && parent === this.#parent) {
-      this.frontier.push(agent);
+    if (superstep !== undefined && superstep === this.#superstep && areSiblings(namespace, this.#namespace)) {
+      this.frontier = [...this.frontier, agent];
       return;
     }
     this.before = this.from[0] ?? START_INDEX;
     this.from = this.frontier;
-    this.frontier = [agent];
+    this.frontier = setOf(agent);
     this.#superstep = superstep ?? -1;
-    this.#parent = parent;
+    this.#namespace = namespace;
   }
 
   /** An activation of an agent began. */
@@ -93,9 +101,20 @@ export class RunState {
       if (activation.agent === agent) activation.called = true;
   }
 
-  /** Notes who made the call that `step` counts now. */
-  stepped(agent: number): void {
-    this.#calls[this.step % REMEMBERED] = agent * KINDS_OF_TOOLS + TOOLS_UNKNOWN;
+  /** Counts the agent's call as the run's next step. */
+  stepped(agent: number, { anchor, history }: PromptShape): void {
+    const step = ++this.step;
+    this.#calls[step % REMEMBERED] = agent * KINDS_OF_TOOLS + TOOLS_UNKNOWN;
+    this.lastStep[agent] = step;
+    let prompt = this.prompts[agent];
+    if (prompt) {
+      prompt.anchor = anchor;
+      prompt.history = history;
+    } else {
+      prompt = { anchor, history };
+      this.prompts[agent] = prompt;
+    }
+    this.latest = prompt;
   }
 
   /** Notes whether the latest call asked for tools. */
@@ -114,7 +133,7 @@ export class RunState {
     return Math.max(this.lastStep[agent] ?? 0, this.step - REMEMBERED + 2, 1);
   }
 
-  /** Fills in where the run was right after the call of `step`, as seen from an agent that called at `lastStep` of it. */
+  /** Fills in where the run was right after the call of `step`, as seen from one of its agents. */
   look(agent: number, step: number, out: Whereabouts): Whereabouts {
     out.agent = agent;
     out.absence = step - (this.lastStep[agent] ?? step);
@@ -128,24 +147,48 @@ export class RunState {
 
   /** Makes room for so many agents, and no more: there may be thousands of runs. */
   fit(agents: number): void {
-    if (this.lastStep.length >= agents) return;
-    this.lastStep = Array.from({ length: agents }, (_, agent) => this.lastStep[agent] ?? 0);
-    this.prompts = Array.from({ length: agents }, (_, agent) => this.prompts[agent]);
-    this.probabilities = Array.from({ length: agents }, (_, agent) => this.probabilities[agent] ?? 0);
+    const known = this.lastStep.length;
+    if (known >= agents) return;
+    const lastStep = Array<number>(agents).fill(0);
+    const prompts = Array<LatestPrompt | undefined>(agents).fill(undefined);
+    const probabilities = Array<number>(agents).fill(0);
+    for (let agent = 0; agent < known; agent++) {
+      lastStep[agent] = this.lastStep[agent] as number;
+      prompts[agent] = this.prompts[agent];
+      probabilities[agent] = this.probabilities[agent] as number;
+    }
+    this.lastStep = lastStep;
+    this.prompts = prompts;
+    this.probabilities = probabilities;
   }
 
   /** Takes over from the run that ended before on its thread. @param continues it goes on where that one was interrupted. */
   adopt(earlier: RunState, continues: boolean): void {
     this.step = earlier.step;
-    this.lastStep = [...earlier.lastStep];
-    this.prompts = [...earlier.prompts];
-    this.latestPrompt = earlier.latestPrompt;
-    this.inherits = earlier.inherits;
-    if (continues) {
-      this.frontier = earlier.frontier;
-      this.from = earlier.from;
-      this.before = earlier.before;
+    this.fit(earlier.lastStep.length);
+    for (let agent = 0; agent < earlier.lastStep.length; agent++) {
+      this.lastStep[agent] = earlier.lastStep[agent] as number;
+      this.prompts[agent] = earlier.prompts[agent];
     }
-    this.#calls = [...earlier.#calls];
+    this.latest = earlier.latest;
+    this.inherits = earlier.inherits;
+    this.#calls = earlier.#calls;
+    if (!continues) return;
+    this.frontier = earlier.frontier;
+    this.from = earlier.from;
+    this.before = earlier.before;
   }
+}
+
+function setOf(agent: number): readonly number[] {
+  return (alone[agent] ??= [agent]);
+}
+
+/** Whether two checkpoint namespaces differ at most in their last part. */
+function areSiblings(one: string, other: string): boolean {
+  const slash = one.lastIndexOf("|");
+  return (
+    slash === other.lastIndexOf("|") &&
+    one.slice(0, Math.max(0, slash)) === other.slice(0, Math.max(0, slash))
+  );
 }

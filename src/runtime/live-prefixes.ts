@@ -5,6 +5,12 @@ import type { Prefixes, PrefixSubject } from "./policy.ts";
 const MAX_SUSPENDED = 1024;
 const NONE: readonly never[] = [];
 
+/** Changed in place: there may be many, and each is used many times. */
+interface LivePrefix extends PrefixSubject {
+  tokens: number;
+  usedAt: number;
+}
+
 /**
  * The prefixes that may be used again: one per (run, agent) while the run is open, one anchor per agent.
  *
@@ -13,8 +19,8 @@ const NONE: readonly never[] = [];
  */
 export class LivePrefixes implements Prefixes {
   /** By run, one of each agent. */
-  readonly #runs = new Map<RunId, PrefixSubject[]>();
-  readonly #anchors = new Map<AgentId, PrefixSubject>();
+  readonly #runs = new Map<RunId, LivePrefix[]>();
+  readonly #anchors = new Map<AgentId, LivePrefix>();
   readonly #suspended = new Map<SessionId, RunId>();
   readonly #replaced: PrefixRef[] = [];
   readonly #maxRuns: number;
@@ -39,7 +45,7 @@ export class LivePrefixes implements Prefixes {
     else if (event.type === "run-end" && event.session !== undefined) this.#suspend(event.run, event.session);
   }
 
-  /** Live prefixes of a run, one of each agent; empty when unknown. The list changes as the run goes on. */
+  /** Live prefixes of a run, one of each agent; empty when unknown. List and prefixes change as the run goes on. */
   of(run: RunId): readonly PrefixSubject[] {
     return this.#runs.get(run) ?? NONE;
   }
@@ -67,29 +73,40 @@ export class LivePrefixes implements Prefixes {
   #request(event: RequestStartEvent): void {
     const { agent, run, at, prompt } = event;
     let characters = prompt.anchor.length;
-    this.#anchors.set(agent, { agent, tokens: this.#tokens(characters), usedAt: at });
+    this.#use(this.#anchors.get(agent) ?? this.#addAnchor(agent), characters, at);
     for (const part of prompt.history) characters += part.length;
     const prefixes = this.#open(run);
-    const prefix: PrefixSubject = { agent, run, tokens: this.#tokens(characters), usedAt: at };
     const place = prefixes.findIndex((known) => known.agent === agent);
-    if (place < 0) {
+    const known = prefixes[place];
+    if (known && known.run === run) return this.#use(known, characters, at);
+    const prefix: LivePrefix = { agent, run, tokens: this.#tokens(characters), usedAt: at };
+    if (!known) {
       prefixes.push(prefix);
       return;
     }
-    const previous = prefixes[place];
-    if (previous?.run !== undefined && previous.run !== run)
-      this.#replaced.push({ agent, run: previous.run });
+    this.#replaced.push({ agent, run: known.run as RunId });
     prefixes[place] = prefix;
   }
 
-  #open(run: RunId): PrefixSubject[] {
+  #addAnchor(agent: AgentId): LivePrefix {
+    const anchor: LivePrefix = { agent, tokens: 0, usedAt: 0 };
+    this.#anchors.set(agent, anchor);
+    return anchor;
+  }
+
+  #use(prefix: LivePrefix, characters: number, at: number): void {
+    prefix.tokens = this.#tokens(characters);
+    prefix.usedAt = at;
+  }
+
+  #open(run: RunId): LivePrefix[] {
     const known = this.#runs.get(run);
     if (known) return known;
     if (this.#runs.size >= this.#maxRuns) {
       const oldest = this.#runs.keys().next().value;
       if (oldest !== undefined) this.#replaced.push(...this.end(oldest));
     }
-    const prefixes: PrefixSubject[] = [];
+    const prefixes: LivePrefix[] = [];
     this.#runs.set(run, prefixes);
     return prefixes;
   }
