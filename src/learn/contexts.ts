@@ -23,9 +23,8 @@ export class Contexts {
 
   /** As `Histograms.refine`; does nothing for a context that is not known. */
   refine(key: number, out: Float64Array): void {
-    const first = firstPlace(key);
-    for (let place = first; place < first + WAYS; place++)
-      if (this.#keys[place] === key) return this.#histograms.refine(place, out);
+    const place = this.#find(key);
+    if (place >= 0) this.#histograms.refine(place, out);
   }
 
   /** Every context with its samples and counts by bucket, without trailing zeros. */
@@ -35,18 +34,21 @@ export class Contexts {
         yield [this.#keys[place] as number, this.#histograms.samples(place), this.#histograms.counts(place)];
   }
 
+  /** @returns -1 where the context is not known. */
+  #find(key: number): number {
+    const first = firstPlace(key);
+    for (let place = first; place < first + WAYS; place++) if (this.#keys[place] === key) return place;
+    return -1;
+  }
+
   #claim(key: number): number {
+    const known = this.#find(key);
+    if (known >= 0) return known;
     const first = firstPlace(key);
     let least = first;
-    let fewest = Number.POSITIVE_INFINITY;
-    for (let place = first; place < first + WAYS; place++) {
-      if (this.#keys[place] === key) return place;
-      const samples = this.#histograms.samples(place);
-      if (samples >= fewest) continue;
-      least = place;
-      fewest = samples;
-    }
-    if (fewest > 0) this.#histograms.clear(least);
+    for (let place = first + 1; place < first + WAYS; place++)
+      if (this.#histograms.samples(place) < this.#histograms.samples(least)) least = place;
+    if (this.#keys[least] !== 0) this.#histograms.clear(least);
     this.#keys[least] = key;
     return least;
   }

@@ -1,70 +1,40 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { median } from "simple-statistics";
 import { LearnedPredictor } from "../../dist/learn/predictor.js";
 import prefixCache from "../../dist/policies/prefix-cache.js";
 import { AgentRuntime } from "../../dist/runtime/agent-runtime.js";
 import { Ledger } from "../../dist/runtime/ledger.js";
 import { LivePrefixes } from "../../dist/runtime/live-prefixes.js";
 import { summarise } from "./summarise.mjs";
+import { events } from "./workload.mjs";
 
-const AGENTS = 24;
-const OPEN_RUNS = 1000;
-const CALLS = 200_000;
+const WARM_UP = 100_000;
+/** Events are made ahead of their measurement, but few at once: an app's are in the processor's cache when they come. */
+const CHUNK = 1000;
+const CHUNKS = 200;
 
-/** 24 agents, 1,000 open runs, every call by an agent drawn from a skewed table; a run ends after 40 calls. */
-function workload() {
-  let seed = 1;
-  const random = () => (seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff) / 0x80000000;
-  const agents = Array.from({ length: AGENTS }, (_, i) => `agent-${i}`);
-  const runs = Array.from({ length: OPEN_RUNS }, (_, i) => ({
-    id: `run-${i}`,
-    agent: 0,
-    calls: Math.floor(random() * 40),
-  }));
-  const history = [{ hash: "task", length: 400 }];
-  let count = 0;
-  return () => {
-    const run = runs[Math.floor(random() * OPEN_RUNS)];
-    count++;
-    if (run.calls++ >= 40) {
-      const ended = { type: "run-end", at: count, run: run.id, status: "completed" };
-      run.calls = 0;
-      run.id = `run-${OPEN_RUNS + count}`;
-      return ended;
-    }
-    const draw = random();
-    run.agent = draw < 0.7 ? (run.agent + 1) % AGENTS : Math.floor(random() * AGENTS);
-    const agent = agents[run.agent];
-    const prompt = { anchor: { hash: agent, length: 4000 }, history };
-    return {
-      type: "request-start",
-      at: count,
-      run: run.id,
-      agent,
-      namespace: agent,
-      step: run.calls,
-      request: `r${count}`,
-      prompt,
-    };
-  };
-}
-
-function warm(observe) {
-  const next = workload();
-  for (let i = 0; i < 100_000; i++) observe(next());
+function warm(observe, options) {
+  const next = events(options);
+  for (let i = 0; i < WARM_UP; i++) observe(next());
   return next;
 }
 
-/** Cost of observing one event; the clock's own cost is measured and taken off. */
-export function observing() {
+/** Cost of observing one event, in microseconds: median over chunks of the mean. */
+export function observing(options) {
   const predictor = new LearnedPredictor();
-  const next = warm((event) => predictor.observe(event));
-  const events = Array.from({ length: CALLS }, next);
-  const started = performance.now();
-  for (const event of events) predictor.observe(event);
-  return { mean: ((performance.now() - started) * 1000) / CALLS };
+  const next = warm((event) => predictor.observe(event), options);
+  const times = Array.from({ length: CHUNKS }, () => {
+    const chunk = Array.from({ length: CHUNK }, next);
+    const started = performance.now();
+    for (const event of chunk) predictor.observe(event);
+    return ((performance.now() - started) * 1000) / CHUNK;
+  });
+  return { mean: median(times) };
 }
 
 /** Cost of "who is next, and what is each live prefix of this run worth" after an event. */
-export function predicting() {
+export function predicting(options) {
   const predictor = new LearnedPredictor();
   const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
   const observe = (event) => {
@@ -72,23 +42,83 @@ export function predicting() {
     prefixes.observe(event);
     if (event.type === "run-end") prefixes.end(event.run);
   };
-  const next = warm(observe);
+  const next = warm(observe, options);
   const times = [];
-  for (let i = 0; i < CALLS; i++) {
+  let candidates = 0;
+  while (times.length < CHUNK * CHUNKS) {
     const event = next();
     observe(event);
     if (event.type !== "request-start") continue;
-    const candidates = prefixes.of(event.run);
+    const own = prefixes.of(event.run);
+    candidates += own.length;
     const started = performance.now();
     predictor.next(event.run);
-    for (const prefix of candidates) predictor.reuse(prefix);
+    for (const prefix of own) predictor.reuse(prefix);
     times.push((performance.now() - started) * 1000);
   }
-  return summarise(times);
+  return { ...summarise(times), candidates: candidates / times.length };
 }
 
 /** Cost of a whole decision: observe, predict, score, act, arbitrate, ledger. */
-export function deciding() {
+export function deciding(options) {
+  const { runtime, times } = layer();
+  const next = warm((event) => runtime.observe(event), options);
+  times.length = 0;
+  let actions = 0;
+  for (let i = 0; i < CHUNK * CHUNKS; i++) actions += runtime.observe(next()).length;
+  return { ...summarise(times), actions: actions / times.length };
+}
+
+/** Learned state as JSON, in bytes: what answers, tools and histories tell is in it. */
+export function remembering(options) {
+  const predictor = new LearnedPredictor();
+  warm((event) => predictor.observe(event), { ...options, isWhole: true });
+  return { bytes: Buffer.byteLength(JSON.stringify(predictor.snapshot())) };
+}
+
+/**
+ * Bytes of memory for each live prefix, with 2,000 open runs of 16 agents each: the learner's own, and all in all with the
+ * list of prefixes and what the policy remembers. Lists of messages count, the messages themselves are the app's.
+ */
+export function holding() {
+  const predictor = new LearnedPredictor();
+  const { runtime } = layer();
+  return {
+    learner: held((event) => predictor.observe(event), (run) => predictor.next(run)),
+    all: held((event) => runtime.observe(event)),
+  };
+}
+
+function held(observe, ask) {
+  const names = Array.from({ length: 24 }, (_, i) => `agent-${i}`);
+  const anchors = names.map((hash) => ({ hash, length: 4000 }));
+  const messages = Array.from({ length: 16 }, (_, i) => ({ hash: `m${i}`, length: 400 }));
+  const play = (run) => {
+    for (let call = 0; call < 16; call++) {
+      const place = (call + run) % 24;
+      const [agent, id] = [names[place], `run-${run}`];
+      const prompt = { anchor: anchors[place], history: messages.slice(0, call + 1) };
+      const request = `r${run}-${call}`;
+      observe({ type: "request-start", at: run, run: id, agent, namespace: agent, step: call, request, prompt });
+      ask?.(id);
+    }
+  };
+  for (let run = 0; run < 500; run++) {
+    play(run);
+    observe({ type: "run-end", at: run, run: `run-${run}`, status: "completed" });
+  }
+  const before = heapUsed();
+  for (let run = 1000; run < 3000; run++) play(run);
+  return (heapUsed() - before) / (2000 * 16);
+}
+
+function heapUsed() {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
+  return process.memoryUsage().heapUsed;
+}
+
+function layer() {
   const predictor = new LearnedPredictor();
   const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
   const clock = performance;
@@ -109,15 +139,5 @@ export function deciding() {
     },
     onDecision: (microseconds) => times.push(microseconds),
   });
-  const next = warm((event) => runtime.observe(event));
-  times.length = 0;
-  for (let i = 0; i < CALLS; i++) runtime.observe(next());
-  return summarise(times);
-}
-
-/** Learned state as JSON. */
-export function remembering() {
-  const predictor = new LearnedPredictor();
-  warm((event) => predictor.observe(event));
-  return { bytes: Buffer.byteLength(JSON.stringify(predictor.snapshot())) };
+  return { runtime, prefixes, times };
 }
