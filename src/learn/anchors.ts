@@ -1,4 +1,3 @@
-import type { PromptPart, PromptShape } from "../runtime/event.ts";
 import { AnchorVariants } from "./anchor-variants.ts";
 import { rounded } from "./state.ts";
 
@@ -61,11 +60,10 @@ export class Anchors {
     return rateToValue(own.variants.share(hash ?? own.variants.latest) * Math.max(arrivals, longRun));
   }
 
-  /** The agent was called right after another one; how much of that one's history does its prompt begin with? */
-  followed(agent: number, earlier: PromptShape, prompt: PromptShape): void {
-    if (earlier.history.length === 0) return;
+  /** The agent was called right after another one; its prompt begins with this share of that one's history. */
+  followed(agent: number, share: number): void {
     const own = this.#own(agent);
-    own.shared += commonShare(earlier.history, prompt.history);
+    own.shared += share;
     own.sharedSamples++;
   }
 
@@ -124,20 +122,4 @@ export class Anchors {
 /** Turns expected uses per step, at most 1 for a run's own prefix and unbounded for a shared one, into a value in [0, 1]. */
 export function rateToValue(rate: number): number {
   return rate / (1 + rate);
-}
-
-/** Share of `earlier`'s characters in its longest common prefix with `later`; 1 for an empty history. */
-export function commonShare(earlier: readonly PromptPart[], later: readonly PromptPart[]): number {
-  let common = 0;
-  let i = 0;
-  for (; i < earlier.length; i++) {
-    const part = earlier[i] as PromptPart;
-    const other = later[i];
-    // State messages keep their identity between nodes, and so do their parts: no text comparison then.
-    if (part !== other && part.hash !== other?.hash) break;
-    common += part.length;
-  }
-  let all = common;
-  for (; i < earlier.length; i++) all += (earlier[i] as PromptPart).length;
-  return all === common ? 1 : common / all;
 }

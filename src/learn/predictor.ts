@@ -11,8 +11,9 @@ import type {
 import type { Prediction, Predictor } from "../runtime/policy.ts";
 import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
 import { Agents, OTHER_INDEX, START_INDEX } from "./agents.ts";
-import { Anchors, commonShare, rateToValue } from "./anchors.ts";
+import { Anchors, rateToValue } from "./anchors.ts";
 import { BUCKETS, hitRateIndex } from "./horizon.ts";
+import { charactersOf, type LatestPrompt, shareOf } from "./latest-prompts.ts";
 import { NextCallers } from "./next-callers.ts";
 import { CALLS_TOOLS, NO_TOOLS, ReturnTimes, TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
 import { OpenRuns } from "./open-runs.ts";
@@ -84,8 +85,8 @@ export class LearnedPredictor implements Predictor {
         this.#pace.answered(event.at - state.since);
         state.isCalling = false;
         state.since = event.at;
-        if (event.usage?.promptTokens !== undefined && state.latest)
-          this.#anchors.usage(lengthOf(state.latest), event.usage.promptTokens);
+        if (event.usage?.promptTokens !== undefined && state.prompts.latest)
+          this.#anchors.usage(lengthOf(state.prompts.latest), event.usage.promptTokens);
         if (event.callsTools === undefined) return;
         state.asked(event.callsTools ? CALLS_TOOLS : NO_TOOLS);
         return this.#doubt(state);
@@ -262,7 +263,7 @@ export class LearnedPredictor implements Predictor {
     }
     if (state.lastStep[agent]) this.#learnReturn(state, agent);
     this.#learnPrompt(state, agent, again, prompt);
-    state.stepped(agent, prompt);
+    state.stepped(agent);
     state.activated(name);
     state.request = request;
     state.exact = undefined;
@@ -282,12 +283,21 @@ export class LearnedPredictor implements Predictor {
     return Math.ceil((state.step + 1 - state.rememberedSince(agent)) / LESSONS);
   }
 
-  #learnPrompt(state: RunState, agent: number, again: boolean, prompt: RequestStartEvent["prompt"]): void {
+  #learnPrompt(state: RunState, agent: number, again: boolean, prompt: PromptShape): void {
     this.#anchors.called(agent);
-    const own = state.prompts[agent];
-    if (own) this.#survival.returned(agent, state.lastStep[agent] === state.step, lost(own, prompt));
-    else this.#anchors.visited(agent, prompt.anchor.hash);
-    if (state.latest && !again) this.#anchors.followed(agent, state.latest, prompt);
+    const { prompts } = state;
+    const { latest } = prompts;
+    const own = prompts.of(agent);
+    prompts.compare(prompt);
+    if (own) {
+      const isNow = state.lastStep[agent] === state.step;
+      const isSameAnchor = own.anchor.hash === prompt.anchor.hash;
+      const kept = isSameAnchor ? shareOf(own, prompts.commonWith(own, prompt)) : 0;
+      this.#survival.returned(agent, isNow, lostOf(own, kept));
+    } else this.#anchors.visited(agent, prompt.anchor.hash);
+    if (latest && latest.length > 0 && !again)
+      this.#anchors.followed(agent, shareOf(latest, prompts.commonWith(latest, prompt)));
+    prompts.set(agent, prompt);
   }
 
   #startRun(run: RunId, session: SessionId | undefined, now: number): void {
@@ -325,17 +335,13 @@ export class LearnedPredictor implements Predictor {
   }
 }
 
-/** Characters at an earlier prompt's end that a later one does not have; infinite when it shares no more than its anchor. */
-function lost(earlier: PromptShape, later: PromptShape): number {
-  if (earlier.anchor.hash !== later.anchor.hash) return Number.POSITIVE_INFINITY;
-  const share = commonShare(earlier.history, later.history);
-  if (share === 1) return 0;
-  return share < 0.1 ? Number.POSITIVE_INFINITY : (1 - share) * (lengthOf(earlier) - earlier.anchor.length);
+/** Characters at a prompt's end that are lost when a share of its history is kept; infinite when hardly more than its anchor is. */
+function lostOf(prompt: LatestPrompt, kept: number): number {
+  if (kept === 1) return 0;
+  return kept < 0.1 ? Number.POSITIVE_INFINITY : (1 - kept) * (lengthOf(prompt) - prompt.anchor.length);
 }
 
 /** Characters of a prompt. */
-function lengthOf({ anchor, history }: PromptShape): number {
-  let sum = anchor.length;
-  for (const part of history) sum += part.length;
-  return sum;
+function lengthOf({ anchor, messages, length }: LatestPrompt): number {
+  return anchor.length + charactersOf(messages.parts, length);
 }

@@ -1,6 +1,7 @@
-import type { AgentId, PromptPart, PromptShape, RunId } from "../runtime/event.ts";
+import type { AgentId, RunId } from "../runtime/event.ts";
 import type { Prediction } from "../runtime/policy.ts";
 import { START_INDEX } from "./agents.ts";
+import { LatestPrompts } from "./latest-prompts.ts";
 import { KINDS_OF_TOOLS, TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
 
 /** Calls whose circumstances are remembered; returns after more steps teach from the last ones only. */
@@ -12,12 +13,6 @@ interface Activation {
   called: boolean;
 }
 
-/** An agent's latest prompt, changed in place: of a thousand runs each has many. */
-interface LatestPrompt extends PromptShape {
-  anchor: PromptPart;
-  history: readonly PromptPart[];
-}
-
 /** By agent, the set that has it alone. Nearly all frontiers are such, and thousands of runs share them. */
 const alone: (readonly number[])[] = [];
 
@@ -27,10 +22,7 @@ export class RunState {
   step = 0;
   /** Step of each agent's latest call, 0 for none. */
   lastStep: number[] = [];
-  /** By agent. */
-  prompts: (LatestPrompt | undefined)[] = [];
-  /** The prompt of the latest call. */
-  latest: LatestPrompt | undefined;
+  readonly prompts = new LatestPrompts();
   /** Open activations, if there were any: has the agent called the model since it started? */
   #activations: Map<string, Activation> | undefined;
   /** Agents of the latest calls and what they asked for, by step modulo REMEMBERED: `agent * KINDS_OF_TOOLS + tools`. */
@@ -49,7 +41,7 @@ export class RunState {
   /** When it began, or when it ended. */
   since = 0;
   calledAt = 0;
-  /** The latest request; its prompt is `latest`. */
+  /** The latest request; its prompt is `prompts.latest`. */
   request = "";
 
   /** Ended runs of its thread, whose prefixes are its own now. */
@@ -102,19 +94,9 @@ export class RunState {
   }
 
   /** Counts the agent's call as the run's next step. */
-  stepped(agent: number, { anchor, history }: PromptShape): void {
-    const step = ++this.step;
-    this.#calls[step % REMEMBERED] = agent * KINDS_OF_TOOLS + TOOLS_UNKNOWN;
-    this.lastStep[agent] = step;
-    let prompt = this.prompts[agent];
-    if (prompt) {
-      prompt.anchor = anchor;
-      prompt.history = history;
-    } else {
-      prompt = { anchor, history };
-      this.prompts[agent] = prompt;
-    }
-    this.latest = prompt;
+  stepped(agent: number): void {
+    this.lastStep[agent] = ++this.step;
+    this.#calls[this.step % REMEMBERED] = agent * KINDS_OF_TOOLS + TOOLS_UNKNOWN;
   }
 
   /** Notes whether the latest call asked for tools. */
@@ -150,27 +132,22 @@ export class RunState {
     const known = this.lastStep.length;
     if (known >= agents) return;
     const lastStep = Array<number>(agents).fill(0);
-    const prompts = Array<LatestPrompt | undefined>(agents).fill(undefined);
     const probabilities = Array<number>(agents).fill(0);
     for (let agent = 0; agent < known; agent++) {
       lastStep[agent] = this.lastStep[agent] as number;
-      prompts[agent] = this.prompts[agent];
       probabilities[agent] = this.probabilities[agent] as number;
     }
     this.lastStep = lastStep;
-    this.prompts = prompts;
     this.probabilities = probabilities;
+    this.prompts.fit(agents);
   }
 
   /** Takes over from the run that ended before on its thread. @param continues it goes on where that one was interrupted. */
   adopt(earlier: RunState, continues: boolean): void {
     this.step = earlier.step;
     this.fit(earlier.lastStep.length);
-    for (let agent = 0; agent < earlier.lastStep.length; agent++) {
-      this.lastStep[agent] = earlier.lastStep[agent] as number;
-      this.prompts[agent] = earlier.prompts[agent];
-    }
-    this.latest = earlier.latest;
+    for (const [agent, step] of earlier.lastStep.entries()) this.lastStep[agent] = step;
+    this.prompts.adopt(earlier.prompts);
     this.inherits = earlier.inherits;
     this.#calls = earlier.#calls;
     if (!continues) return;

@@ -84,7 +84,10 @@ export function holding() {
   const predictor = new LearnedPredictor();
   const { runtime } = layer();
   return {
-    learner: held((event) => predictor.observe(event), (run) => predictor.next(run)),
+    learner: held(
+      (event) => predictor.observe(event),
+      (run) => predictor.next(run),
+    ),
     all: held((event) => runtime.observe(event)),
   };
 }
@@ -99,7 +102,16 @@ function held(observe, ask) {
       const [agent, id] = [names[place], `run-${run}`];
       const prompt = { anchor: anchors[place], history: messages.slice(0, call + 1) };
       const request = `r${run}-${call}`;
-      observe({ type: "request-start", at: run, run: id, agent, namespace: agent, step: call, request, prompt });
+      observe({
+        type: "request-start",
+        at: run,
+        run: id,
+        agent,
+        namespace: agent,
+        step: call,
+        request,
+        prompt,
+      });
       ask?.(id);
     }
   };

@@ -36,7 +36,10 @@ export function events({ agents = 24, openRuns = 1000, follow = 0.7, isWhole = f
     run.agent = random() < follow ? (run.agent + 1) % agents : Math.floor(random() * agents);
     if (isWhole) {
       const kept = random() < 0.3 ? Math.floor(random() * run.history.length) : run.history.length;
-      run.history = [...run.history.slice(0, kept), { hash: `m${count}`, length: Math.floor(random() * 4000) }];
+      run.history = [
+        ...run.history.slice(0, kept),
+        { hash: `m${count}`, length: Math.floor(random() * 4000) },
+      ];
       run.request = `r${count}`;
     }
     return {
@@ -56,7 +59,14 @@ export function events({ agents = 24, openRuns = 1000, follow = 0.7, isWhole = f
     const { request } = run;
     run.request = undefined;
     const usage = { promptTokens: 1100, outputTokens: 100 };
-    return { ...of(run), type: "request-end", request, status: "completed", usage, callsTools: random() < 0.5 };
+    return {
+      ...of(run),
+      type: "request-end",
+      request,
+      status: "completed",
+      usage,
+      callsTools: random() < 0.5,
+    };
   }
 
   function end(run) {
