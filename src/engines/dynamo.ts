@@ -62,7 +62,6 @@ class Dynamo {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "dynamo", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
-      atOnce: chosen.prefetchesAtOnce,
       decorate: (prefix) => this.#decoration(prefix, { priority: BEHIND_ALL_OTHERS, osl: 1 }),
     });
   }
@@ -73,6 +72,7 @@ class Dynamo {
       name: "dynamo",
       http: this.#http,
       apiKey: apiKey ?? "none",
+      prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { agent, run, session } }) => {

@@ -67,7 +67,6 @@ class SgLang {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "sglang", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
-      atOnce: chosen.prefetchesAtOnce,
       decorate: (prefix) => ({ fields: this.#fields(this.#sessions.of(prefix)) }),
     });
   }
@@ -78,6 +77,7 @@ class SgLang {
       name: "sglang",
       http: this.#http,
       apiKey: apiKey ?? "none",
+      prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
       supports: () => ({
         prefetch: "emulated",

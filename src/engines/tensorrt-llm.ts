@@ -60,7 +60,6 @@ class TensorRtLlm {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "tensorrt-llm", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
-      atOnce: chosen.prefetchesAtOnce,
       decorate: (prefix) => ({
         fields: { ...this.#fields(), ...(chosen.priority && { priority: BEHIND_ALL_OTHERS }) },
         headers: sessionHeader(this.#sessions.of(prefix)),
@@ -74,6 +73,7 @@ class TensorRtLlm {
       name: "tensorrt-llm",
       http: this.#http,
       apiKey: apiKey ?? "none",
+      prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { session, run } }) => ({

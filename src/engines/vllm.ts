@@ -75,7 +75,6 @@ class Vllm {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "vllm", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
-      atOnce: chosen.prefetchesAtOnce,
       decorate: (prefix) => ({
         fields: { ...this.#fields(prefix), ...(chosen.priority && { priority: BEHIND_ALL_OTHERS }) },
         headers: sessionHeader(this.#sessions.of(prefix)),
@@ -89,6 +88,7 @@ class Vllm {
       name: "vllm",
       http: this.#http,
       apiKey: apiKey ?? "none",
+      prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
       // A kv_hints envelope is accepted and executed by no release, so it does not make retain a verb of the engine.
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
