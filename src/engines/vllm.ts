@@ -4,6 +4,7 @@ import type { PrefixRef } from "../runtime/action.ts";
 import type { CacheEvent } from "../runtime/cache-event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
+import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { retainEnvelope } from "../wire/hint-envelope.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
@@ -32,6 +33,7 @@ const options = z.strictObject({
     .optional()
     .describe("Keeps this app's cache apart from others' on the same server"),
   prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  idleBelow,
   events: kvEventOptions,
 });
 
@@ -69,12 +71,14 @@ class Vllm {
   readonly #options: z.output<typeof options>;
   readonly #http: EngineHttp;
   readonly #warmUp: WarmUp;
+  readonly #foreground = new Foreground();
   readonly #sessions = new Sessions();
 
   constructor(chosen: z.output<typeof options>) {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "vllm", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
+      after: { foreground: this.#foreground, idleBelow: chosen.idleBelow },
       decorate: (prefix) => ({
         fields: { ...this.#fields(prefix), ...(chosen.priority && { priority: BEHIND_ALL_OTHERS }) },
         headers: sessionHeader(this.#sessions.of(prefix)),
@@ -99,7 +103,10 @@ class Vllm {
         },
         headers: sessionHeader(session ?? run),
       }),
-      observe: (event) => this.#sessions.observe(event),
+      observe: (event) => {
+        this.#sessions.observe(event);
+        this.#foreground.observe(event);
+      },
       tokenize: (body, signal) => tokenizeChat(this.#http, body, signal),
       events: (signal) => this.#events(signal),
       verbs: {

@@ -2,12 +2,15 @@ import { z } from "zod";
 import type { Hint, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
 import type { Decoration } from "../runtime/engine.ts";
 import type { EngineHttp } from "./engine-http.ts";
+import type { Foreground } from "./foreground.ts";
 
 export interface WarmUpOptions {
   /** Fields and headers of a warm-up request, over the prompt's own: as those of the request that it prepares. */
   readonly decorate?: (prefix: PrefixRef) => Decoration;
   /** Fields that make the engine stop after the prompt. Default `max_tokens: 1`. */
   readonly stop?: Readonly<Record<string, unknown>>;
+  /** Holds a warm-up back while so many of the app's own requests wait for their first token, or more. */
+  readonly after?: { readonly foreground: Foreground; readonly idleBelow: number };
   /** Default `/v1/chat/completions`. */
   readonly path?: string;
 }
@@ -53,6 +56,9 @@ export class WarmUp {
     const { prefix, body: prompt } = hint;
     if (typeof prompt !== "object" || prompt === null)
       return { status: "rejected", reason: "there is no request body to prefill" };
+    const { after } = this.#options;
+    await after?.foreground.quiet(signal, after.idleBelow);
+    signal?.throwIfAborted();
     const { path = "/v1/chat/completions", stop = { max_tokens: 1 }, decorate } = this.#options;
     const { fields, headers } = decorate?.(prefix) ?? {};
     const body = { ...prompt, ...fields, ...stop, stream: false };
