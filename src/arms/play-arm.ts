@@ -22,6 +22,9 @@ export interface ArmOptions<Run, Log extends CallLog> {
   /** Users do not all come in the same instant: the first runs arrive so many milliseconds apart. */
   readonly arrivalMs: number;
   readonly signal: AbortSignal;
+  /** Adapter of what `start` gives, and its options. Default: the embedded engine's. */
+  readonly engineName?: string;
+  readonly engineOptions?: Readonly<Record<string, unknown>>;
   readonly start: () => Promise<Target>;
   readonly app: (modelOf: (answerTokens: number) => ChatOpenAI) => ArmApp<Run, Log>;
   /** Told after each finished run. */
@@ -37,7 +40,11 @@ export async function playArm<Run, Log extends CallLog>(
   try {
     const sage =
       arm === "hints"
-        ? await CacheSage.connect(target.baseURL, { engine: "embedded", cacheHints: true })
+        ? await CacheSage.connect(target.baseURL, {
+            engine: options.engineName ?? "embedded",
+            engineOptions: options.engineOptions ?? {},
+            cacheHints: true,
+          })
         : undefined;
     try {
       return await play(target, sage, options);

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { InvalidOptionsError } from "../errors.ts";
 import { defineCommand } from "./command.ts";
+import { readJsonObject } from "./json-object.ts";
 
 const options = z.strictObject({
   task: z.string().min(1).optional().describe("A task of your own; every run works on it."),
@@ -24,7 +25,9 @@ const options = z.strictObject({
     .string()
     .default("pico")
     .describe("Random-weight preset (pico, nano, bench) or the path of a .gguf file."),
-  engine: z.url().optional().describe("A cachesage server that already runs; arms lru and hints only."),
+  engine: z.url().optional().describe("A server that already runs; arms lru and hints only."),
+  engineName: z.string().default("embedded").describe("What runs there; see: cachesage engines."),
+  engineOptions: z.string().default("{}").describe("Options of its adapter as a JSON object."),
   arms: z
     .array(z.enum(["none", "lru", "hints"]))
     .min(1)
@@ -47,7 +50,14 @@ export default defineCommand({
     const { progressTo } = await import("../arms/progress.ts");
     const { playDemo } = await loadApp("demo", () => import("../demo/play.ts"));
     const tasks = await readTasks(given.task, given.tasks);
-    const { rows, notes } = await playDemo({ ...given, tasks, signal: io.signal, progress: progressTo(io) });
+    const engineOptions = readJsonObject("demo", "--engine-options", given.engineOptions);
+    const { rows, notes } = await playDemo({
+      ...given,
+      engineOptions,
+      tasks,
+      signal: io.signal,
+      progress: progressTo(io),
+    });
     if (given.json) {
       io.stdout(`${JSON.stringify({ rows })}\n`);
     } else {

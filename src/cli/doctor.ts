@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { InvalidOptionsError } from "../errors.ts";
 import { defineCommand } from "./command.ts";
+import { readJsonObject } from "./json-object.ts";
 
 const options = z.strictObject({
   engine: z.string().min(1).describe("Name of the engine that runs there; see: cachesage engines."),
@@ -34,7 +34,7 @@ export default defineCommand({
     const definition = await engines.load(engine);
     const key = apiKey ?? io.env["OPENAI_API_KEY"];
     const given = {
-      ...readObject(more),
+      ...readJsonObject("doctor", "--options", more),
       url,
       ...(key !== undefined && { apiKey: key }),
     };
@@ -54,15 +54,3 @@ export default defineCommand({
     return 0;
   },
 });
-
-function readObject(text: string): object {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value;
-  } catch {
-    // Told below.
-  }
-  throw new InvalidOptionsError("doctor", `--options: expected a JSON object, got ${text}`, {
-    hint: "Write it in quotes, such as --options '{\"priority\":true}'.",
-  });
-}

@@ -18,6 +18,9 @@ export interface TeamArmOptions {
   readonly model: string;
   /** Base URL of a server that already runs; undefined: a fresh engine in this process. */
   readonly engine: string | undefined;
+  /** Name of that server's adapter and its options. */
+  readonly engineName?: string;
+  readonly engineOptions?: Readonly<Record<string, unknown>>;
   /** Tells this arm's prompts from other arms' on the same server. */
   readonly nonce: string;
   readonly route: Route;

@@ -15,6 +15,8 @@ export interface DemoOptions {
   readonly route: Route;
   readonly model: string;
   readonly engine?: string | undefined;
+  readonly engineName?: string;
+  readonly engineOptions?: Readonly<Record<string, unknown>>;
   readonly arms: readonly Arm[];
   readonly signal: AbortSignal;
   /** Told what goes on; `finished` when an arm is over. */

@@ -3,6 +3,7 @@ import { EngineError } from "../errors.ts";
 import type { PrefixRef } from "../runtime/action.ts";
 import type { Decoration, EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
+import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
@@ -29,6 +30,7 @@ const options = z.strictObject({
     .optional()
     .describe("Keeps this app's cache apart from others' on the same workers"),
   prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  idleBelow,
   events: kvEventOptions,
 });
 
@@ -57,12 +59,13 @@ class Dynamo {
   readonly #sessions = new Sessions();
   readonly #lengths = new OutputLengths();
   readonly #warmUp: WarmUp;
+  readonly #foreground = new Foreground();
 
   constructor(chosen: z.output<typeof options>) {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "dynamo", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
-      atOnce: chosen.prefetchesAtOnce,
+      after: { foreground: this.#foreground, idleBelow: chosen.idleBelow },
       decorate: (prefix) => this.#decoration(prefix, { priority: BEHIND_ALL_OTHERS, osl: 1 }),
     });
   }
@@ -73,6 +76,7 @@ class Dynamo {
       name: "dynamo",
       http: this.#http,
       apiKey: apiKey ?? "none",
+      prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { agent, run, session } }) => {
@@ -85,6 +89,7 @@ class Dynamo {
       observe: (event) => {
         this.#sessions.observe(event);
         this.#lengths.observe(event);
+        this.#foreground.observe(event);
       },
       ...kvEventStreams(events),
       verbs: {

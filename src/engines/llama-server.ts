@@ -70,6 +70,7 @@ class LlamaServer {
       name: "llama-server",
       http: this.#http,
       apiKey: this.#options.apiKey ?? "none",
+      prefetchesAtOnce: 1,
       probe: (signal) => this.#probe(signal),
       supports: () => this.#supports(),
       decorate: ({ identity: { agent, run } }) => {

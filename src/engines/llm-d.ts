@@ -48,7 +48,6 @@ class LlmD {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "llm-d", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
-      atOnce: chosen.prefetchesAtOnce,
       decorate: (prefix) => ({ headers: this.#headers(this.#sessions.of(prefix), chosen.prefetchObjective) }),
     });
   }
@@ -59,6 +58,7 @@ class LlmD {
       name: "llm-d",
       http: this.#http,
       apiKey: apiKey ?? "none",
+      prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
       supports: () => (prefetchObjective === undefined ? {} : { prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { session, run } }) => ({ headers: this.#headers(session ?? run, objective) }),

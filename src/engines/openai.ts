@@ -53,7 +53,6 @@ class OpenAi {
   adapter(): EngineAdapter {
     const { apiKey, breakpoints, prefetch } = this.#options;
     const warmUp = new WarmUp(this.#http, {
-      atOnce: 2,
       stop: { max_completion_tokens: 16 },
       decorate: ({ agent }) => ({ fields: { prompt_cache_key: cacheKey(agent, []) } }),
     });
@@ -61,6 +60,7 @@ class OpenAi {
       name: "openai",
       http: this.#http,
       apiKey,
+      prefetchesAtOnce: 2,
       probe: (signal) => this.#probe(signal),
       supports: () => (prefetch && apiKey !== undefined ? { prefetch: "emulated", cancel: "emulated" } : {}),
       decorate: ({ identity: { agent } }, decisions) => ({

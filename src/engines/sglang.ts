@@ -4,6 +4,7 @@ import { type Action, type Hint, type Outcome, type PrefixRef, prefixId } from "
 import type { Event } from "../runtime/event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
+import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
@@ -32,6 +33,7 @@ const options = z.strictObject({
     .optional()
     .describe("Keeps this app's cache apart from others' on the same server"),
   prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  idleBelow,
   events: kvEventOptions,
 });
 
@@ -59,6 +61,7 @@ class SgLang {
   readonly #options: z.output<typeof options>;
   readonly #http: EngineHttp;
   readonly #warmUp: WarmUp;
+  readonly #foreground = new Foreground();
   readonly #sessions = new Sessions();
   /** Runs without a thread that have ended, and whose session is still to be closed. */
   readonly #ended = new Set<string>();
@@ -67,7 +70,7 @@ class SgLang {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "sglang", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
-      atOnce: chosen.prefetchesAtOnce,
+      after: { foreground: this.#foreground, idleBelow: chosen.idleBelow },
       decorate: (prefix) => ({ fields: this.#fields(this.#sessions.of(prefix)) }),
     });
   }
@@ -78,6 +81,7 @@ class SgLang {
       name: "sglang",
       http: this.#http,
       apiKey: apiKey ?? "none",
+      prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
       supports: () => ({
         prefetch: "emulated",
@@ -111,6 +115,7 @@ class SgLang {
 
   #observe(event: Event): void {
     this.#sessions.observe(event);
+    this.#foreground.observe(event);
     if (event.type === "run-end" && event.session === undefined && this.#ended.size < MAX_ENDED)
       this.#ended.add(event.run);
   }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { CacheEvent } from "../runtime/cache-event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
+import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { readAll } from "../wire/kv-event-streams.ts";
@@ -26,6 +27,7 @@ const options = z.strictObject({
     .optional()
     .describe("Keeps this app's cache apart from others' on the same server"),
   prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  idleBelow,
   pullEventsMs: z
     .int()
     .min(10)
@@ -54,13 +56,14 @@ class TensorRtLlm {
   readonly #options: z.output<typeof options>;
   readonly #http: EngineHttp;
   readonly #warmUp: WarmUp;
+  readonly #foreground = new Foreground();
   readonly #sessions = new Sessions();
 
   constructor(chosen: z.output<typeof options>) {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "tensorrt-llm", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
-      atOnce: chosen.prefetchesAtOnce,
+      after: { foreground: this.#foreground, idleBelow: chosen.idleBelow },
       decorate: (prefix) => ({
         fields: { ...this.#fields(), ...(chosen.priority && { priority: BEHIND_ALL_OTHERS }) },
         headers: sessionHeader(this.#sessions.of(prefix)),
@@ -74,13 +77,17 @@ class TensorRtLlm {
       name: "tensorrt-llm",
       http: this.#http,
       apiKey: apiKey ?? "none",
+      prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { session, run } }) => ({
         fields: this.#fields(),
         headers: sessionHeader(session ?? run),
       }),
-      observe: (event) => this.#sessions.observe(event),
+      observe: (event) => {
+        this.#sessions.observe(event);
+        this.#foreground.observe(event);
+      },
       ...((events.length > 0 || pullEventsMs !== undefined) && {
         events: (signal) =>
           mergeEvents(

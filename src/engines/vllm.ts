@@ -4,6 +4,7 @@ import type { PrefixRef } from "../runtime/action.ts";
 import type { CacheEvent } from "../runtime/cache-event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
+import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { retainEnvelope } from "../wire/hint-envelope.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
@@ -32,6 +33,7 @@ const options = z.strictObject({
     .optional()
     .describe("Keeps this app's cache apart from others' on the same server"),
   prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  idleBelow,
   events: kvEventOptions,
 });
 
@@ -69,13 +71,14 @@ class Vllm {
   readonly #options: z.output<typeof options>;
   readonly #http: EngineHttp;
   readonly #warmUp: WarmUp;
+  readonly #foreground = new Foreground();
   readonly #sessions = new Sessions();
 
   constructor(chosen: z.output<typeof options>) {
     this.#options = chosen;
     this.#http = new EngineHttp({ engine: "vllm", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
-      atOnce: chosen.prefetchesAtOnce,
+      after: { foreground: this.#foreground, idleBelow: chosen.idleBelow },
       decorate: (prefix) => ({
         fields: { ...this.#fields(prefix), ...(chosen.priority && { priority: BEHIND_ALL_OTHERS }) },
         headers: sessionHeader(this.#sessions.of(prefix)),
@@ -89,6 +92,7 @@ class Vllm {
       name: "vllm",
       http: this.#http,
       apiKey: apiKey ?? "none",
+      prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
       // A kv_hints envelope is accepted and executed by no release, so it does not make retain a verb of the engine.
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
@@ -99,7 +103,10 @@ class Vllm {
         },
         headers: sessionHeader(session ?? run),
       }),
-      observe: (event) => this.#sessions.observe(event),
+      observe: (event) => {
+        this.#sessions.observe(event);
+        this.#foreground.observe(event);
+      },
       tokenize: (body, signal) => tokenizeChat(this.#http, body, signal),
       events: (signal) => this.#events(signal),
       verbs: {

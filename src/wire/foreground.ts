@@ -1,4 +1,12 @@
+import { z } from "zod";
 import type { Event } from "../runtime/event.ts";
+
+/** Option of adapters whose prefetches compete with the app's own requests. */
+export const idleBelow = z
+  .int()
+  .min(1)
+  .default(1)
+  .describe("Prefetch only while fewer of the app's own requests than this wait for their first token");
 
 /**
  * The app's own requests between their start and their first token: while there is one, the engine's time is theirs.
@@ -6,24 +14,27 @@ import type { Event } from "../runtime/event.ts";
  */
 export class Foreground {
   readonly #waiting = new Set<string>();
-  #quiet: (() => void)[] = [];
+  readonly #told = new Set<{ readonly below: number; readonly tell: () => void }>();
 
   observe(event: Event): void {
     if (event.type === "request-start") this.#waiting.add(event.request);
     if (event.type !== "request-first-token" && event.type !== "request-end") return;
     this.#waiting.delete(event.request);
-    if (this.#waiting.size > 0) return;
-    const told = this.#quiet;
-    this.#quiet = [];
-    for (const tell of told) tell();
+    for (const { below, tell } of this.#told) if (this.#waiting.size < below) tell();
   }
 
-  /** Resolves when none waits for its first token, or with the signal. */
-  quiet(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#waiting.size === 0 || signal?.aborted) return Promise.resolve();
+  /** Resolves when fewer than `below` wait for their first token, or with the signal. */
+  quiet(signal: AbortSignal | undefined, below = 1): Promise<void> {
+    if (this.#waiting.size < below || signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#quiet.push(resolve);
-      signal?.addEventListener("abort", () => resolve(), { once: true });
+      const tell = (): void => {
+        this.#told.delete(waiter);
+        signal?.removeEventListener("abort", tell);
+        resolve();
+      };
+      const waiter = { below, tell };
+      this.#told.add(waiter);
+      signal?.addEventListener("abort", tell, { once: true });
     });
   }
 }

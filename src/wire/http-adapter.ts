@@ -10,7 +10,7 @@ export type Verb = (hint: Hint, signal: AbortSignal | undefined) => Promise<Outc
 
 export interface HttpAdapterParts extends Pick<
   EngineAdapter,
-  "decorate" | "observe" | "answered" | "tokenize" | "events"
+  "prefetchesAtOnce" | "decorate" | "observe" | "answered" | "tokenize" | "events"
 > {
   readonly name: string;
   readonly http: EngineHttp;
@@ -63,6 +63,7 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     },
     baseURL: parts.baseURL ?? http.baseURL,
     ...(apiKey !== undefined && { apiKey }),
+    ...(parts.prefetchesAtOnce !== undefined && { prefetchesAtOnce: parts.prefetchesAtOnce }),
     connect: (signal) =>
       parts.probe(signal).catch((error: unknown) => {
         if (!(error instanceof z.ZodError)) throw error;

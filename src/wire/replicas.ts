@@ -42,6 +42,9 @@ export function createReplicas(
     get baseURL() {
       return first.baseURL;
     },
+    ...(first.prefetchesAtOnce !== undefined && {
+      prefetchesAtOnce: adapters.reduce((sum, { prefetchesAtOnce = 0 }) => sum + prefetchesAtOnce, 0),
+    }),
     ...(first.apiKey !== undefined && { apiKey: first.apiKey }),
     connect: (signal) => replicas.connect(signal),
     decorate: (call, decisions) => replicas.of(keyOf(call)).decorate?.(call, decisions) ?? {},

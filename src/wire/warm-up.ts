@@ -1,16 +1,16 @@
-import PQueue from "p-queue";
 import { z } from "zod";
 import type { Hint, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
 import type { Decoration } from "../runtime/engine.ts";
 import type { EngineHttp } from "./engine-http.ts";
+import type { Foreground } from "./foreground.ts";
 
 export interface WarmUpOptions {
-  /** Requests under way at the same time. */
-  readonly atOnce: number;
   /** Fields and headers of a warm-up request, over the prompt's own: as those of the request that it prepares. */
   readonly decorate?: (prefix: PrefixRef) => Decoration;
   /** Fields that make the engine stop after the prompt. Default `max_tokens: 1`. */
   readonly stop?: Readonly<Record<string, unknown>>;
+  /** Holds a warm-up back while so many of the app's own requests wait for their first token, or more. */
+  readonly after?: { readonly foreground: Foreground; readonly idleBelow: number };
   /** Default `/v1/chat/completions`. */
   readonly path?: string;
 }
@@ -35,30 +35,30 @@ const answer = z.object({
 export class WarmUp {
   readonly #http: EngineHttp;
   readonly #options: WarmUpOptions;
-  readonly #queue: PQueue;
   #totals: WarmUpTotals = { requests: 0, promptTokens: 0, cachedTokens: 0 };
 
-  constructor(http: EngineHttp, options: WarmUpOptions) {
+  constructor(http: EngineHttp, options: WarmUpOptions = {}) {
     this.#http = http;
     this.#options = options;
-    this.#queue = new PQueue({ concurrency: options.atOnce });
   }
 
   get totals(): WarmUpTotals {
     return this.#totals;
   }
 
-  /** Sends a prefetch, the probable ones first; aborting closes its connection. */
+  /** Sends a prefetch; aborting closes its connection. */
   send(hint: Hint, signal: AbortSignal | undefined): Promise<Outcome> {
-    if (hint.type !== "prefetch") return Promise.resolve({ status: "failed", reason: "this is no prefetch" });
-    const priority = Math.round(hint.probability * 1000);
-    return this.#queue.add(() => this.#request(hint, signal), { priority, ...(signal && { signal }) });
+    if (hint.type === "prefetch") return this.#request(hint, signal);
+    return Promise.resolve({ status: "failed", reason: "this is no prefetch" });
   }
 
   async #request(hint: PrefetchHint, signal: AbortSignal | undefined): Promise<Outcome> {
     const { prefix, body: prompt } = hint;
     if (typeof prompt !== "object" || prompt === null)
       return { status: "rejected", reason: "there is no request body to prefill" };
+    const { after } = this.#options;
+    await after?.foreground.quiet(signal, after.idleBelow);
+    signal?.throwIfAborted();
     const { path = "/v1/chat/completions", stop = { max_tokens: 1 }, decorate } = this.#options;
     const { fields, headers } = decorate?.(prefix) ?? {};
     const body = { ...prompt, ...fields, ...stop, stream: false };

@@ -4,7 +4,9 @@ import path from "node:path";
 import { controlTokens, trainVocabulary } from "../../../src/embedded/model/vocabulary.ts";
 
 const template =
-  "{%- for m in messages -%}{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}{%- endfor -%}" +
+  "{%- if tools -%}{{ '<|system|>' + tools|tojson + '<|end|>' }}{%- endif -%}" +
+  "{%- for m in messages -%}{{ '<|' + m.role + '|>' + (m.content or '') }}" +
+  "{%- for call in m.tool_calls or [] -%}{{ call|tojson }}{%- endfor -%}{{ '<|end|>' }}{%- endfor -%}" +
   "{%- if add_generation_prompt -%}{{ '<|assistant|>' }}{%- endif -%}";
 
 /**

@@ -26,7 +26,7 @@ export async function startVllm(): Promise<VllmServer> {
   const flags =
     `--served-model-name tiny --load-format dummy --dtype float32 --max-model-len 4096 --host 127.0.0.1 --port ${port} ` +
     "--enforce-eager --block-size 32 --num-gpu-blocks-override 256 --max-num-seqs 8 --enable-prompt-tokens-details " +
-    "--scheduling-policy priority";
+    "--scheduling-policy priority --enable-auto-tool-choice --tool-call-parser hermes";
   const server = await startServer({
     program: python ?? "python3",
     words: [
