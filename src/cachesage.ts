@@ -18,6 +18,8 @@ import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import type { PolicyDefinition } from "./runtime/policy.ts";
 import { pumpEvents } from "./wire/event-pump.ts";
+import type { Store } from "./runtime/store.ts";
+import { SharedState, type SharedStateStats } from "./shared-state.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
 
 const policies = registry<PolicyDefinition<"prefix">>("policy", new URL("./policies/", import.meta.url));
@@ -41,6 +43,11 @@ const options = z.strictObject({
     .default({})
     .describe("Per policy its options, or false to leave it out. All policies are on otherwise."),
   apiKey: z.string().optional().describe("Key for the engine, when it wants one."),
+  store: z
+    .custom<Store>(isStore, "expected a Store: namespace, add, load and reset")
+    .optional()
+    .describe("Keeps what is learned, over restarts and processes."),
+  storeEveryMs: z.int().positive().default(5000).describe("Milliseconds between two exchanges with it."),
   onEvent: z.custom<(event: Event) => void>(isFunction, "expected a function").optional(),
   onCacheEvent: z
     .custom<(event: CacheEvent) => void>(isFunction, "expected a function")
@@ -68,6 +75,8 @@ export interface CacheSageStats {
   readonly hints: Readonly<Record<string, number>>;
   readonly faults: number;
   readonly openRuns: number;
+  /** Set when there is a store. */
+  readonly store?: SharedStateStats;
 }
 
 const DECISIONS_KEPT = 8192;
@@ -96,6 +105,7 @@ export class CacheSage {
   readonly #predictor: LearnedPredictor;
   readonly #prefixes: LivePrefixes;
   readonly #queue: HintQueue;
+  readonly #shared: SharedState | undefined;
   readonly #counts: Counts;
   readonly #stopEvents: (() => Promise<void>) | undefined;
 
@@ -121,6 +131,16 @@ export class CacheSage {
     };
     const predictor = (this.#predictor = new LearnedPredictor());
     const prefixes = (this.#prefixes = new LivePrefixes((characters) => predictor.tokens(characters)));
+    const { store, storeEveryMs: everyMs } = settings;
+    const shared = (this.#shared =
+      store &&
+      new SharedState({
+        store,
+        predictor,
+        everyMs,
+        engine: adapter.baseURL,
+        onFault: (error) => fault("store", error),
+      }));
     const installed = parts.policies.map(({ definition, options: chosen }): InstalledPolicy => ({
       definition,
       policy: definition.create({ options: chosen, clock, predictor, prefixes }),
@@ -150,6 +170,7 @@ export class CacheSage {
       adapter,
       compose: ({ prefix }) => prompts.compose(prefix, predictor.sharedHistory(prefix.agent) >= 0.5),
       onOutcome: (hint, outcome) => contained(() => settle(hint, outcome)),
+      ...(store?.lease && shared && { mayPrefetch: (body) => shared.mayPrefetch(body) }),
     });
     const host: Host = {
       clock,
@@ -159,6 +180,7 @@ export class CacheSage {
       emit: (event) => {
         contained(() => settings.onEvent?.(event), fault, "onEvent");
         contained(() => adapter.observe?.(event), fault, "adapter");
+        shared?.observe(event);
         const actions = runtime.observe(event);
         if (!cacheHints) return;
         contained(
@@ -214,7 +236,9 @@ export class CacheSage {
         ? await createEngine(settings.engine, urls ?? [], { ...key, ...settings.engineOptions })
         : settings.engine;
     const engine = await adapter.connect();
-    return new CacheSage({ settings, adapter, engine, policies: chosen });
+    const sage = new CacheSage({ settings, adapter, engine, policies: chosen });
+    await sage.#shared?.start();
+    return sage;
   }
 
   /** Adapter of the connected engine. */
@@ -259,6 +283,7 @@ export class CacheSage {
       hints: { ...this.#counts.hints },
       faults: this.#counts.faults,
       openRuns: this.#prefixes.openRuns,
+      ...(this.#shared && { store: this.#shared.stats }),
     };
   }
 
@@ -277,10 +302,14 @@ export class CacheSage {
     return this.#queue.idle();
   }
 
-  /** Withdraws pending hints and closes the engine's adapter; an embedded engine stops. Idempotent. */
+  /**
+   * Withdraws pending hints, sends the store what is left and closes the engine's adapter; an embedded engine stops. The store
+   * stays open. Idempotent.
+   */
   async close(): Promise<void> {
     await this.#queue.close();
     await this.#stopEvents?.();
+    await this.#shared?.close();
     await this.#adapter.close();
   }
 
@@ -339,5 +368,15 @@ function isAdapter(value: unknown): value is EngineAdapter {
     typeof adapter.supports === "object" &&
     adapter.supports !== null &&
     [adapter.connect, adapter.apply, adapter.close].every(isFunction)
+  );
+}
+
+function isStore(value: unknown): value is Store {
+  const store = value as Partial<Store> | null;
+  return (
+    typeof store === "object" &&
+    store !== null &&
+    typeof store.namespace === "object" &&
+    [store.add, store.load, store.reset].every(isFunction)
   );
 }

@@ -28,6 +28,7 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   arms: everything,
   demo: everything,
   bench: everything,
+  "shared-state": ["runtime", "learn"],
   cachesage: everything,
   index: everything,
   cli: everything,
