@@ -6,6 +6,7 @@ import type { Host } from "./langgraph/host.ts";
 import { PromptStore } from "./langgraph/prompt-store.ts";
 import type { NextAgentAccuracy } from "./learn/accuracy.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
+import { Observers, observersOptions } from "./observers.ts";
 import { parseOptions } from "./options.ts";
 import { registry } from "./registry.ts";
 import { type Action, type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
@@ -17,9 +18,9 @@ import type { Event, Identity } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import type { PolicyDefinition } from "./runtime/policy.ts";
+import type { TelemetryStats } from "./runtime/telemetry.ts";
+import { SharedState, sharedStateOptions, type SharedStateStats } from "./shared-state.ts";
 import { pumpEvents } from "./wire/event-pump.ts";
-import type { Store } from "./runtime/store.ts";
-import { SharedState, type SharedStateStats } from "./shared-state.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
 
 const policies = registry<PolicyDefinition<"prefix">>("policy", new URL("./policies/", import.meta.url));
@@ -43,11 +44,8 @@ const options = z.strictObject({
     .default({})
     .describe("Per policy its options, or false to leave it out. All policies are on otherwise."),
   apiKey: z.string().optional().describe("Key for the engine, when it wants one."),
-  store: z
-    .custom<Store>(isStore, "expected a Store: namespace, add, load and reset")
-    .optional()
-    .describe("Keeps what is learned, over restarts and processes."),
-  storeEveryMs: z.int().positive().default(5000).describe("Milliseconds between two exchanges with it."),
+  ...sharedStateOptions,
+  ...observersOptions,
   onEvent: z.custom<(event: Event) => void>(isFunction, "expected a function").optional(),
   onCacheEvent: z
     .custom<(event: CacheEvent) => void>(isFunction, "expected a function")
@@ -67,7 +65,7 @@ const options = z.strictObject({
 export type CacheSageOptions = z.input<typeof options>;
 
 /** What cachesage did and saw so far. */
-export interface CacheSageStats {
+export interface CacheSageStats extends TelemetryStats {
   readonly nextAgent: NextAgentAccuracy;
   /** Duration of the newest decisions (at most 8,192), in microseconds. */
   readonly decisionUs: readonly number[];
@@ -106,6 +104,7 @@ export class CacheSage {
   readonly #prefixes: LivePrefixes;
   readonly #queue: HintQueue;
   readonly #shared: SharedState | undefined;
+  readonly #observers: Observers | undefined;
   readonly #counts: Counts;
   readonly #stopEvents: (() => Promise<void>) | undefined;
 
@@ -128,19 +127,23 @@ export class CacheSage {
     const fault = (where: string, error: unknown) => {
       counts.faults++;
       contained(() => settings.onFault?.(where, error));
+      this.#observers?.fault(where, error);
     };
+    const observers = (this.#observers = Observers.of(settings.telemetry, {
+      ledger: this.ledger,
+      engine: adapter.name,
+      clock,
+      cacheHints,
+      stats: () => this.#kept,
+      onFault: () => counts.faults++,
+    }));
     const predictor = (this.#predictor = new LearnedPredictor());
     const prefixes = (this.#prefixes = new LivePrefixes((characters) => predictor.tokens(characters)));
-    const { store, storeEveryMs: everyMs } = settings;
-    const shared = (this.#shared =
-      store &&
-      new SharedState({
-        store,
-        predictor,
-        everyMs,
-        engine: adapter.baseURL,
-        onFault: (error) => fault("store", error),
-      }));
+    const shared = (this.#shared = SharedState.of(settings, {
+      predictor,
+      engine: adapter.baseURL,
+      onFault: (error) => fault("store", error),
+    }));
     const installed = parts.policies.map(({ definition, options: chosen }): InstalledPolicy => ({
       definition,
       policy: definition.create({ options: chosen, clock, predictor, prefixes }),
@@ -153,7 +156,10 @@ export class CacheSage {
       policies: installed,
       ledger: this.ledger,
       onFault: fault,
-      onDecision: (microseconds) => (counts.decisions[decisions++ % DECISIONS_KEPT] = microseconds),
+      onDecision: (microseconds) => {
+        counts.decisions[decisions++ % DECISIONS_KEPT] = microseconds;
+        observers?.decided(microseconds);
+      },
     });
     const prompts = new PromptStore();
     const drift = new AnchorDrift({
@@ -164,13 +170,14 @@ export class CacheSage {
     const settle = (hint: Hint, outcome: Outcome) => {
       const key = `${hint.type} ${outcome.status}`;
       counts.hints[key] = (counts.hints[key] ?? 0) + 1;
-      this.ledger.settle(hint, outcome);
+      const entry = this.ledger.settle(hint, outcome);
+      observers?.outcome(hint, outcome, entry?.policy);
     };
     this.#queue = new HintQueue({
       adapter,
       compose: ({ prefix }) => prompts.compose(prefix, predictor.sharedHistory(prefix.agent) >= 0.5),
       onOutcome: (hint, outcome) => contained(() => settle(hint, outcome)),
-      ...(store?.lease && shared && { mayPrefetch: (body) => shared.mayPrefetch(body) }),
+      ...(shared && { mayPrefetch: (body) => shared.mayPrefetch(body) }),
     });
     const host: Host = {
       clock,
@@ -181,7 +188,9 @@ export class CacheSage {
         contained(() => settings.onEvent?.(event), fault, "onEvent");
         contained(() => adapter.observe?.(event), fault, "adapter");
         shared?.observe(event);
+        observers?.event(event);
         const actions = runtime.observe(event);
+        observers?.decisions();
         if (!cacheHints) return;
         contained(
           () => {
@@ -278,10 +287,16 @@ export class CacheSage {
 
   get stats(): CacheSageStats {
     return {
-      nextAgent: this.#predictor.accuracy,
+      ...this.#kept,
       decisionUs: [...this.#counts.decisions],
       hints: { ...this.#counts.hints },
       faults: this.#counts.faults,
+    };
+  }
+
+  get #kept(): Pick<CacheSageStats, "nextAgent" | "openRuns" | "store"> {
+    return {
+      nextAgent: this.#predictor.accuracy,
       openRuns: this.#prefixes.openRuns,
       ...(this.#shared && { store: this.#shared.stats }),
     };
@@ -311,6 +326,7 @@ export class CacheSage {
     await this.#stopEvents?.();
     await this.#shared?.close();
     await this.#adapter.close();
+    this.#observers?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -368,15 +384,5 @@ function isAdapter(value: unknown): value is EngineAdapter {
     typeof adapter.supports === "object" &&
     adapter.supports !== null &&
     [adapter.connect, adapter.apply, adapter.close].every(isFunction)
-  );
-}
-
-function isStore(value: unknown): value is Store {
-  const store = value as Partial<Store> | null;
-  return (
-    typeof store === "object" &&
-    store !== null &&
-    typeof store.namespace === "object" &&
-    [store.add, store.load, store.reset].every(isFunction)
   );
 }

@@ -10,4 +10,5 @@ export { Ledger, type LedgerEntry } from "./runtime/ledger.ts";
 export { definePolicy } from "./runtime/policy.ts";
 export type * from "./runtime/policy.ts";
 export type * from "./runtime/store.ts";
+export type * from "./runtime/telemetry.ts";
 export { prefixId } from "./runtime/action.ts";

@@ -1,8 +1,18 @@
 import { createHash, randomUUID } from "node:crypto";
+import { z } from "zod";
 import { countsOf, stateOf } from "./learn/exchange.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
 import type { Event } from "./runtime/event.ts";
 import type { Batch, Store, StoredCounts } from "./runtime/store.ts";
+
+/** Options that decide where learned state is kept. */
+export const sharedStateOptions = {
+  store: z
+    .custom<Store>(isStore, "expected a Store: namespace, add, load and reset")
+    .optional()
+    .describe("Keeps what is learned, over restarts and processes."),
+  storeEveryMs: z.int().positive().default(5000).describe("Milliseconds between two exchanges with it."),
+};
 
 export interface SharedStateParts {
   readonly store: Store;
@@ -69,6 +79,14 @@ export class SharedState {
 
   constructor(parts: SharedStateParts) {
     this.#parts = parts;
+  }
+
+  /** Undefined without a store. */
+  static of(
+    { store, storeEveryMs }: { readonly store?: Store | undefined; readonly storeEveryMs: number },
+    parts: Omit<SharedStateParts, "store" | "everyMs">,
+  ): SharedState | undefined {
+    return store && new SharedState({ ...parts, store, everyMs: storeEveryMs });
   }
 
   get stats(): SharedStateStats {
@@ -181,6 +199,12 @@ export class SharedState {
 
 function add(counts: Map<string, number>, name: string, count: number): void {
   counts.set(name, (counts.get(name) ?? 0) + count);
+}
+
+function isStore(value: unknown): boolean {
+  const store = value as Partial<Store> | null;
+  const methods = [store?.add, store?.load, store?.reset];
+  return typeof store?.namespace === "object" && methods.every((method) => typeof method === "function");
 }
 
 async function within<T>(milliseconds: number, result: Promise<T>, otherwise: T): Promise<T> {

@@ -153,11 +153,14 @@ function distributionsOf(counts: Counts): ReadonlyMap<Part, readonly (readonly [
 function pathOf(name: string): Path | undefined {
   try {
     const path: unknown = JSON.parse(name);
-    const isPart = (part: unknown) => typeof part === "string" || Number.isSafeInteger(part);
     return Array.isArray(path) && path.every(isPart) ? (path as Part[]) : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isPart(part: unknown): boolean {
+  return typeof part === "string" || Number.isSafeInteger(part);
 }
 
 function scale(own: Distribution): void {

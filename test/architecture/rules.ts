@@ -29,6 +29,7 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   demo: everything,
   bench: everything,
   "shared-state": ["runtime", "learn"],
+  observers: ["runtime"],
   cachesage: everything,
   index: everything,
   cli: everything,
