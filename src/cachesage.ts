@@ -6,6 +6,7 @@ import type { Host } from "./langgraph/host.ts";
 import { PromptStore } from "./langgraph/prompt-store.ts";
 import type { NextAgentAccuracy } from "./learn/accuracy.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
+import { Observers, observersOptions } from "./observers.ts";
 import { parseOptions } from "./options.ts";
 import { registry } from "./registry.ts";
 import { type Action, type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
@@ -17,6 +18,8 @@ import type { Event, Identity } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import type { PolicyDefinition } from "./runtime/policy.ts";
+import type { TelemetryStats } from "./runtime/telemetry.ts";
+import { SharedState, sharedStateOptions, type SharedStateStats } from "./shared-state.ts";
 import { pumpEvents } from "./wire/event-pump.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
 
@@ -41,6 +44,8 @@ const options = z.strictObject({
     .default({})
     .describe("Per policy its options, or false to leave it out. All policies are on otherwise."),
   apiKey: z.string().optional().describe("Key for the engine, when it wants one."),
+  ...sharedStateOptions,
+  ...observersOptions,
   onEvent: z.custom<(event: Event) => void>(isFunction, "expected a function").optional(),
   onCacheEvent: z
     .custom<(event: CacheEvent) => void>(isFunction, "expected a function")
@@ -60,7 +65,7 @@ const options = z.strictObject({
 export type CacheSageOptions = z.input<typeof options>;
 
 /** What cachesage did and saw so far. */
-export interface CacheSageStats {
+export interface CacheSageStats extends TelemetryStats {
   readonly nextAgent: NextAgentAccuracy;
   /** Duration of the newest decisions (at most 8,192), in microseconds. */
   readonly decisionUs: readonly number[];
@@ -68,6 +73,8 @@ export interface CacheSageStats {
   readonly hints: Readonly<Record<string, number>>;
   readonly faults: number;
   readonly openRuns: number;
+  /** Set when there is a store. */
+  readonly store?: SharedStateStats;
 }
 
 const DECISIONS_KEPT = 8192;
@@ -96,6 +103,8 @@ export class CacheSage {
   readonly #predictor: LearnedPredictor;
   readonly #prefixes: LivePrefixes;
   readonly #queue: HintQueue;
+  readonly #shared: SharedState | undefined;
+  readonly #observers: Observers | undefined;
   readonly #counts: Counts;
   readonly #stopEvents: (() => Promise<void>) | undefined;
 
@@ -118,9 +127,23 @@ export class CacheSage {
     const fault = (where: string, error: unknown) => {
       counts.faults++;
       contained(() => settings.onFault?.(where, error));
+      this.#observers?.fault(where, error);
     };
+    const observers = (this.#observers = Observers.of(settings.telemetry, {
+      ledger: this.ledger,
+      engine: adapter.name,
+      clock,
+      cacheHints,
+      stats: () => this.#kept,
+      onFault: () => counts.faults++,
+    }));
     const predictor = (this.#predictor = new LearnedPredictor());
     const prefixes = (this.#prefixes = new LivePrefixes((characters) => predictor.tokens(characters)));
+    const shared = (this.#shared = SharedState.of(settings, {
+      predictor,
+      engine: adapter.baseURL,
+      onFault: (error) => fault("store", error),
+    }));
     const installed = parts.policies.map(({ definition, options: chosen }): InstalledPolicy => ({
       definition,
       policy: definition.create({ options: chosen, clock, predictor, prefixes }),
@@ -133,7 +156,10 @@ export class CacheSage {
       policies: installed,
       ledger: this.ledger,
       onFault: fault,
-      onDecision: (microseconds) => (counts.decisions[decisions++ % DECISIONS_KEPT] = microseconds),
+      onDecision: (microseconds) => {
+        counts.decisions[decisions++ % DECISIONS_KEPT] = microseconds;
+        observers?.decided(microseconds);
+      },
     });
     const prompts = new PromptStore();
     const drift = new AnchorDrift({
@@ -144,12 +170,14 @@ export class CacheSage {
     const settle = (hint: Hint, outcome: Outcome) => {
       const key = `${hint.type} ${outcome.status}`;
       counts.hints[key] = (counts.hints[key] ?? 0) + 1;
-      this.ledger.settle(hint, outcome);
+      const entry = this.ledger.settle(hint, outcome);
+      observers?.outcome(hint, outcome, entry?.policy);
     };
     this.#queue = new HintQueue({
       adapter,
       compose: ({ prefix }) => prompts.compose(prefix, predictor.sharedHistory(prefix.agent) >= 0.5),
       onOutcome: (hint, outcome) => contained(() => settle(hint, outcome)),
+      ...(shared && { mayPrefetch: (body) => shared.mayPrefetch(body) }),
     });
     const host: Host = {
       clock,
@@ -159,7 +187,10 @@ export class CacheSage {
       emit: (event) => {
         contained(() => settings.onEvent?.(event), fault, "onEvent");
         contained(() => adapter.observe?.(event), fault, "adapter");
+        shared?.observe(event);
+        observers?.event(event);
         const actions = runtime.observe(event);
+        observers?.decisions();
         if (!cacheHints) return;
         contained(
           () => {
@@ -214,7 +245,9 @@ export class CacheSage {
         ? await createEngine(settings.engine, urls ?? [], { ...key, ...settings.engineOptions })
         : settings.engine;
     const engine = await adapter.connect();
-    return new CacheSage({ settings, adapter, engine, policies: chosen });
+    const sage = new CacheSage({ settings, adapter, engine, policies: chosen });
+    await sage.#shared?.start();
+    return sage;
   }
 
   /** Adapter of the connected engine. */
@@ -254,11 +287,18 @@ export class CacheSage {
 
   get stats(): CacheSageStats {
     return {
-      nextAgent: this.#predictor.accuracy,
+      ...this.#kept,
       decisionUs: [...this.#counts.decisions],
       hints: { ...this.#counts.hints },
       faults: this.#counts.faults,
+    };
+  }
+
+  get #kept(): Pick<CacheSageStats, "nextAgent" | "openRuns" | "store"> {
+    return {
+      nextAgent: this.#predictor.accuracy,
       openRuns: this.#prefixes.openRuns,
+      ...(this.#shared && { store: this.#shared.stats }),
     };
   }
 
@@ -277,11 +317,16 @@ export class CacheSage {
     return this.#queue.idle();
   }
 
-  /** Withdraws pending hints and closes the engine's adapter; an embedded engine stops. Idempotent. */
+  /**
+   * Withdraws pending hints, sends the store what is left and closes the engine's adapter; an embedded engine stops. The store
+   * stays open. Idempotent.
+   */
   async close(): Promise<void> {
     await this.#queue.close();
     await this.#stopEvents?.();
+    await this.#shared?.close();
     await this.#adapter.close();
+    this.#observers?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -7,6 +7,7 @@ export type ErrorCode =
   | "ENGINE_UNREACHABLE"
   | "ENGINE_RESPONSE"
   | "ENGINE_UNSUPPORTED"
+  | "STORE"
   | "EMBEDDED_MODEL"
   | "TRACE";
 
@@ -78,6 +79,17 @@ export class EngineError extends CacheSageError {
     this.name = "EngineError";
     this.engine = engine;
     if (details.status !== undefined) this.status = details.status;
+  }
+}
+
+/** A store of learned state is down, slow, or holds what cannot be read. */
+export class StoreError extends CacheSageError {
+  readonly store: string;
+
+  constructor(store: string, problem: string, details?: Details) {
+    super("STORE", `[store ${store}] ${problem}`, details);
+    this.name = "StoreError";
+    this.store = store;
   }
 }
 

@@ -9,4 +9,6 @@ export { END, START } from "./runtime/event.ts";
 export { Ledger, type LedgerEntry } from "./runtime/ledger.ts";
 export { definePolicy } from "./runtime/policy.ts";
 export type * from "./runtime/policy.ts";
+export type * from "./runtime/store.ts";
+export type * from "./runtime/telemetry.ts";
 export { prefixId } from "./runtime/action.ts";

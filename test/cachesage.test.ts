@@ -1,8 +1,10 @@
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { CacheSage, CacheSageError, InvalidOptionsError, UnknownNameError } from "../src/index.ts";
 import type { CacheSageOptions, EngineAdapter, Event, Hint } from "../src/index.ts";
+import { MemoryStore } from "../src/stores/memory.ts";
+import { RedisStore } from "../src/stores/redis.ts";
 import { ScriptedServer } from "./langgraph/scripted-server.ts";
 
 const rejections: unknown[] = [];
@@ -200,6 +202,39 @@ describe("callbacks of the user", () => {
     expect([types[0], types.at(-1)]).toEqual(["run-start", "run-end"]);
     expect(sage.stats.faults).toBe(0);
     expect(sage.stats.openRuns).toBe(0);
+  });
+});
+
+describe("a store", () => {
+  test("hands what one app learned to the next one, and is left open", async () => {
+    await using server = await ScriptedServer.start();
+    const store = new MemoryStore();
+    const close = vi.spyOn(store, "close");
+    const learned: unknown[] = [];
+    for (const plays of [true, false]) {
+      await using sage = await CacheSage.connect({ engine: adapter(server).engine, store });
+      if (plays) await play(server, sage);
+      learned.push(JSON.stringify(sage.snapshot()).includes("writer"));
+    }
+    expect(learned).toEqual([true, true]);
+    expect(close).not.toHaveBeenCalled();
+  });
+
+  test("that is down is a fault, counted, and changes no result", async () => {
+    await using server = await ScriptedServer.start();
+    const without = await play(server);
+    const store = await RedisStore.fromUrl("redis://127.0.0.1:1", { timeoutMs: 200 });
+    const faults: string[] = [];
+    const onFault = (where: string) => void faults.push(where);
+    await using sage = await CacheSage.connect({ engine: adapter(server).engine, store, onFault });
+    expect(await play(server, sage)).toEqual(without);
+    expect(faults).toEqual(["store"]);
+    expect(sage.stats.store).toMatchObject({ store: "redis", batches: 0, failures: 1 });
+  });
+
+  test("that is none is refused", async () => {
+    const error = await raised({ store: {} } as unknown as CacheSageOptions);
+    expect(error.message).toContain("expected a Store");
   });
 });
 

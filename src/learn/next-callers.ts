@@ -87,6 +87,11 @@ export class NextCallers {
     this.#transitions.restore(state, local);
   }
 
+  /** As `Transitions.take`. */
+  take(): void {
+    this.#transitions.take();
+  }
+
   /** An exactly known next node may make no model call itself; then those after it do. */
   #firstCallers(exact: readonly AgentId[], out: number[]): void {
     out.fill(0);

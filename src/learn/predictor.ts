@@ -35,11 +35,11 @@ const LESSONS = 4;
 export class LearnedPredictor implements Predictor {
   readonly #agents = new Agents();
   readonly #next = new NextCallers(this.#agents);
-  readonly #returns = new ReturnTimes();
-  readonly #survival = new Survival();
-  readonly #pace = new Pace();
+  #returns = new ReturnTimes();
+  #survival = new Survival();
+  #pace = new Pace();
   #now = 0;
-  readonly #anchors = new Anchors();
+  #anchors = new Anchors();
   readonly #runs = new OpenRuns((dropped) => this.#forget(dropped));
   /** Ended runs whose prefixes a later run of their thread has taken over, by that run's state. */
   readonly #heirs = new Map<RunId, RunState>();
@@ -174,6 +174,21 @@ export class LearnedPredictor implements Predictor {
       pace: this.#pace.snapshot(),
       threads: this.#threads.snapshot(),
     };
+  }
+
+  /**
+   * What was counted since it was taken last, nothing twice; open runs go on. Not for a predictor that is asked: it would
+   * forget what it knows.
+   */
+  take(): LearnedState {
+    const counted = this.snapshot();
+    this.#next.take();
+    this.#threads.take();
+    this.#returns = new ReturnTimes();
+    this.#survival = new Survival();
+    this.#anchors = new Anchors();
+    this.#pace = new Pace();
+    return counted;
   }
 
   /** Adds a snapshot's counts to what is known. Throws InvalidOptionsError when it is not one. */

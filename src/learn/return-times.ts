@@ -166,5 +166,11 @@ function keyOf([kind, agent, between, current]: ContextParts, local: (agent: num
   if (kind === 0) return (agent === 0 ? 0 : local(agent)) * ABSENCES + absence;
   const level = Math.floor((kind - 1) / KINDS_OF_TOOLS) % LEVELS;
   const tools = (kind - 1) % KINDS_OF_TOOLS;
-  return sparseKey(level, local(agent), level === PAIR ? local(between) : absence, local(current), tools);
+  const middle = isPairContext(kind) ? local(between) : absence;
+  return sparseKey(level, local(agent), middle, local(current), tools);
+}
+
+/** Whether the third of the four numbers that name a context is an agent; else it is an absence. */
+export function isPairContext(kind: number): boolean {
+  return kind > 0 && Math.floor((kind - 1) / KINDS_OF_TOOLS) % LEVELS === PAIR;
 }

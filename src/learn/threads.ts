@@ -35,8 +35,8 @@ export type ThreadState = readonly [number, number, string];
 export class Threads {
   readonly #paused = new Map<RunId, Paused>();
   readonly #runs = new Map<SessionId, RunId>();
-  readonly #completed: Returns = { ends: 0, returned: 0, waits: new Waits() };
-  readonly #interrupted: Returns = { ends: 0, returned: 0, waits: new Waits() };
+  #completed: Returns = { ends: 0, returned: 0, waits: new Waits() };
+  #interrupted: Returns = { ends: 0, returned: 0, waits: new Waits() };
 
   /** Remembers a run that ended on a thread; a thread that was paused already starts anew. */
   pause(run: RunId, paused: Paused): void {
@@ -70,6 +70,12 @@ export class Threads {
     return [this.#completed, this.#interrupted].map(
       ({ ends, returned, waits }) => [rounded(ends), rounded(returned), waits.snapshot()] as const,
     );
+  }
+
+  /** Forgets what a snapshot has; paused threads stay. */
+  take(): void {
+    this.#completed = { ends: 0, returned: 0, waits: new Waits() };
+    this.#interrupted = { ends: 0, returned: 0, waits: new Waits() };
   }
 
   /** Adds what another process counted. */

@@ -97,6 +97,22 @@ export class Transitions {
     return { agents, pairs };
   }
 
+  /** Forgets what a snapshot has: whole numbers. Fractions stay, so that they come to whole ones in time. */
+  take(): void {
+    for (const row of this.#single) {
+      if (!row) continue;
+      for (const [to, count] of row.counts.entries()) row.counts[to] = count - Math.round(count);
+      row.total = sumOf(row.counts);
+    }
+    for (const [key, pair] of this.#pairs) {
+      for (const [i, count] of pair.counts.entries()) pair.counts[i] = count - Math.round(count);
+      pair.total = sumOf(pair.counts);
+      if (pair.counts.some((count) => count !== 0)) continue;
+      this.#pairs.delete(key);
+      this.#pairCounts -= pair.counts.length;
+    }
+  }
+
   /** Adds what another process counted. @param local translates its agent indices to this one's. */
   restore({ agents, pairs }: TransitionState, local: (agent: number) => number): void {
     for (const [from, counts] of agents.entries())
@@ -182,4 +198,8 @@ export class Transitions {
     if (known === 1) base[END_INDEX] = 1;
     return base;
   }
+}
+
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }

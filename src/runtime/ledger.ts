@@ -34,14 +34,15 @@ export class Ledger {
     return entry;
   }
 
-  /** Notes what an engine did with an action that was recorded here; ignores actions it never saw. */
-  settle(action: Action, outcome: NonNullable<LedgerEntry["outcome"]>): void {
+  /** Notes what an engine did with an action that was recorded here, and returns its entry; ignores actions it never saw. */
+  settle(action: Action, outcome: NonNullable<LedgerEntry["outcome"]>): LedgerEntry | undefined {
     // Engines answer soon, so that it is among the newest; no index has to be kept while decisions are made.
     for (const entry of this) {
       if (entry.action !== action) continue;
       entry.outcome = outcome;
-      return;
+      return entry;
     }
+    return undefined;
   }
 
   /** Newest first. */

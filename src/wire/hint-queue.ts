@@ -7,6 +7,8 @@ export interface HintQueueParts {
   /** Request body to prefill for a prefetch; undefined when the prompt is not known. Called when it is sent. */
   readonly compose: (hint: PrefetchHint) => unknown;
   readonly onOutcome: (hint: Hint, outcome: Outcome) => void;
+  /** False when another process prefetches the same body; asked right before it is sent. */
+  readonly mayPrefetch?: (body: unknown) => Promise<boolean>;
 }
 
 /** After this many milliseconds a batch of hints is given up. */
@@ -157,6 +159,11 @@ export class HintQueue {
       return { status: "failed", reason: `prompt could not be composed: ${String(error)}` };
     }
     if (body === undefined) return { status: "ignored", reason: "the prompt is not known yet" };
+    if (this.#parts.mayPrefetch) {
+      const isOurs = await this.#parts.mayPrefetch(body).catch(() => true);
+      if (fetch.isWithdrawn) return WITHDRAWN;
+      if (!isOurs) return { status: "ignored", reason: "another process prefetches it" };
+    }
     fetch.sent = new AbortController();
     return (
       (

@@ -28,6 +28,8 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   arms: everything,
   demo: everything,
   bench: everything,
+  "shared-state": ["runtime", "learn"],
+  observers: ["runtime"],
   cachesage: everything,
   index: everything,
   cli: everything,

@@ -1,0 +1,42 @@
+import type { Hint, Outcome } from "./action.ts";
+import type { Clock } from "./clock.ts";
+import type { Event } from "./event.ts";
+import type { LedgerEntry } from "./ledger.ts";
+
+/** What is told about a connection besides what happens. */
+export interface TelemetrySource {
+  readonly engine: string;
+  readonly clock: Clock;
+  /** False: decisions are made and not carried out, so that none has an outcome. */
+  readonly cacheHints: boolean;
+  /** Read when metrics are collected. */
+  readonly stats: () => TelemetryStats;
+}
+
+/** Numbers that are kept anyway. */
+export interface TelemetryStats {
+  readonly openRuns: number;
+  readonly nextAgent: { readonly asked: number; readonly right: number };
+  readonly store?: { readonly batches: number; readonly waiting: number; readonly failures: number };
+}
+
+/** Told of what happens on one connection, while it happens: every method is synchronous and quick. What it throws is contained. */
+export interface TelemetryObserver {
+  event?(event: Event): void;
+  /** A decision, right after the event that led to it; it has an outcome already when the arbiter dropped it. */
+  decision?(entry: LedgerEntry): void;
+  /** What became of a hint. @param policy who wanted it; undefined when that is too long ago. */
+  outcome?(hint: Hint, outcome: Outcome, policy: string | undefined): void;
+  /** How long the decisions about one event took, in microseconds. */
+  decided?(microseconds: number): void;
+  /** A fault of ours, of a policy or of an adapter, which was contained. */
+  fault?(where: string, error: unknown): void;
+  /** The connection is closed. */
+  close?(): void;
+}
+
+/** Where observations go. One may be attached to several connections. */
+export interface Telemetry {
+  readonly name: string;
+  attach(source: TelemetrySource): TelemetryObserver;
+}

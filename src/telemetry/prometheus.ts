@@ -1,0 +1,223 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { z } from "zod";
+import { InvalidOptionsError } from "../errors.ts";
+import { parseOptions } from "../options.ts";
+import { prefixId } from "../runtime/action.ts";
+import type { Event, RequestEndEvent } from "../runtime/event.ts";
+import type { Telemetry, TelemetryObserver, TelemetrySource, TelemetryStats } from "../runtime/telemetry.ts";
+
+const options = z.strictObject({
+  registry: z
+    .custom<Registry>(
+      (value) => typeof (value as Registry | null)?.registerMetric === "function",
+      "expected a Registry of prom-client",
+    )
+    .describe("Where the metrics are registered; `registry.metrics()` serves them."),
+  prefix: z
+    .string()
+    .regex(/^[a-zA-Z_]\w*$/)
+    .default("cachesage_")
+    .describe("How the name of every metric begins."),
+  agents: z.int().min(0).default(30).describe("Agents told apart by label; those seen later are `other`."),
+  ttftBuckets: z
+    .array(z.number().positive())
+    .default([0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4])
+    .describe("Upper ends of the buckets of the time to first token, in seconds."),
+});
+
+/** Decisions take microseconds. */
+const DECISION_BUCKETS = [10, 25, 50, 100, 250, 500, 1000, 5000].map((microseconds) => microseconds / 1e6);
+/** Requests and prefetches under way that are remembered; beyond, the oldest are not measured. */
+const MOST_OPEN = 10_000;
+
+/**
+ * Metrics for Prometheus in the user's own registry. Labels are bounded: engine, policy, verb, status, and agents up to a limit;
+ * never a run or a session.
+ *
+ * @throws InvalidOptionsError, also where the registry has such metrics already.
+ */
+export function prometheus(given: z.input<typeof options>): Telemetry {
+  const settings = parseOptions("telemetry prometheus", options, given);
+  const sources = new Set<TelemetrySource>();
+  const metrics = metricsIn(settings, sources);
+  const known = new Set<string>();
+  const agentLabel = (agent: string) => {
+    if (known.has(agent) || known.size < settings.agents) return known.add(agent) && agent;
+    return "other";
+  };
+  return {
+    name: "prometheus",
+    attach: (source) => {
+      sources.add(source);
+      return observe(source, metrics, agentLabel, () => {
+        sources.delete(source);
+        metrics.up.remove({ engine: source.engine });
+      });
+    },
+  };
+}
+
+type Metrics = ReturnType<typeof metricsIn>;
+
+function metricsIn(
+  { registry, prefix, ttftBuckets }: z.output<typeof options>,
+  sources: ReadonlySet<TelemetrySource>,
+) {
+  if (registry.getSingleMetric(`${prefix}prompt_tokens_total`))
+    throw new InvalidOptionsError("telemetry prometheus", `the registry has metrics of ${prefix} already`, {
+      hint: "Pass one prometheus() to all connections, or give the second one another prefix.",
+    });
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Counter({ name: prefix + name, help, labelNames, registers: [registry] });
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Gauge({ name: prefix + name, help, labelNames, registers: [registry] });
+  const histogram = <Label extends string>(
+    name: string,
+    help: string,
+    labelNames: Label[],
+    buckets: number[],
+  ) => new Histogram({ name: prefix + name, help, labelNames, buckets, registers: [registry] });
+  /** A counter of what connections count themselves, by result. */
+  const kept = (name: string, help: string, read: (stats: TelemetryStats) => Record<string, number>) => {
+    const last = new WeakMap<TelemetrySource, Record<string, number>>();
+    return new Counter({
+      name: prefix + name,
+      help,
+      labelNames: ["engine", "result"],
+      registers: [registry],
+      collect() {
+        for (const source of sources) {
+          const [before, now] = [last.get(source), read(source.stats())];
+          last.set(source, now);
+          for (const [result, count] of Object.entries(now))
+            this.inc({ engine: source.engine, result }, Math.max(0, count - (before?.[result] ?? 0)));
+        }
+      },
+    });
+  };
+  kept("predictions_total", "Changes of agent, by whether the most probable one came", ({ nextAgent }) => ({
+    hit: nextAgent.right,
+    miss: nextAgent.asked - nextAgent.right,
+  }));
+  kept("store_exchanges_total", "Exchanges of learned counts with the store", ({ store }) => ({
+    sent: store?.batches ?? 0,
+    failed: store?.failures ?? 0,
+  }));
+  const current = (name: string, help: string, read: (source: TelemetrySource) => number) =>
+    new Gauge({
+      name: prefix + name,
+      help,
+      labelNames: ["engine"],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const source of sources) this.inc({ engine: source.engine }, read(source));
+      },
+    });
+  current("open_runs", "Runs that have begun and not ended", (source) => source.stats().openRuns);
+  current(
+    "store_waiting_counts",
+    "Learned counts that wait to be sent to the store",
+    (source) => source.stats().store?.waiting ?? 0,
+  );
+  return {
+    requests: counter("requests_total", "Model calls that ended", ["engine", "agent", "status"]),
+    prompt: counter("prompt_tokens_total", "Prompt tokens as the engine reports them", ["engine", "agent"]),
+    cached: counter("cached_tokens_total", "Prompt tokens that the engine had in cache", ["engine", "agent"]),
+    ttft: histogram(
+      "ttft_seconds",
+      "Time from sending a request to its first token",
+      ["engine"],
+      ttftBuckets,
+    ),
+    actions: counter("actions_total", "Hints by what became of them", ["engine", "policy", "verb", "status"]),
+    prefetched: counter(
+      "prefetch_tokens_total",
+      "Prompt tokens prefetched, by whether a request found them",
+      ["engine", "result"],
+    ),
+    decision: histogram(
+      "decision_seconds",
+      "Time to decide what to do about one event",
+      ["engine"],
+      DECISION_BUCKETS,
+    ),
+    faults: counter("faults_total", "Faults that were contained", ["engine"]),
+    policyFaults: counter("policy_faults_total", "Faults of policies that were contained", [
+      "engine",
+      "policy",
+    ]),
+    up: gauge("engine_up", "1 while the engine answers to hints, 0 while it does not", ["engine"]),
+  };
+}
+
+function observe(
+  { engine }: TelemetrySource,
+  metrics: Metrics,
+  agentLabel: (agent: string) => string,
+  onClose: () => void,
+): TelemetryObserver {
+  const begun = new Map<string, number>();
+  /** Tokens by prefix, prefetched and not yet asked for. */
+  const ahead = new Map<string, number>();
+  const wasted = (id: string) => {
+    const tokens = ahead.get(id);
+    ahead.delete(id);
+    if (tokens !== undefined) metrics.prefetched.inc({ engine, result: "wasted" }, tokens);
+  };
+  const ended = ({ agent, run, usage, status, request }: RequestEndEvent) => {
+    begun.delete(request);
+    const label = agentLabel(agent);
+    metrics.requests.inc({ engine, agent: label, status });
+    if (usage?.promptTokens !== undefined) metrics.prompt.inc({ engine, agent: label }, usage.promptTokens);
+    if (usage?.cachedTokens === undefined) return;
+    metrics.cached.inc({ engine, agent: label }, usage.cachedTokens);
+    const id = prefixId({ agent, run });
+    const fetched = ahead.get(id);
+    if (fetched === undefined) return;
+    const used = Math.min(fetched, usage.cachedTokens);
+    metrics.prefetched.inc({ engine, result: "used" }, used);
+    ahead.set(id, fetched - used);
+    wasted(id);
+  };
+  const event = (seen: Event) => {
+    if (seen.type === "request-start") remember(begun, seen.request, seen.at);
+    else if (seen.type === "request-first-token") {
+      const at = begun.get(seen.request);
+      if (at !== undefined) metrics.ttft.observe({ engine }, (seen.at - at) / 1000);
+    } else if (seen.type === "request-end") ended(seen);
+    else if (seen.type === "run-end") {
+      const mine = prefixId({ run: seen.run, agent: "" });
+      for (const id of ahead.keys()) if (id.startsWith(mine)) wasted(id);
+    }
+  };
+  metrics.up.set({ engine }, 1);
+  return {
+    event,
+    decision: ({ policy, action, outcome }) => {
+      if (outcome) metrics.actions.inc({ engine, policy, verb: action.type, status: outcome.status });
+    },
+    outcome: (hint, { status, tokens = 0 }, policy = "unknown") => {
+      metrics.actions.inc({ engine, policy, verb: hint.type, status });
+      if (status === "applied" || status === "failed")
+        metrics.up.set({ engine }, status === "applied" ? 1 : 0);
+      const id = prefixId(hint.prefix);
+      if (hint.type === "cancel") wasted(id);
+      else if (hint.type === "prefetch" && status === "applied" && tokens > 0)
+        remember(ahead, id, (ahead.get(id) ?? 0) + tokens);
+    },
+    decided: (microseconds) => metrics.decision.observe({ engine }, microseconds / 1e6),
+    fault: (where) => {
+      metrics.faults.inc({ engine });
+      const policy = /^policy (.+)\.\w+$/.exec(where)?.[1];
+      if (policy !== undefined) metrics.policyFaults.inc({ engine, policy });
+    },
+    close: onClose,
+  };
+}
+
+function remember(map: Map<string, number>, key: string, value: number): void {
+  const oldest = map.keys().next().value;
+  if (map.size >= MOST_OPEN && oldest !== undefined) map.delete(oldest);
+  map.set(key, value);
+}
