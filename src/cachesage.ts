@@ -7,18 +7,24 @@ import type { NextAgentAccuracy } from "./learn/accuracy.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
 import { parseOptions } from "./options.ts";
 import { registry } from "./registry.ts";
-import { type Action, type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
-import { AgentRuntime, type InstalledPolicy } from "./runtime/agent-runtime.ts";
+import {
+  choosePolicies,
+  type ChosenPolicy,
+  closePolicies,
+  installPolicies,
+  policiesOption,
+  type PolicySet,
+} from "./policy-set.ts";
+import { type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
+import { AgentRuntime } from "./runtime/agent-runtime.ts";
 import type { Clock } from "./runtime/clock.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "./runtime/engine.ts";
 import type { Event, Identity } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
-import type { PolicyDefinition } from "./runtime/policy.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
 
 const engines = registry<EngineDefinition>("engine", new URL("./engines/", import.meta.url));
-const policies = registry<PolicyDefinition<"prefix">>("policy", new URL("./policies/", import.meta.url));
 
 const isFunction = (value: unknown) => typeof value === "function";
 const options = z.strictObject({
@@ -34,10 +40,13 @@ const options = z.strictObject({
     .boolean()
     .default(false)
     .describe("THE flag. false: observe only, the bytes of every request stay as they are."),
-  policies: z
-    .record(z.string(), z.union([z.literal(false), z.record(z.string(), z.unknown())]))
-    .default({})
-    .describe("Per policy its options, or false to leave it out. All policies are on otherwise."),
+  policies: policiesOption,
+  holdBudgetMs: z
+    .number()
+    .nonnegative()
+    .max(600_000)
+    .default(10_000)
+    .describe("Most milliseconds that policies may hold one call, all together."),
   apiKey: z.string().optional().describe("Key for the engine, when it wants one."),
   onEvent: z.custom<(event: Event) => void>(isFunction, "expected a function").optional(),
   onFault: z
@@ -89,6 +98,7 @@ export class CacheSage {
   readonly #framework: Framework;
   readonly #predictor: LearnedPredictor;
   readonly #prefixes: LivePrefixes;
+  readonly #policies: PolicySet;
   readonly #queue: HintQueue;
   readonly #counts: Counts;
 
@@ -96,10 +106,7 @@ export class CacheSage {
     readonly settings: z.output<typeof options>;
     readonly adapter: EngineAdapter;
     readonly engine: EngineInfo;
-    readonly policies: readonly {
-      readonly definition: PolicyDefinition<"prefix">;
-      readonly options: unknown;
-    }[];
+    readonly policies: readonly ChosenPolicy[];
   }) {
     const { settings, adapter, engine } = parts;
     const { clock, cacheHints } = settings;
@@ -114,22 +121,26 @@ export class CacheSage {
     };
     const predictor = (this.#predictor = new LearnedPredictor());
     const prefixes = (this.#prefixes = new LivePrefixes((characters) => predictor.tokens(characters)));
-    const installed = parts.policies.map(({ definition, options: chosen }): InstalledPolicy => ({
-      definition,
-      policy: definition.create({ options: chosen, clock, predictor, prefixes }),
+    const policies = (this.#policies = installPolicies(parts.policies, {
+      context: { clock, predictor, prefixes },
+      ledger: this.ledger,
+      onFault: fault,
+      budgetMs: settings.holdBudgetMs,
     }));
+    const { room } = policies;
     let decisions = 0;
     const runtime = new AgentRuntime({
       clock,
       predictor,
       prefixes,
-      policies: installed,
+      policies: policies.installed,
+      faults: policies.faults,
       ledger: this.ledger,
       onFault: fault,
       onDecision: (microseconds) => (counts.decisions[decisions++ % DECISIONS_KEPT] = microseconds),
     });
     const prompts = new PromptStore();
-    const standing = new Map<string, Action>();
+    const standing = new Map<string, Hint>();
     const settle = (hint: Hint, outcome: Outcome) => {
       const key = `${hint.type} ${outcome.status}`;
       counts.hints[key] = (counts.hints[key] ?? 0) + 1;
@@ -148,6 +159,7 @@ export class CacheSage {
       emit: (event) => {
         contained(() => settings.onEvent?.(event), fault, "onEvent");
         const actions = runtime.observe(event);
+        room?.observe(event);
         if (!cacheHints) return;
         contained(
           () => {
@@ -163,6 +175,8 @@ export class CacheSage {
         contained(() => adapter.decorate?.(call, decisionsFor(standing, call.identity)), fault, "decorate"),
       requestBody: (identity, body) => contained(() => prompts.request(identity, body), fault, "prompts"),
       answer: (identity, text) => contained(() => prompts.answer(identity, text), fault, "prompts"),
+      ...(room && { gate: room }),
+      tokens: (characters) => predictor.tokens(characters),
       fault,
       warn: (message) => contained(() => settings.warn(`cachesage: ${message}`)),
     };
@@ -224,6 +238,11 @@ export class CacheSage {
     return this.#framework.middleware;
   }
 
+  /** Wraps a tool, or a function that is one, so that its calls ask policies first. Not needed in instrumented graphs. */
+  get tool(): Framework["tool"] {
+    return this.#framework.tool;
+  }
+
   get stats(): CacheSageStats {
     return {
       nextAgent: this.#predictor.accuracy,
@@ -251,6 +270,7 @@ export class CacheSage {
 
   /** Withdraws pending hints and closes the engine's adapter; an embedded engine stops. Idempotent. */
   async close(): Promise<void> {
+    closePolicies(this.#policies);
     await this.#queue.close();
     await this.#adapter.close();
   }
@@ -278,27 +298,15 @@ async function chooseEngine(
   return definition.create(parseOptions(`engine ${definition.name}`, definition.options, given));
 }
 
-async function choosePolicies(chosen: z.output<typeof options>["policies"]) {
-  const names = await policies.names();
-  for (const name of Object.keys(chosen)) if (!names.includes(name)) await policies.load(name);
-  const wanted = names.filter((name) => chosen[name] !== false);
-  return Promise.all(
-    wanted.map(async (name) => {
-      const definition = await policies.load(name);
-      return { definition, options: parseOptions(`policy ${name}`, definition.options, chosen[name] || {}) };
-    }),
-  );
-}
-
 /** Keeps the latest word on each prefix, so that a request can carry it. */
-function remember(standing: Map<string, Action>, actions: readonly Action[]): void {
+function remember(standing: Map<string, Hint>, actions: readonly Hint[]): void {
   for (const action of actions) {
     if (action.type === "retain") standing.set(prefixId(action.prefix), action);
     else if (action.type === "release") standing.delete(prefixId(action.prefix));
   }
 }
 
-function decisionsFor(standing: ReadonlyMap<string, Action>, { agent, run }: Identity): readonly Action[] {
+function decisionsFor(standing: ReadonlyMap<string, Hint>, { agent, run }: Identity): readonly Hint[] {
   const prefixes: readonly PrefixRef[] = [{ agent, run }, { agent }];
   return prefixes.flatMap((prefix) => standing.get(prefixId(prefix)) ?? []);
 }

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Action, ActionType, Hint, Outcome } from "./action.ts";
+import type { ActionType, Hint, Outcome } from "./action.ts";
 import type { Event, Identity } from "./event.ts";
 
 /** What an engine turned out to be when it was asked. */
@@ -40,7 +40,7 @@ export interface EngineAdapter {
   /** Probes the engine. Rejects with EngineError when it cannot be reached or is something else. */
   connect(signal?: AbortSignal): Promise<EngineInfo>;
   /** Pure: what to add to this request, given what was decided about its prefix. */
-  decorate?(call: OutgoingCall, decisions: readonly Action[]): Decoration;
+  decorate?(call: OutgoingCall, decisions: readonly Hint[]): Decoration;
   /** Carries out hints; one outcome each, in order; never rejects; aborting cancels what is under way. */
   apply(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]>;
   /** Cache and load events. */

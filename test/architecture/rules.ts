@@ -26,6 +26,7 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   arms: everything,
   demo: everything,
   bench: everything,
+  "policy-set": ["runtime", "wire", "options", "registry"],
   cachesage: everything,
   index: everything,
   cli: everything,
