@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { RunId, SessionId } from "../runtime/event.ts";
-import type { RunContext } from "./run.ts";
+import type { Run, RunContext } from "./run.ts";
 import { isObject, text, type ConfigLike } from "./shapes.ts";
 
 const LANGCHAIN_STORAGE = Symbol.for("ls:tracing_async_local_storage");
@@ -39,7 +39,7 @@ export function sessionOf(
   return typeof thread === "string" || typeof thread === "number" ? String(thread) : undefined;
 }
 
-/** What the caller says about a run; LangGraph copies plain values of `configurable` into the metadata. */
+/** What the caller says about a run; callbacks see its metadata only. */
 export function contextOf(
   metadata: Readonly<Record<string, unknown>> | undefined,
   configurable?: Readonly<Record<string, unknown>>,
@@ -52,6 +52,13 @@ export function contextOf(
     ...(typeof priority === "number" && priority >= 0 && priority <= 1 && { priority }),
     ...(typeof deadlineMs === "number" && deadlineMs > 0 && { deadlineMs }),
   };
+}
+
+/** Adds what the config of a run's first node says to what its metadata said. */
+export function configureRun(run: Run, config: ConfigLike | undefined): void {
+  if (run.isConfigured || !config?.configurable) return;
+  run.isConfigured = true;
+  run.context = { ...contextOf(undefined, config.configurable), ...run.context };
 }
 
 /**

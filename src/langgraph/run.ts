@@ -5,7 +5,7 @@ export interface Open {
   end(status: Status): void;
 }
 
-/** What the caller says about a run, by the `configurable` of its config: out of reach of any model. */
+/** What the caller says about a run, in `configurable` or `metadata` of its config: out of reach of any model. */
 export interface RunContext {
   /** `tenant`: on whose behalf it runs. */
   readonly tenant?: string;
@@ -20,7 +20,9 @@ export interface Run {
   readonly id: RunId;
   readonly session: SessionId | undefined;
   readonly graph: string | undefined;
-  readonly context: RunContext;
+  context: RunContext;
+  /** Whether `configurable` has been looked at, which callbacks do not get to see. */
+  isConfigured: boolean;
   /** Clock time of its start. */
   readonly startedAt: number;
   readonly open: Set<Open>;

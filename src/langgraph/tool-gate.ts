@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { ToolCallSubject } from "../runtime/call.ts";
 import type { Decision } from "../runtime/gate.ts";
 import { askGate, askHuman, denialOf, leaveGate } from "./ask-gate.ts";
-import { ambientConfig, configOf } from "./config.ts";
+import { ambientConfig, configOf, configureRun } from "./config.ts";
 import type { CallGate } from "./host.ts";
 import type { Observer } from "./observer.ts";
 import { guard } from "./safe-host.ts";
@@ -57,10 +57,9 @@ function gatedInvoke<T extends object & Invocable>(
       args: isCall ? input["args"] : input,
       form: isCall ? ("message" as const) : ("value" as const),
     };
-    const output = await throughGate(observer, gate, about, config, () =>
-      tool.invoke(input, config, ...rest),
-    );
-    return isCall ? answerTo(output, input["id"]) : output;
+    const make = () => tool.invoke(input, config, ...rest);
+    const reuse = (output: unknown) => (isCall ? answerTo(output, input["id"]) : output);
+    return throughGate(observer, gate, about, config, make, reuse);
   };
   return new Proxy(tool, {
     get(target, key) {
@@ -97,11 +96,13 @@ function throughGate(
   about: Pick<ToolCallSubject, "tool" | "args" | "form">,
   config: unknown,
   make: () => unknown,
+  reuse = (output: unknown) => output,
 ): unknown {
   const { host, unattended } = observer;
   const around = configOf(config) ?? ambientConfig();
   const entered = guard(host, "tool", () => unattended.enter(around));
   const run = entered?.span.run;
+  if (run) configureRun(run, around);
   const identity = entered && identityOf(entered.span);
   const call: ToolCallSubject = {
     kind: "tool-call",
@@ -117,7 +118,7 @@ function throughGate(
     const { verdict } = decision;
     switch (verdict.type) {
       case "reuse":
-        return verdict.output;
+        return reuse(verdict.output);
       case "deny":
         throw denialOf(call, decision);
       case "ask":
@@ -138,9 +139,9 @@ function throughGate(
   );
 }
 
-/** An answer kept from another call, made that of this one. */
+/** An answer kept from another call, made that of this one: a message of its own, since graphs tell messages by their id. */
 function answerTo(output: unknown, id: unknown): unknown {
-  if (!isObject(output) || !("tool_call_id" in output) || output["tool_call_id"] === id) return output;
+  if (!isObject(output) || !("tool_call_id" in output)) return output;
   const { lc_kwargs: fields, constructor } = output;
   if (!isObject(fields)) return output;
   const { id: _id, ...kept } = fields;

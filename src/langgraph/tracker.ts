@@ -112,6 +112,7 @@ export class Tracker {
       session,
       graph,
       context,
+      isConfigured: false,
       startedAt: at,
       open: new Set(),
       spans: 0,

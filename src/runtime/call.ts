@@ -12,7 +12,7 @@ export interface CallRef {
 /** What every waiting call is known by. It comes from LangGraph's config, never from a prompt. */
 interface Call extends CallRef {
   readonly session?: SessionId;
-  /** On whose behalf the run is: `configurable.tenant` of the invocation. */
+  /** On whose behalf the run is: `tenant` in the `configurable` or `metadata` of the invocation. */
   readonly tenant?: string;
   /** Clock time at which it came to the gate. */
   readonly at: number;
@@ -25,9 +25,9 @@ export interface RequestSubject extends Call {
   readonly anchor: string;
   /** Estimated prompt tokens. */
   readonly tokens: number;
-  /** `configurable.priority` of the invocation, in [0, 1]; higher goes first. */
+  /** `priority` likewise, in [0, 1]; higher goes first. */
   readonly priority?: number;
-  /** Clock time by which an answer is worth something: start of its run plus `configurable.deadline_ms`. */
+  /** Clock time by which an answer is worth something: start of its run plus `deadline_ms` likewise. */
   readonly deadline?: number;
 }
 

@@ -22,7 +22,7 @@ export interface Body {
 /** What the server does with one request. */
 export interface Reply {
   readonly text?: string;
-  readonly tool?: { readonly name: string; readonly arguments: object };
+  readonly tool?: { readonly name: string; readonly arguments: object; readonly id?: string };
   readonly status?: number;
   /** Never answers. */
   readonly hang?: boolean;
@@ -122,10 +122,8 @@ function usage({ cached }: Reply) {
 
 function toolCalls({ tool }: Reply) {
   if (!tool) return undefined;
-  const { name, arguments: given } = tool;
-  return [
-    { index: 0, id: `call_${name}`, type: "function", function: { name, arguments: JSON.stringify(given) } },
-  ];
+  const { name, arguments: given, id = `call_${name}` } = tool;
+  return [{ index: 0, id, type: "function", function: { name, arguments: JSON.stringify(given) } }];
 }
 
 function chatAnswer(reply: Reply, path: string) {
@@ -136,7 +134,7 @@ function chatAnswer(reply: Reply, path: string) {
     ? { message: { role: "assistant", content, ...(calls && { tool_calls: calls }) } }
     : { text: content };
   return {
-    id: "answer",
+    id: `answer${reply.tool?.id ?? ""}`,
     object: "chat.completion",
     model: "scripted",
     choices: [{ index: 0, finish_reason, ...choice }],
