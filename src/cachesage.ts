@@ -22,6 +22,7 @@ import type { EngineAdapter, EngineDefinition, EngineInfo } from "./runtime/engi
 import type { Event, Identity } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
+import { openAppendLog } from "./wire/append-log.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
 
 const engines = registry<EngineDefinition>("engine", new URL("./engines/", import.meta.url));
@@ -122,7 +123,7 @@ export class CacheSage {
     const predictor = (this.#predictor = new LearnedPredictor());
     const prefixes = (this.#prefixes = new LivePrefixes((characters) => predictor.tokens(characters)));
     const policies = (this.#policies = installPolicies(parts.policies, {
-      context: { clock, predictor, prefixes },
+      context: { clock, predictor, prefixes, openLog: openAppendLog },
       ledger: this.ledger,
       onFault: fault,
       budgetMs: settings.holdBudgetMs,

@@ -68,7 +68,7 @@ export async function askHuman(
     ...(call.kind === "tool-call" && { tool: call.tool, args: call.args }),
   };
   const ask = (): unknown => interrupt(asked);
-  const answer = isObject(config) ? storage.runWithConfig(config, ask, true) : ask();
+  const answer = isObject(config) ? storage.runWithConfig(config, ask) : ask();
   if (answer === true || (isObject(answer) && answer["approved"] === true)) {
     gate.answer(call, policy, { type: "admit", call, reason: "approved by a human" });
     return;

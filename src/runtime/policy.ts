@@ -128,7 +128,7 @@ export interface PolicyContext<Options> {
   readonly clock: Clock;
   readonly predictor: Predictor;
   readonly prefixes: Prefixes;
-  /** Appends to a file that a policy keeps: whole lines, in the background. Throws when the file cannot be opened. */
+  /** Opens a file that a policy keeps. Throws when it cannot be written. */
   readonly openLog?: (file: string) => PolicyLog;
 }
 
@@ -136,7 +136,11 @@ export interface PolicyContext<Options> {
 export interface PolicyLog {
   /** Its last line when it was opened; undefined when it was empty. */
   readonly last: string | undefined;
+  /** Milliseconds since 1970: logs outlive the runtime's clock. */
+  now(): number;
+  /** Adds one line, in the background. Throws once the file can no longer be written. */
   append(line: string): void;
+  close(): void;
 }
 
 /** A policy as a file in `policies/` declares it. */

@@ -26,6 +26,9 @@ const install = (
   policy,
 });
 
+const ids = (ruled: ReturnType<Gate["arrive"]>) =>
+  ruled.map(({ call, verdict }) => `${call.id} ${verdict.type}`);
+
 function gateOf(...policies: readonly InstalledPolicy[]) {
   const time = { now: 0 };
   const faults: string[] = [];
@@ -53,9 +56,7 @@ function gateOf(...policies: readonly InstalledPolicy[]) {
       request: id,
       status: "completed",
     });
-  const ids = (ruled: ReturnType<Gate["arrive"]>) =>
-    ruled.map(({ call, verdict }) => `${call.id} ${verdict.type}`);
-  return { gate, time, faults, ledger, request, ended, ids };
+  return { gate, time, faults, ledger, request, ended };
 }
 
 /** Lets `limit` calls go at once. */
@@ -70,14 +71,13 @@ const limited = (limit: number, more: Policy<"request"> = {}): Policy<"request">
 });
 
 test("a call without an objection goes at once, and kinds without a policy need no gate", () => {
-  const { gate, request, ids } = gateOf(install({}));
+  const { gate, request } = gateOf(install({}));
   expect(ids(gate.arrive(request("1")))).toEqual(["1 admit"]);
   expect(gate.handles("tool-call")).toBe(false);
 });
 
 test("what is held goes when another call ends, best score first", () => {
-  const score = ({ priority = 0 }: RequestSubject) => priority;
-  const { gate, request, ended, ids } = gateOf(install(limited(1, { score })));
+  const { gate, request, ended } = gateOf(install(limited(1, { score: ({ priority = 0 }) => priority })));
   expect(ids(gate.arrive(request("1")))).toEqual(["1 admit"]);
   expect(gate.arrive(request("2", { priority: 0.1 }))).toEqual([]);
   expect(gate.arrive(request("3", { priority: 0.9 }))).toEqual([]);
@@ -90,7 +90,7 @@ test("what a denied call leaves free goes to the next at once", () => {
     act: (ranked) =>
       ranked.flatMap(({ item }) => (item.id === "2" ? { type: "deny", call: item, reason: "no" } : [])),
   });
-  const { gate, request, ended, ids } = gateOf(install(limited(1)), denying);
+  const { gate, request, ended } = gateOf(install(limited(1)), denying);
   gate.arrive(request("1"));
   expect(ids(gate.arrive(request("2")))).toEqual(["2 deny"]);
   gate.arrive(request("3"));
@@ -104,12 +104,10 @@ test("a policy that fails admits, and denies when it fails closed", () => {
     },
   };
   const open = gateOf(install(broken));
-  for (let i = 0; i < 50; i++)
-    expect(open.ids(open.gate.arrive(open.request(`${i}`)))).toEqual([`${i} admit`]);
+  for (let i = 0; i < 50; i++) expect(ids(open.gate.arrive(open.request(`${i}`)))).toEqual([`${i} admit`]);
   expect(open.faults).toHaveLength(20);
   const closed = gateOf(install(broken, { onFault: "closed" }));
-  for (let i = 0; i < 50; i++)
-    expect(closed.ids(closed.gate.arrive(closed.request(`${i}`)))).toEqual([`${i} deny`]);
+  for (let i = 0; i < 50; i++) expect(ids(closed.gate.arrive(closed.request(`${i}`)))).toEqual([`${i} deny`]);
 });
 
 test("the ledger has the hold once, its reason, and what came of it", () => {

@@ -69,8 +69,8 @@ test("what is held goes when its budget of waiting is used up", async () => {
   const waiting = room(1000);
   waiting.ask(call("1"));
   const second = Promise.resolve(waiting.ask(call("2")));
-  const settled = vi.fn();
-  void second.then(settled);
+  const settled = vi.fn<() => void>();
+  void second.then(() => settled());
   await vi.advanceTimersByTimeAsync(990);
   expect(settled).not.toHaveBeenCalled();
   await vi.advanceTimersByTimeAsync(20);
