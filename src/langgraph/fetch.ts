@@ -114,6 +114,7 @@ export class EngineFetch {
       ...(context.deadlineMs !== undefined && { deadline: startedAt + context.deadlineMs }),
       at: this.#host.clock.now(),
       anchor: prompt.anchor.hash,
+      anchorTokens: this.#host.tokens?.(prompt.anchor.length) ?? 0,
       tokens: this.#host.tokens?.(characters) ?? 0,
     };
   }

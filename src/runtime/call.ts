@@ -23,6 +23,8 @@ export interface RequestSubject extends Call {
   readonly kind: "request";
   /** Hash of its system message and tools. */
   readonly anchor: string;
+  /** Estimated tokens of these. */
+  readonly anchorTokens: number;
   /** Estimated prompt tokens. */
   readonly tokens: number;
   /** `priority` likewise, in [0, 1]; higher goes first. */

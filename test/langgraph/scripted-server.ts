@@ -24,6 +24,8 @@ export interface Reply {
   readonly text?: string;
   readonly tool?: { readonly name: string; readonly arguments: object; readonly id?: string };
   readonly status?: number;
+  /** Milliseconds before it answers. */
+  readonly afterMs?: number;
   /** Never answers. */
   readonly hang?: boolean;
   /** Cached prompt tokens to report; absent: the server does not say. */
@@ -53,7 +55,9 @@ export class ScriptedServer implements AsyncDisposable {
         body: JSON.parse(raw) as Body,
       };
       this.requests.push(received);
-      this.#reply(received, this.script(received, this.requests.length - 1), response);
+      const reply = this.script(received, this.requests.length - 1);
+      if (reply.afterMs === undefined) this.#reply(received, reply, response);
+      else setTimeout(() => this.#reply(received, reply, response), reply.afterMs);
     });
   });
 

@@ -1,7 +1,16 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command, END, MemorySaver, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
+import {
+  Command,
+  END,
+  INTERRUPT,
+  isInterrupted,
+  MemorySaver,
+  MessagesAnnotation,
+  START,
+  StateGraph,
+} from "@langchain/langgraph";
 import { createReactAgent, ToolNode } from "@langchain/langgraph/prebuilt";
 import { AIMessage, createAgent, tool } from "langchain";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -124,29 +133,30 @@ test("arguments stay within the data that an agent may touch", async () => {
   expect([await play("a-2", "a-1"), await play("b-1", "b-1"), await play("a-1")]).toEqual([0, 0, 0]);
 });
 
+async function refunded(amount: number, resume?: unknown) {
+  const { own, calls } = refund();
+  await using scripted = await scriptedSage(
+    safety({ approvals: [{ tool: "refund", argument: "amount", above: 100 }] }),
+    callsTool("refund", { amount, account: "a" }),
+  );
+  const agent = createReactAgent({
+    llm: scripted.model(),
+    tools: [own],
+    name: "clerk",
+    checkpointSaver: new MemorySaver(),
+  });
+  const graph = scripted.sage.instrument(agent);
+  const config = { configurable: { thread_id: "1" } };
+  const first = await graph.invoke(input, config);
+  const asked = isInterrupted<unknown>(first) ? first[INTERRUPT].map(({ value }) => value) : undefined;
+  const before = calls.length;
+  if (resume !== undefined) await graph.invoke(new Command({ resume }), config);
+  return { asked, before, after: calls.length, verdicts: scripted.verdicts() };
+}
+
 test("a call above the threshold waits for a human, runs when approved and does not when refused", async () => {
-  const play = async (amount: number, resume?: unknown) => {
-    const { own, calls } = refund();
-    await using scripted = await scriptedSage(
-      safety({ approvals: [{ tool: "refund", argument: "amount", above: 100 }] }),
-      callsTool("refund", { amount, account: "a" }),
-    );
-    const agent = createReactAgent({
-      llm: scripted.model(),
-      tools: [own],
-      name: "clerk",
-      checkpointSaver: new MemorySaver(),
-    });
-    const graph = scripted.sage.instrument(agent);
-    const config = { configurable: { thread_id: "1" } };
-    const first = (await graph.invoke(input, config)) as { __interrupt__?: readonly { value: unknown }[] };
-    const asked = first.__interrupt__?.map(({ value }) => value);
-    const before = calls.length;
-    if (resume !== undefined) await graph.invoke(new Command({ resume }), config);
-    return { asked, before, after: calls.length, verdicts: scripted.verdicts() };
-  };
-  expect(await play(100)).toMatchObject({ asked: undefined, before: 1 });
-  const approved = await play(101, { approved: true });
+  expect(await refunded(100)).toMatchObject({ asked: undefined, before: 1 });
+  const approved = await refunded(101, { approved: true });
   expect(approved).toMatchObject({
     asked: [
       { type: "cachesage-approval", policy: "safety", agent: "clerk", tool: "refund", args: { amount: 101 } },
@@ -155,33 +165,34 @@ test("a call above the threshold waits for a human, runs when approved and does 
     after: 1,
   });
   expect(approved.verdicts.slice(-2)).toEqual(["safety: ask clerk", "safety: admit clerk"]);
-  const refused = await play(101, false);
+  const refused = await refunded(101, false);
   expect(refused).toMatchObject({ before: 0, after: 0 });
   expect(refused.verdicts.at(-1)).toBe("safety: deny clerk");
 });
 
-test("only declared transitions happen; a forbidden one stops the graph before the node runs", async () => {
-  const play = async (transitions: object, go: string) => {
-    const ran: string[] = [];
-    await using scripted = await scriptedSage(safety({ transitions }));
-    const node = (name: string) => () => {
-      ran.push(name);
-      return {};
-    };
-    const graph = new StateGraph(MessagesAnnotation)
-      .addNode("triage", node("triage"))
-      .addNode("billing", node("billing"))
-      .addNode("admin", node("admin"))
-      .addEdge(START, "triage")
-      .addConditionalEdges("triage", () => go, ["billing", "admin"])
-      .addEdge("billing", END)
-      .compile();
-    const error = await thrown(scripted.sage.instrument(graph).invoke(input));
-    return { ran, error };
+async function routed(transitions: object, go: string) {
+  const ran: string[] = [];
+  await using scripted = await scriptedSage(safety({ transitions }));
+  const node = (name: string) => () => {
+    ran.push(name);
+    return {};
   };
+  const graph = new StateGraph(MessagesAnnotation)
+    .addNode("triage", node("triage"))
+    .addNode("billing", node("billing"))
+    .addNode("admin", node("admin"))
+    .addEdge(START, "triage")
+    .addConditionalEdges("triage", () => go, ["billing", "admin"])
+    .addEdge("billing", END)
+    .compile();
+  const error = await thrown(scripted.sage.instrument(graph).invoke(input));
+  return { ran, error };
+}
+
+test("only declared transitions happen; a forbidden one stops the graph before the node runs", async () => {
   const declared = { [START]: ["triage"], triage: ["billing"] };
-  expect(await play(declared, "billing")).toEqual({ ran: ["triage", "billing"], error: undefined });
-  const stopped = await play(declared, "admin");
+  expect(await routed(declared, "billing")).toEqual({ ran: ["triage", "billing"], error: undefined });
+  const stopped = await routed(declared, "admin");
   expect(stopped.ran).toEqual(["triage"]);
   expect(ActionDeniedError.isInstance(stopped.error)).toBe(true);
   expect(stopped.error).toMatchObject({ what: "the step triage -> admin" });

@@ -43,6 +43,7 @@ function gateOf(...policies: readonly InstalledPolicy[]) {
     run: `run ${id}`,
     at: time.now,
     anchor: "x",
+    anchorTokens: 10,
     tokens: 100,
     ...more,
   });

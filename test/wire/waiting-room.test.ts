@@ -47,6 +47,7 @@ const call = (id: string): RequestSubject => ({
   run: "r",
   at: performance.now(),
   anchor: "",
+  anchorTokens: 0,
   tokens: 1,
 });
 const done = { status: "completed" } as const;
