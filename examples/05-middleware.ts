@@ -16,4 +16,5 @@ const agent = createAgent({ name: "forecaster", model, tools: [weather], middlew
 
 await agent.invoke({ messages: [{ role: "user", content: "Will it rain in Oslo?" }] });
 await sage.idle();
-console.log([...sage.ledger].map(({ policy, action }) => `${policy}: ${action.type} ${action.prefix.agent}`));
+for (const { policy, action } of sage.ledger)
+  if ("prefix" in action) console.log(`${policy}: ${action.type} ${action.prefix.agent}`);

@@ -8,22 +8,27 @@ import type { NextAgentAccuracy } from "./learn/accuracy.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
 import { Observers, observersOptions } from "./observers.ts";
 import { parseOptions } from "./options.ts";
-import { registry } from "./registry.ts";
-import { type Action, type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
-import { AgentRuntime, type InstalledPolicy } from "./runtime/agent-runtime.ts";
+import {
+  choosePolicies,
+  type ChosenPolicy,
+  closePolicies,
+  installPolicies,
+  policiesOption,
+  type PolicySet,
+} from "./policy-set.ts";
+import { type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
+import { AgentRuntime } from "./runtime/agent-runtime.ts";
 import type { CacheEvent } from "./runtime/cache-event.ts";
 import type { Clock } from "./runtime/clock.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
 import type { Event, Identity } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
-import type { PolicyDefinition } from "./runtime/policy.ts";
 import type { TelemetryStats } from "./runtime/telemetry.ts";
 import { SharedState, sharedStateOptions, type SharedStateStats } from "./shared-state.ts";
+import { openAppendLog } from "./wire/append-log.ts";
 import { pumpEvents } from "./wire/event-pump.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
-
-const policies = registry<PolicyDefinition<"prefix">>("policy", new URL("./policies/", import.meta.url));
 
 const isFunction = (value: unknown) => typeof value === "function";
 const options = z.strictObject({
@@ -39,10 +44,13 @@ const options = z.strictObject({
     .boolean()
     .default(false)
     .describe("THE flag. false: observe only, the bytes of every request stay as they are."),
-  policies: z
-    .record(z.string(), z.union([z.literal(false), z.record(z.string(), z.unknown())]))
-    .default({})
-    .describe("Per policy its options, or false to leave it out. All policies are on otherwise."),
+  policies: policiesOption,
+  holdBudgetMs: z
+    .number()
+    .nonnegative()
+    .max(600_000)
+    .default(10_000)
+    .describe("Most milliseconds that policies may hold one call, all together."),
   apiKey: z.string().optional().describe("Key for the engine, when it wants one."),
   ...sharedStateOptions,
   ...observersOptions,
@@ -102,6 +110,7 @@ export class CacheSage {
   readonly #framework: Framework;
   readonly #predictor: LearnedPredictor;
   readonly #prefixes: LivePrefixes;
+  readonly #policies: PolicySet;
   readonly #queue: HintQueue;
   readonly #shared: SharedState | undefined;
   readonly #observers: Observers | undefined;
@@ -112,10 +121,7 @@ export class CacheSage {
     readonly settings: z.output<typeof options>;
     readonly adapter: EngineAdapter;
     readonly engine: EngineInfo;
-    readonly policies: readonly {
-      readonly definition: PolicyDefinition<"prefix">;
-      readonly options: unknown;
-    }[];
+    readonly policies: readonly ChosenPolicy[];
   }) {
     const { settings, adapter, engine } = parts;
     const { clock, cacheHints } = settings;
@@ -144,16 +150,20 @@ export class CacheSage {
       engine: adapter.baseURL,
       onFault: (error) => fault("store", error),
     }));
-    const installed = parts.policies.map(({ definition, options: chosen }): InstalledPolicy => ({
-      definition,
-      policy: definition.create({ options: chosen, clock, predictor, prefixes }),
+    const policies = (this.#policies = installPolicies(parts.policies, {
+      context: { clock, predictor, prefixes, openLog: openAppendLog },
+      ledger: this.ledger,
+      onFault: fault,
+      budgetMs: settings.holdBudgetMs,
     }));
+    const { room } = policies;
     let decisions = 0;
     const runtime = new AgentRuntime({
       clock,
       predictor,
       prefixes,
-      policies: installed,
+      policies: policies.installed,
+      faults: policies.faults,
       ledger: this.ledger,
       onFault: fault,
       onDecision: (microseconds) => {
@@ -166,7 +176,7 @@ export class CacheSage {
       warn: (message) => host.warn(message),
       ...(adapter.tokenize && { tokenize: (body) => adapter.tokenize?.(body) ?? Promise.resolve([]) }),
     });
-    const standing = new Map<string, Action>();
+    const standing = new Map<string, Hint>();
     const settle = (hint: Hint, outcome: Outcome) => {
       const key = `${hint.type} ${outcome.status}`;
       counts.hints[key] = (counts.hints[key] ?? 0) + 1;
@@ -191,6 +201,7 @@ export class CacheSage {
         observers?.event(event);
         const actions = runtime.observe(event);
         observers?.decisions();
+        room?.observe(event);
         if (!cacheHints) return;
         contained(
           () => {
@@ -211,6 +222,8 @@ export class CacheSage {
         contained(() => drift.request(identity, body), fault, "anchor drift");
       },
       answer: (identity, text) => contained(() => prompts.answer(identity, text), fault, "prompts"),
+      ...(room && { gate: room }),
+      tokens: (characters) => predictor.tokens(characters),
       fault,
       warn: (message) => contained(() => settings.warn(`cachesage: ${message}`)),
     };
@@ -285,6 +298,11 @@ export class CacheSage {
     return this.#framework.middleware;
   }
 
+  /** Wraps a tool, or a function that is one, so that its calls ask policies first. Not needed in instrumented graphs. */
+  get tool(): Framework["tool"] {
+    return this.#framework.tool;
+  }
+
   get stats(): CacheSageStats {
     return {
       ...this.#kept,
@@ -322,6 +340,7 @@ export class CacheSage {
    * stays open. Idempotent.
    */
   async close(): Promise<void> {
+    closePolicies(this.#policies);
     await this.#queue.close();
     await this.#stopEvents?.();
     await this.#shared?.close();
@@ -334,27 +353,15 @@ export class CacheSage {
   }
 }
 
-async function choosePolicies(chosen: z.output<typeof options>["policies"]) {
-  const names = await policies.names();
-  for (const name of Object.keys(chosen)) if (!names.includes(name)) await policies.load(name);
-  const wanted = names.filter((name) => chosen[name] !== false);
-  return Promise.all(
-    wanted.map(async (name) => {
-      const definition = await policies.load(name);
-      return { definition, options: parseOptions(`policy ${name}`, definition.options, chosen[name] || {}) };
-    }),
-  );
-}
-
 /** Keeps the latest word on each prefix, so that a request can carry it. */
-function remember(standing: Map<string, Action>, actions: readonly Action[]): void {
+function remember(standing: Map<string, Hint>, actions: readonly Hint[]): void {
   for (const action of actions) {
     if (action.type === "retain") standing.set(prefixId(action.prefix), action);
     else if (action.type === "release") standing.delete(prefixId(action.prefix));
   }
 }
 
-function decisionsFor(standing: ReadonlyMap<string, Action>, { agent, run }: Identity): readonly Action[] {
+function decisionsFor(standing: ReadonlyMap<string, Hint>, { agent, run }: Identity): readonly Hint[] {
   const prefixes: readonly PrefixRef[] = [{ agent, run }, { agent }];
   return prefixes.flatMap((prefix) => standing.get(prefixId(prefix)) ?? []);
 }

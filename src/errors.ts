@@ -9,7 +9,8 @@ export type ErrorCode =
   | "ENGINE_UNSUPPORTED"
   | "STORE"
   | "EMBEDDED_MODEL"
-  | "TRACE";
+  | "TRACE"
+  | "ACTION_DENIED";
 
 interface Details {
   /** What to do about it; the CLI prints it on a line of its own. */
@@ -104,5 +105,25 @@ export class TraceError extends CacheSageError {
     this.name = "TraceError";
     this.file = file;
     this.line = line;
+  }
+}
+
+/** A policy that you switched on stopped this call, or a human did whom it asked. The only error of ours that a graph sees. */
+export class ActionDeniedError extends CacheSageError {
+  readonly policy: string;
+  /** What was stopped, e.g. `tool refund of agent billing`. */
+  readonly what: string;
+  readonly reason: string;
+
+  constructor(policy: string, what: string, reason: string, cause?: unknown) {
+    super("ACTION_DENIED", `[${policy}] ${what} was denied: ${reason}`, { cause });
+    this.name = "ActionDeniedError";
+    this.policy = policy;
+    this.what = what;
+    this.reason = reason;
+  }
+
+  static override isInstance(value: unknown): value is ActionDeniedError {
+    return CacheSageError.isInstance(value) && value.code === "ACTION_DENIED";
   }
 }

@@ -1,4 +1,4 @@
-import type { ActionType } from "../runtime/action.ts";
+import type { HintType } from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import type { EngineHttp } from "../wire/engine-http.ts";
 import { tryEvents } from "./events.ts";
@@ -25,7 +25,7 @@ export interface Patient {
   readonly signal: AbortSignal;
 }
 
-const verbs: readonly ActionType[] = ["retain", "release", "prefetch", "pin", "evict", "cancel"];
+const verbs: readonly HintType[] = ["retain", "release", "prefetch", "pin", "evict", "cancel"];
 
 /** A field that no server knows. */
 const UNKNOWN_FIELD = { cachesage_trial: 1 };
@@ -128,7 +128,7 @@ async function priority({ priorityFields, remedies }: EngineDefinition, requests
 
 /** What an adapter says of itself, where nothing is tried. */
 export function declared(
-  what: ActionType,
+  what: HintType,
   { adapter, definition }: Pick<Patient, "adapter" | "definition">,
   why: string,
 ): Finding {

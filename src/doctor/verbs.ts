@@ -1,4 +1,4 @@
-import type { ActionType, Hint, Outcome } from "../runtime/action.ts";
+import type { HintType, Hint, Outcome } from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, Support } from "../runtime/engine.ts";
 import type { Finding, Verdict } from "./finding.ts";
 import type { Prompt, TrialRequests } from "./trial-requests.ts";
@@ -13,7 +13,7 @@ interface Trials {
 const run = "doctor";
 
 /** Tries one verb on a prompt of its own, and asks for the prompt afterwards where that shows what it did. */
-export async function tryVerb(verb: ActionType, trials: Trials): Promise<Finding> {
+export async function tryVerb(verb: HintType, trials: Trials): Promise<Finding> {
   const { adapter, definition } = trials;
   const support = adapter.supports[verb];
   if (support === undefined) {
@@ -61,7 +61,7 @@ async function tryCancel(support: Support, trials: Trials): Promise<Finding> {
 
 /** Retain, release, pin and evict: said of a prompt that is cached. */
 async function tryWord(
-  verb: Exclude<ActionType, "prefetch" | "cancel">,
+  verb: Exclude<HintType, "prefetch" | "cancel">,
   support: Support,
   trials: Trials,
 ): Promise<Finding> {
@@ -82,18 +82,18 @@ async function tryWord(
   };
 }
 
-async function fetched(prompt: Prompt, verb: ActionType, { adapter, signal }: Trials): Promise<Outcome> {
+async function fetched(prompt: Prompt, verb: HintType, { adapter, signal }: Trials): Promise<Outcome> {
   const [outcome] = await adapter.apply([prefetchOf(prompt, verb)], signal);
   return outcome ?? { status: "failed" };
 }
 
-function ask(prompt: Prompt, verb: ActionType, { adapter, requests }: Trials) {
+function ask(prompt: Prompt, verb: HintType, { adapter, requests }: Trials) {
   const identity = { agent: agentOf(verb), run, namespace: "" };
   const added = adapter.decorate?.({ url: `${adapter.baseURL}/chat/completions`, identity }, []);
   return requests.ask(prompt, added?.fields, added?.headers);
 }
 
-function prefetchOf(body: Prompt, verb: ActionType): Hint {
+function prefetchOf(body: Prompt, verb: HintType): Hint {
   return {
     type: "prefetch",
     prefix: { agent: agentOf(verb), run },
@@ -104,7 +104,7 @@ function prefetchOf(body: Prompt, verb: ActionType): Hint {
   };
 }
 
-function agentOf(verb: ActionType): string {
+function agentOf(verb: HintType): string {
   return `doctor-${verb}`;
 }
 
@@ -116,7 +116,7 @@ const verdicts: Readonly<Record<Outcome["status"], Verdict>> = {
   cancelled: "not tried",
 };
 
-function toldBy(what: ActionType, support: Support, { status, reason }: Outcome): Finding {
+function toldBy(what: HintType, support: Support, { status, reason }: Outcome): Finding {
   const said = reason === undefined ? status : `${status}: ${reason}`;
   return { what, verdict: verdicts[status], detail: `${support}; ${said}.` };
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Action, Hint, Outcome } from "../runtime/action.ts";
+import type { Hint, Outcome } from "../runtime/action.ts";
 import { prefixId } from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import type { AgentId } from "../runtime/event.ts";
@@ -85,7 +85,7 @@ class Anthropic {
     });
   }
 
-  #lifetime(agent: AgentId, decisions: readonly Action[]): Lifetime {
+  #lifetime(agent: AgentId, decisions: readonly Hint[]): Lifetime {
     const anchor = decisions.findLast(
       (action) => action.type === "retain" && prefixId(action.prefix) === prefixId({ agent }),
     );

@@ -5,7 +5,7 @@ import type { EmbeddedEngine } from "../embedded/engine.ts";
 import type { HintAction, HintEnvelope, HintReply } from "../embedded/hints/envelope.ts";
 import { embeddedOptions } from "../embedded/options.ts";
 import { EngineError } from "../errors.ts";
-import { type Action, type Hint, type Outcome, prefixId, type RetainHint } from "../runtime/action.ts";
+import { type Hint, type Outcome, prefixId, type RetainHint } from "../runtime/action.ts";
 import type {
   Decoration,
   EngineAdapter,
@@ -84,7 +84,7 @@ class Embedded implements EmbeddedAdapter {
     return { engine: "embedded", models: [health.model], blockTokens: health.block_tokens };
   }
 
-  decorate(call: OutgoingCall, decisions: readonly Action[]): Decoration {
+  decorate(call: OutgoingCall, decisions: readonly Hint[]): Decoration {
     const { agent, run } = call.identity;
     const prefix = prefixId({ agent, run });
     const anchor = prefixId({ agent });

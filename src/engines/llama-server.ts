@@ -1,7 +1,7 @@
 import PQueue from "p-queue";
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
-import type { ActionType, Hint, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
+import type { Hint, HintType, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo, Support } from "../runtime/engine.ts";
 import type { Event } from "../runtime/event.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
@@ -103,7 +103,7 @@ class LlamaServer {
     });
   }
 
-  #supports(): Readonly<Partial<Record<ActionType, Support>>> {
+  #supports(): Readonly<Partial<Record<HintType, Support>>> {
     return {
       retain: "emulated",
       release: "emulated",

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { type Action, prefixId } from "../runtime/action.ts";
+import { type Hint, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import type { AgentId } from "../runtime/event.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
@@ -84,7 +84,7 @@ class OpenAi {
 }
 
 /** At most 64 characters; tells nothing of an agent's name to who reads it. */
-function cacheKey(agent: AgentId, decisions: readonly Action[]): string {
+function cacheKey(agent: AgentId, decisions: readonly Hint[]): string {
   const anchor = decisions.find(({ prefix }) => prefixId(prefix) === prefixId({ agent }))?.prefix.anchor;
   return `cachesage-${createHash("sha256")
     .update(`${agent}\n${anchor ?? ""}`)

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
-import { type Action, type Hint, type Outcome, type PrefixRef, prefixId } from "../runtime/action.ts";
+import { type Hint, type Outcome, type PrefixRef, prefixId } from "../runtime/action.ts";
 import type { Event } from "../runtime/event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
@@ -149,7 +149,7 @@ class SgLang {
 }
 
 /** The higher of the values of a prompt and of its anchor. */
-function priorityOf(decisions: readonly Action[], prefix: PrefixRef): number {
+function priorityOf(decisions: readonly Hint[], prefix: PrefixRef): number {
   const ids = [prefixId(prefix), prefixId({ agent: prefix.agent })];
   const values = decisions
     .filter((action) => action.type === "retain" && ids.includes(prefixId(action.prefix)))

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { RunId, SessionId } from "../runtime/event.ts";
+import type { Run, RunContext } from "./run.ts";
 import { isObject, text, type ConfigLike } from "./shapes.ts";
 
 const LANGCHAIN_STORAGE = Symbol.for("ls:tracing_async_local_storage");
@@ -36,6 +37,28 @@ export function sessionOf(
 ): SessionId | undefined {
   const thread = configurable?.["thread_id"] ?? metadata?.["thread_id"];
   return typeof thread === "string" || typeof thread === "number" ? String(thread) : undefined;
+}
+
+/** What the caller says about a run; callbacks see its metadata only. */
+export function contextOf(
+  metadata: Readonly<Record<string, unknown>> | undefined,
+  configurable?: Readonly<Record<string, unknown>>,
+): RunContext {
+  const tenant = text(configurable?.["tenant"] ?? metadata?.["tenant"]);
+  const priority = configurable?.["priority"] ?? metadata?.["priority"];
+  const deadlineMs = configurable?.["deadline_ms"] ?? metadata?.["deadline_ms"];
+  return {
+    ...(tenant !== undefined && { tenant }),
+    ...(typeof priority === "number" && priority >= 0 && priority <= 1 && { priority }),
+    ...(typeof deadlineMs === "number" && deadlineMs > 0 && { deadlineMs }),
+  };
+}
+
+/** Adds what the config of a run's first node says to what its metadata said. */
+export function configureRun(run: Run, config: ConfigLike | undefined): void {
+  if (run.isConfigured || !config?.configurable) return;
+  run.isConfigured = true;
+  run.context = { ...contextOf(undefined, config.configurable), ...run.context };
 }
 
 /**

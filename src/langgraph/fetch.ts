@@ -1,7 +1,11 @@
 import { randomUUID } from "node:crypto";
+import type { RequestSubject } from "../runtime/call.ts";
 import type { OutgoingCall } from "../runtime/engine.ts";
 import type { Identity } from "../runtime/event.ts";
-import type { Host } from "./host.ts";
+import type { Decision } from "../runtime/gate.ts";
+import { askGate, denialOf } from "./ask-gate.ts";
+import { deniedResponse } from "./denied-response.ts";
+import type { CallGate, Host } from "./host.ts";
 import { bodyShape } from "./prompt.ts";
 import { Request as ModelRequest } from "./request.ts";
 import { type Fetch, routedSend } from "./routed-send.ts";
@@ -13,15 +17,22 @@ import { statusOf } from "./status.ts";
 import type { Tracker } from "./tracker.ts";
 import { watch } from "./watch.ts";
 
-/** A request to the engine that is not simply passed on. */
-interface Outgoing {
+/** A model call to the engine. */
+interface EngineCall {
   readonly span: Span;
-  readonly call: OutgoingCall;
+  readonly identity: Identity;
+  readonly path: string;
+  readonly init: RequestInit;
   readonly body: string;
+  /** Its request, if a callback saw the call. */
+  readonly seen: ModelRequest | undefined;
   /** Set when no callback sees the call, so that its events are ours to tell. */
   readonly unseen: ModelRequest | undefined;
-  readonly decorated: RequestInit | undefined;
-  /** Endpoint and names of what was added: what is switched off when the server refuses it. */
+}
+
+/** What was added to a call; `key` names it with its endpoint: what is switched off when the server refuses it. */
+interface Decorated {
+  readonly init: RequestInit;
   readonly key: string;
 }
 
@@ -42,12 +53,15 @@ export class EngineFetch {
   around(base?: Fetch): Fetch {
     return (input, init) => {
       const send = base ?? globalThis.fetch;
-      const outgoing = guard(this.#host, "fetch", () => this.#open(input, init));
-      return outgoing ? this.#send(outgoing, send, input, init) : send(input, init);
+      const call = guard(this.#host, "fetch", () => this.#call(input, init));
+      if (!call) return send(input, init);
+      const { gate } = this.#host;
+      if (!gate?.handles("request")) return this.#go(call, send, input, init);
+      return this.#wait(gate, call, send, input);
     };
   }
 
-  #open(input: string | URL | Request, init: RequestInit | undefined): Outgoing | undefined {
+  #call(input: string | URL | Request, init: RequestInit | undefined): EngineCall | undefined {
     const scope = this.#tracker.scopes.getStore();
     const body = init?.body;
     if (!scope || init?.method?.toUpperCase() !== "POST" || typeof body !== "string") return undefined;
@@ -56,13 +70,78 @@ export class EngineFetch {
     const identity = request?.identity ?? identityOf(span);
     if (path === undefined || !identity) return undefined;
     const unseen = request ? undefined : this.#unseen(span, identity, body);
+    return { span, identity, path, init, body, seen: request, unseen };
+  }
+
+  /** Sends the call when the gate lets it go. */
+  async #wait(
+    gate: CallGate,
+    call: EngineCall,
+    send: Fetch,
+    input: string | URL | Request,
+  ): Promise<Response> {
+    const { unseen, init } = call;
+    const subject = this.#subject(call);
+    let decision: Decision;
+    try {
+      decision = await askGate(this.#host, gate, subject, init.signal ?? undefined);
+    } catch (error) {
+      unseen?.end(statusOf(error));
+      throw error;
+    }
+    const { verdict } = decision;
+    if (verdict.type === "route") return this.#go(call, send, this.#moved(input, verdict.baseURL), init);
+    if (verdict.type === "admit") return this.#go(call, send, input, init);
+    unseen?.end("failed");
+    return deniedResponse(denialOf(subject, decision));
+  }
+
+  #subject({ span, identity, seen, unseen }: EngineCall): RequestSubject {
+    const { id, prompt } = (seen ?? unseen) as ModelRequest;
+    const { agent, run, session } = identity;
+    const { context, startedAt } = span.run;
+    let characters = prompt.anchor.length;
+    for (const part of prompt.history) characters += part.length;
+    return {
+      kind: "request",
+      id,
+      agent,
+      run,
+      ...(session !== undefined && { session }),
+      ...(context.tenant !== undefined && { tenant: context.tenant }),
+      ...(context.priority !== undefined && { priority: context.priority }),
+      ...(context.deadlineMs !== undefined && { deadline: startedAt + context.deadlineMs }),
+      at: this.#host.clock.now(),
+      anchor: prompt.anchor.hash,
+      anchorTokens: this.#host.tokens?.(prompt.anchor.length) ?? 0,
+      tokens: this.#host.tokens?.(characters) ?? 0,
+    };
+  }
+
+  #go(
+    call: EngineCall,
+    send: Fetch,
+    input: string | URL | Request,
+    init: RequestInit | undefined,
+  ): Promise<Response> {
+    const { seen, unseen, identity, body } = call;
     const hints = this.#host.cacheHints
-      ? guard(this.#host, "fetch", () => this.#decorate(String(input), path, identity, init, body))
+      ? guard(this.#host, "fetch", () => this.#decorate(String(input), call))
       : undefined;
-    this.#tell(request ?? unseen, identity, body);
-    if (!unseen && !hints && !this.#host.route && !this.#host.answered) return undefined;
-    const call = { url: String(input), identity };
-    return { span, call, body, unseen, decorated: hints?.init, key: hints?.key ?? "" };
+    guard(this.#host, "fetch", () => this.#tell(seen ?? unseen, identity, body));
+    const { route, answered } = this.#host;
+    if (!unseen && !hints && !route && !answered) return send(input, init);
+    return this.#send(call, hints, send, input, init);
+  }
+
+  /** The same endpoint at another base URL. */
+  #moved(input: string | URL | Request, baseURL: string): string | URL | Request {
+    const moved = guard(this.#host, "fetch", () => {
+      const { pathname, search } = new URL(String(input));
+      const own = new URL(this.#host.baseURL).pathname.replace(/\/$/, "");
+      return `${baseURL.replace(/\/$/, "")}${pathname.slice(own.length)}${search}`;
+    });
+    return moved ?? input;
   }
 
   /** Path of a request that goes to the engine; undefined when it goes elsewhere. */
@@ -90,13 +169,7 @@ export class EngineFetch {
     this.#host.requestBody(identity, body);
   }
 
-  #decorate(
-    url: string,
-    path: string,
-    identity: Identity,
-    init: RequestInit,
-    body: string,
-  ): { readonly init: RequestInit; readonly key: string } | undefined {
+  #decorate(url: string, { path, identity, init, body }: EngineCall): Decorated | undefined {
     const decoration: unknown = this.#host.decorate({ url, identity });
     if (!isObject(decoration)) return undefined;
     const fields = plainObject(decoration["fields"]);
@@ -116,28 +189,30 @@ export class EngineFetch {
   }
 
   async #send(
-    outgoing: Outgoing,
+    call: EngineCall,
+    hints: Decorated | undefined,
     base: Fetch,
     input: string | URL | Request,
     init: RequestInit | undefined,
   ): Promise<Response> {
-    const { call, unseen, decorated } = outgoing;
-    const send = routedSend(this.#host, call, base);
+    const { unseen, identity } = call;
+    const outgoing: OutgoingCall = { url: String(input), identity };
+    const send = routedSend(this.#host, outgoing, base);
     try {
-      let response = await send(input, decorated ?? init);
-      if (decorated && REFUSED.has(response.status)) {
+      let response = await send(input, hints?.init ?? init);
+      if (hints && REFUSED.has(response.status)) {
         response.body?.cancel().catch(() => {});
         const { status } = response;
         response = await send(input, init);
-        if (response.ok) this.#switchOff(outgoing.key, status);
+        if (response.ok) this.#switchOff(hints.key, status);
       }
-      this.#host.answered?.(call, response.headers);
+      this.#host.answered?.(outgoing, response.headers);
       if (!unseen) return response;
-      if (isRetryable(response.status)) this.#mayRetry(outgoing, unseen);
+      if (isRetryable(response.status)) this.#mayRetry(call, unseen);
       return guard(this.#host, "fetch", () => watch(response, unseen)) ?? response;
     } catch (error) {
       const status = statusOf(error);
-      if (unseen && status === "failed") this.#mayRetry(outgoing, unseen);
+      if (unseen && status === "failed") this.#mayRetry(call, unseen);
       else unseen?.end(status);
       throw error;
     }
@@ -154,7 +229,7 @@ export class EngineFetch {
   }
 
   /** Clients try some failures again, with the same body; the request ends with its node at the latest. */
-  #mayRetry({ span, body }: Outgoing, request: ModelRequest): void {
+  #mayRetry({ span, body }: EngineCall, request: ModelRequest): void {
     if (this.#tracker.find(span.id)) (span.retryable ??= new Map()).set(body, request);
     else request.end("failed");
   }

@@ -6,6 +6,7 @@ import { createInstrument } from "./instrument.ts";
 import { createMiddleware, type ModelCallMiddleware } from "./middleware.ts";
 import { createObserver } from "./observer.ts";
 import type { Fetch } from "./routed-send.ts";
+import { createGatedTool, type GatedTool } from "./tool-gate.ts";
 import { createWrapNode, type WrapNode } from "./wrap-node.ts";
 
 /** Fields of ChatOpenAI that `model` reads and merges with its own. */
@@ -40,12 +41,17 @@ export interface Framework {
   readonly wrapNode: WrapNode;
   /** Middleware for langchain's createAgent. */
   readonly middleware: () => ModelCallMiddleware;
+  /**
+   * A tool, or a function that is one, whose calls ask policies first; typed as it was. Tools of a ToolNode in an
+   * instrumented graph, and of a createAgent with the middleware, need no wrapping.
+   */
+  readonly tool: GatedTool;
 }
 
 /** Makes the framework side. Nothing in it ever throws into the application or waits for the host. */
 export function createFramework(given: Host): Framework {
   const observer = createObserver(given);
-  const { host, tracker, unattended, next, handler } = observer;
+  const { host, tracker, handler } = observer;
   const engine = new EngineFetch(host, tracker);
 
   const model = <F extends object = Record<never, never>>(fields?: F): F & ObservedModelFields => {
@@ -64,7 +70,8 @@ export function createFramework(given: Host): Framework {
     fetch: engine.around(),
     model,
     instrument: createInstrument(observer),
-    wrapNode: createWrapNode({ host, tracker, unattended, next }),
-    middleware: createMiddleware(host, tracker, unattended),
+    wrapNode: createWrapNode(observer),
+    middleware: createMiddleware(observer),
+    tool: createGatedTool(observer),
   };
 }

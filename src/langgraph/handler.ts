@@ -1,5 +1,5 @@
 import { guard } from "./safe-host.ts";
-import { sessionOf } from "./config.ts";
+import { contextOf, sessionOf } from "./config.ts";
 import { explicitAgent } from "./explicit-agent.ts";
 import type { Host } from "./host.ts";
 import { checkpointOf, namespacePath } from "./identity.ts";
@@ -71,6 +71,7 @@ export class CacheSageHandler {
         parentId,
         name: name ?? "",
         session: sessionOf(metadata),
+        context: parentId === undefined ? contextOf(metadata) : undefined,
         agentName: text(metadata?.["lc_agent_name"]),
         node: isNodeRun(tags) ? nodeFrom(chain, metadata) : undefined,
       });
@@ -131,6 +132,7 @@ export class CacheSageHandler {
         name: toolName,
         session: sessionOf(metadata),
         agentName,
+        context: undefined,
         node: undefined,
       });
       const identity = span && identityOf(span);

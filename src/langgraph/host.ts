@@ -1,6 +1,22 @@
+import type { AdmitVerdict, DenyVerdict } from "../runtime/action.ts";
+import type { CallKind, CallRef, CallResult, CallSubject } from "../runtime/call.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Decoration, OutgoingCall, Route } from "../runtime/engine.ts";
 import type { Event, Identity } from "../runtime/event.ts";
+import type { Decision } from "../runtime/gate.ts";
+
+/** Where calls wait for verdicts, when a policy that gives any is switched on. */
+export interface CallGate {
+  /** Calls of other kinds go on as if there were no gate. */
+  handles(kind: CallKind): boolean;
+  failsClosed(kind: CallKind): boolean;
+  /** At once when nothing holds the call. Rejects with the signal's reason when that aborts first, and never else. */
+  ask(call: CallSubject, signal?: AbortSignal): Decision | Promise<Decision>;
+  /** A human has answered what `policy` asked. */
+  answer(call: CallSubject, policy: string, verdict: AdmitVerdict | DenyVerdict): void;
+  /** A call that was let go on has ended; model calls end with their `request-end`. */
+  leave(call: CallRef, result: CallResult): void;
+}
 
 /** What the framework side needs from the rest of cachesage. No method throws or blocks. */
 export interface Host {
@@ -25,6 +41,9 @@ export interface Host {
   prompt?(request: string, prompt: string | readonly unknown[], tools: unknown): void;
   /** Its answer, right before its `request-end`. `fromCache`: LangChain's own cache gave it, and no request left. */
   output?(request: string, output: unknown, fromCache: boolean): void;
+  readonly gate?: CallGate;
+  /** Estimated tokens in this many characters of prompt. */
+  tokens?(characters: number): number;
   /** Something of ours went wrong and was contained. */
   fault(where: string, error: unknown): void;
   /** One line for the user. */

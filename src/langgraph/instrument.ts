@@ -1,6 +1,7 @@
 import { START } from "../runtime/event.ts";
 import { withHandler } from "./callbacks.ts";
 import { configOf } from "./config.ts";
+import { undisguise } from "./denied-response.ts";
 import type { CacheSageHandler } from "./handler.ts";
 import type { Observer } from "./observer.ts";
 import { planGraph, subgraphsOf } from "./plan-graph.ts";
@@ -9,6 +10,7 @@ import { guard } from "./safe-host.ts";
 import { settle } from "./settle.ts";
 import { isObject, isPregel, type PregelLike } from "./shapes.ts";
 import { isNode } from "./span.ts";
+import { createGatedTool, gateToolNode } from "./tool-gate.ts";
 import { flatten } from "./topology.ts";
 import type { Tracker } from "./tracker.ts";
 
@@ -53,6 +55,7 @@ function scope(graph: PregelLike, plan: GraphPlan, observer: Observer, seen: Set
       scope(subgraph, nodePlan.subgraph ?? planGraph(subgraph), observer, seen);
     // Keeps getState, getSubgraphs and drawings on the graph itself and not on its scoped stand-in.
     if (subgraphs.length > 0 && !node.subgraphs?.length) node.subgraphs = subgraphs;
+    if (observer.host.gate?.handles("tool-call")) gateToolNode(node.bound, createGatedTool(observer));
     if (!isScoped(node.bound, observer.tracker)) node.bound = scoped(node.bound, observer);
     setPlan(node.bound, nodePlan);
   }
@@ -71,13 +74,16 @@ function isScoped(body: object, tracker: Tracker): boolean {
  * The same Runnable, with `invoke` inside of the node's scope. A proxy and not a subclass: everything else about it,
  * private fields included, stays the object that the user or LangGraph made.
  */
-function scoped(body: object, { tracker, unattended, host }: Observer): object {
+function scoped(body: object, { tracker, unattended, host, steps }: Observer): object {
   const invoke = (input: unknown, config?: unknown, ...rest: unknown[]) => {
     const call = () => (body as Invocable).invoke(input, config, ...rest);
     const entered = guard(host, "node", () => unattended.enter(configOf(config)));
     if (!entered) return call();
     const { span, isOurs } = entered;
-    const scopedCall = () => tracker.scopes.run({ span }, call);
+    const scopedCall = () =>
+      tracker.scopes.run({ span }, () =>
+        host.gate ? undisguise(steps.start(span, configOf(config), call)) : call(),
+      );
     const isRouted = isNode(span) && (span.node.plan?.branches.length ?? 0) > 0;
     if (!isOurs && !isRouted) return scopedCall();
     return settle(scopedCall, (status) => {

@@ -1,10 +1,10 @@
 import { ambientConfig } from "./config.ts";
-import type { Host } from "./host.ts";
+import { undisguise } from "./denied-response.ts";
+import type { Observer } from "./observer.ts";
 import { guard } from "./safe-host.ts";
 import { settle } from "./settle.ts";
 import { isObject, type ConfigLike } from "./shapes.ts";
-import type { Tracker } from "./tracker.ts";
-import type { Unattended } from "./unattended.ts";
+import { createGatedTool } from "./tool-gate.ts";
 
 /** What langchain's createMiddleware brands its results with; by symbol, so that langchain need not be installed. */
 const MIDDLEWARE = Symbol.for("AgentMiddleware");
@@ -24,29 +24,36 @@ export interface ModelCallMiddleware {
     readonly StreamTransformers: readonly [];
   };
   wrapModelCall<Request, Answer>(request: Request, handler: (request: Request) => Answer): Answer;
+  /** There only when a policy rates tool calls. */
+  wrapToolCall?<Request, Answer>(request: Request, handler: (request: Request) => Answer): Answer;
 }
 
 /**
  * Middleware for createAgent. It wraps model calls only: any other hook would add nodes to the user's graph. Where
  * no handler sees the graph, each model call counts as an activation, and the end of the run stays unknown.
  */
-export function createMiddleware(
-  host: Host,
-  tracker: Tracker,
-  unattended: Unattended,
-): () => ModelCallMiddleware {
+export function createMiddleware(observer: Observer): () => ModelCallMiddleware {
+  const { host, tracker, unattended } = observer;
   const wrapModelCall: ModelCallMiddleware["wrapModelCall"] = (request, handler) => {
     const entered = guard(host, "middleware", () => unattended.enter(configAround(request)));
     if (!entered) return handler(request);
     const { span, isOurs } = entered;
     return settle(
-      () => tracker.scopes.run({ span }, () => handler(request)),
+      () => tracker.scopes.run({ span }, () => (host.gate ? undisguise(handler(request)) : handler(request))),
       (status) => {
         if (isOurs) span.end(status);
       },
     );
   };
-  const middleware = { [MIDDLEWARE]: true, name: "cachesage", wrapModelCall };
+  const gated = createGatedTool(observer);
+  const wrapToolCall: ModelCallMiddleware["wrapModelCall"] = (request, handler) =>
+    handler(isObject(request) ? { ...request, tool: gated(request["tool"]) } : request);
+  const middleware = {
+    [MIDDLEWARE]: true,
+    name: "cachesage",
+    wrapModelCall,
+    ...(host.gate?.handles("tool-call") && { wrapToolCall }),
+  };
   return () => ({ ...middleware });
 }
 

@@ -2,6 +2,7 @@ import { CacheSageHandler } from "./handler.ts";
 import type { Host } from "./host.ts";
 import { NextAgents } from "./next-agents.ts";
 import { safeHost } from "./safe-host.ts";
+import { StepGate } from "./step-gate.ts";
 import { Tracker } from "./tracker.ts";
 import { Unattended } from "./unattended.ts";
 
@@ -12,6 +13,7 @@ export interface Observer {
   readonly unattended: Unattended;
   readonly next: NextAgents;
   readonly handler: CacheSageHandler;
+  readonly steps: StepGate;
 }
 
 /** Makes an observer. Nothing in it ever throws into the application or waits for the host. */
@@ -25,6 +27,7 @@ export function createObserver(given: Host, name?: string): Observer {
     tracker,
     unattended,
     next,
+    steps: new StepGate(host),
     handler: new CacheSageHandler(host, tracker, next, unattended, name),
   };
 }

@@ -6,6 +6,7 @@ import type { Open, Run } from "./run.ts";
 export class Request implements Open {
   readonly id: string;
   readonly identity: Identity;
+  readonly prompt: PromptShape;
   /** The body that the host was told of, so that a client's retry is not told again. */
   told: string | undefined;
   readonly #host: Host;
@@ -27,6 +28,7 @@ export class Request implements Open {
     const { id, identity, run, prompt } = call;
     this.id = id;
     this.identity = identity;
+    this.prompt = prompt;
     this.#host = host;
     this.#run = run;
     this.#onEnd = onEnd;

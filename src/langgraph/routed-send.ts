@@ -13,7 +13,8 @@ const GONE: ReadonlySet<number> = new Set([502, 503, 504]);
  * once; only its body is text, so it can be sent again.
  */
 export function routedSend(host: Host, call: OutgoingCall, send: Fetch): Fetch {
-  const first = host.route?.(call);
+  // A policy may have sent it elsewhere already.
+  const first = call.url.startsWith(host.baseURL) ? host.route?.(call) : undefined;
   if (!first) return send;
   return async (input, init) => {
     const url = String(input);

@@ -51,6 +51,10 @@ export function safeHost(host: Host): Host {
     ...(host.output && {
       output: (...call) => void contained("output", () => host.output?.(...call)),
     }),
+    ...(host.gate && { gate: host.gate }),
+    ...(host.tokens && {
+      tokens: (characters) => contained("tokens", () => host.tokens?.(characters)) ?? 0,
+    }),
     fault,
     warn: (message) => contained("warn", () => host.warn(message)),
   };

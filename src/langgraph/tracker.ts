@@ -4,7 +4,7 @@ import type { Host } from "./host.ts";
 import { isFrameworkNode, nodeAgent, pathAgent } from "./identity.ts";
 import { NodeNames } from "./node-names.ts";
 import { UNNAMED } from "./plan-graph.ts";
-import type { Run } from "./run.ts";
+import type { Run, RunContext } from "./run.ts";
 import {
   activationOf,
   isNode,
@@ -26,6 +26,7 @@ export interface SpanStart {
   readonly name: string;
   readonly session: SessionId | undefined;
   readonly agentName: string | undefined;
+  readonly context: RunContext | undefined;
   readonly node: Node | undefined;
 }
 
@@ -72,7 +73,7 @@ export class Tracker {
     if (this.#spans.has(id)) return undefined;
     const parent = this.around(start.parentId);
     if (parent === null) return undefined;
-    const run = parent?.run ?? this.startRun(id, session, name || undefined);
+    const run = parent?.run ?? this.startRun(id, session, name || undefined, start.context);
     return this.open({ id, run, parent, name, agentName, node });
   }
 
@@ -99,9 +100,25 @@ export class Tracker {
   }
 
   /** Opens a run. */
-  startRun(id: string, session: SessionId | undefined, graph: string | undefined): Run {
-    const run: Run = { id, session, graph, open: new Set(), spans: 0, interrupted: false, ended: false };
+  startRun(
+    id: string,
+    session: SessionId | undefined,
+    graph: string | undefined,
+    context: RunContext = {},
+  ): Run {
     const at = this.#host.clock.now();
+    const run: Run = {
+      id,
+      session,
+      graph,
+      context,
+      isConfigured: false,
+      startedAt: at,
+      open: new Set(),
+      spans: 0,
+      interrupted: false,
+      ended: false,
+    };
     const known = { ...(session !== undefined && { session }), ...(graph !== undefined && { graph }) };
     this.#host.emit({ type: "run-start", at, run: id, ...known });
     return run;

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { AgentId } from "../runtime/event.ts";
-import { ambientConfig, parentIdOf, runIdOf, runToken, sessionOf } from "./config.ts";
+import { ambientConfig, contextOf, parentIdOf, runIdOf, runToken, sessionOf } from "./config.ts";
 import { namespacePath } from "./identity.ts";
 import { text, type ConfigLike } from "./shapes.ts";
 import type { Run } from "./run.ts";
@@ -64,7 +64,12 @@ export class Unattended {
     const token = runToken(config) ?? runToken(ambientConfig());
     const known = token ? this.#runs.get(token) : session && this.#sessions.get(session);
     if (known) return known;
-    const run = this.#tracker.startRun(runIdOf(config), session, undefined);
+    const run = this.#tracker.startRun(
+      runIdOf(config),
+      session,
+      undefined,
+      contextOf(config?.metadata, config?.configurable),
+    );
     if (token) this.#runs.set(token, run);
     if (session !== undefined) this.#remember(session, run);
     return run;

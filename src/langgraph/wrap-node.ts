@@ -1,26 +1,18 @@
 import type { AgentId } from "../runtime/event.ts";
 import { ambientConfig, configOf } from "./config.ts";
+import { undisguise } from "./denied-response.ts";
 import { explicitAgent, nameAgent } from "./explicit-agent.ts";
-import type { Host } from "./host.ts";
 import type { NextAgents } from "./next-agents.ts";
+import type { Observer } from "./observer.ts";
 import { guard } from "./safe-host.ts";
 import { settle } from "./settle.ts";
 import { isObject } from "./shapes.ts";
 import { isNode, type Span } from "./span.ts";
-import type { Tracker } from "./tracker.ts";
-import type { Unattended } from "./unattended.ts";
 
 /** Options of `wrapNode`. */
 export interface WrapNodeOptions {
   /** Agent id of the node; default: the node's name, with the names of the subgraph nodes around it. */
   readonly agent?: AgentId;
-}
-
-interface Wrapper {
-  readonly host: Host;
-  readonly tracker: Tracker;
-  readonly unattended: Unattended;
-  readonly next: NextAgents;
 }
 
 /**
@@ -30,14 +22,14 @@ interface Wrapper {
 export type WrapNode = <T>(node: T, options?: WrapNodeOptions) => T;
 
 /** Wraps node functions; a Runnable is only named, since a function around it would hide its subgraphs. */
-export function createWrapNode(wrapper: Wrapper): WrapNode {
+export function createWrapNode(observer: Observer): WrapNode {
   return <T>(node: T, { agent }: WrapNodeOptions = {}): T => {
-    const wrapped = guard(wrapper.host, "wrapNode", () => wrap(wrapper, node, agent));
+    const wrapped = guard(observer.host, "wrapNode", () => wrap(observer, node, agent));
     return (wrapped as T | undefined) ?? node;
   };
 }
 
-function wrap(wrapper: Wrapper, node: unknown, agent: AgentId | undefined): unknown {
+function wrap(observer: Observer, node: unknown, agent: AgentId | undefined): unknown {
   if (typeof node !== "function") {
     if (isObject(node) && agent !== undefined) nameAgent(node, agent);
     return undefined;
@@ -46,7 +38,7 @@ function wrap(wrapper: Wrapper, node: unknown, agent: AgentId | undefined): unkn
   const name = agent ?? explicitAgent(node);
   const wrapped = function (this: unknown, ...parameters: unknown[]): unknown {
     const call = (): unknown => Reflect.apply(node, this, parameters);
-    return inScope(wrapper, configOf(parameters[1]), name, call);
+    return inScope(observer, configOf(parameters[1]), name, call);
   };
   for (const key of ["name", "length"] as const)
     Object.defineProperty(wrapped, key, { value: node[key], configurable: true });
@@ -55,7 +47,7 @@ function wrap(wrapper: Wrapper, node: unknown, agent: AgentId | undefined): unkn
 }
 
 function inScope(
-  { host, tracker, unattended, next }: Wrapper,
+  { host, tracker, unattended, next, steps }: Observer,
   config: ReturnType<typeof configOf>,
   agent: AgentId | undefined,
   call: () => unknown,
@@ -64,7 +56,8 @@ function inScope(
   if (!entered) return call();
   const { span, isOurs } = entered;
   return settle(
-    () => tracker.scopes.run({ span }, call),
+    () =>
+      tracker.scopes.run({ span }, () => (host.gate ? undisguise(steps.start(span, config, call)) : call())),
     (status, output) => {
       if (isOurs) guard(host, "wrapNode", () => leave(next, span, status === "completed", output));
       if (isOurs) span.end(status);

@@ -1,3 +1,4 @@
+import type { CallRef } from "./call.ts";
 import type { AgentId, RunId } from "./event.ts";
 
 /** Names one KV prefix: an agent's anchor, or the prompt of one agent in one run. */
@@ -65,11 +66,58 @@ export interface CancelHint {
   readonly prefix: PrefixRef;
 }
 
+/** What each verdict has: the waiting call that it is about. */
+interface OnCall {
+  readonly call: CallRef;
+  /** One sentence, for the ledger and for whoever is told. */
+  readonly reason?: string;
+}
+/** Let it go on. */
+export interface AdmitVerdict extends OnCall {
+  readonly type: "admit";
+}
+/** Let it wait, and ask again when something has changed, at the latest after `forMs` milliseconds. */
+export interface HoldVerdict extends OnCall {
+  readonly type: "hold";
+  readonly forMs: number;
+  readonly reason: string;
+}
+/** Send a model call to this base URL instead of the engine's own. */
+export interface RouteVerdict extends OnCall {
+  readonly type: "route";
+  readonly baseURL: string;
+}
+/** Answer it with this, and do not make it. */
+export interface ReuseVerdict extends OnCall {
+  readonly type: "reuse";
+  readonly output: unknown;
+}
+/** Let a human decide, by a LangGraph interrupt with this question. */
+export interface AskVerdict extends OnCall {
+  readonly type: "ask";
+  readonly question: string;
+}
+/** Stop it: the graph sees an ActionDeniedError. */
+export interface DenyVerdict extends OnCall {
+  readonly type: "deny";
+  readonly reason: string;
+}
+
 /** Advice: an engine may ignore it. */
 export type Hint = RetainHint | ReleaseHint | PrefetchHint | PinHint | EvictHint | CancelHint;
-/** What the runtime decides. Binding verdicts (admit, hold, route, reuse, deny) join this union with their policies. */
-export type Action = Hint;
+/** Binding: the answer to a waiting call. */
+export type Verdict = AdmitVerdict | HoldVerdict | RouteVerdict | ReuseVerdict | AskVerdict | DenyVerdict;
+/** With what a call leaves the gate. */
+export type FinalVerdict = Exclude<Verdict, HoldVerdict>;
+/** What the runtime decides. */
+export type Action = Hint | Verdict;
 export type ActionType = Action["type"];
+export type HintType = Hint["type"];
+
+/** Tells verdicts from hints. */
+export function isVerdict(action: Action): action is Verdict {
+  return "call" in action;
+}
 
 /** What an engine did with one hint. */
 export interface Outcome {

@@ -1,30 +1,19 @@
-import type { Action, PrefixRef } from "./action.ts";
+import { type Hint, isVerdict, type PrefixRef } from "./action.ts";
 import { arbitrate, type Proposal } from "./arbiter.ts";
 import type { Clock } from "./clock.ts";
 import type { Event, RunId } from "./event.ts";
+import { type InstalledPolicy, PolicyFaults, rates } from "./installed-policy.ts";
 import type { Ledger } from "./ledger.ts";
 import type { LivePrefixes } from "./live-prefixes.ts";
-import type {
-  Moment,
-  Policy,
-  PolicyDefinition,
-  Prediction,
-  Predictor,
-  PrefixSubject,
-  Scored,
-} from "./policy.ts";
-
-/** A policy ready to run: its definition and the instance made from it. */
-export interface InstalledPolicy {
-  readonly definition: PolicyDefinition<"prefix">;
-  readonly policy: Policy<"prefix">;
-}
+import type { Moment, Policy, Prediction, Predictor, PrefixSubject, Scored } from "./policy.ts";
 
 export interface AgentRuntimeParts {
   readonly clock: Clock;
   readonly predictor: Predictor;
   readonly prefixes: LivePrefixes;
   readonly policies: readonly InstalledPolicy[];
+  /** Shared with the gate, where the same policies give verdicts; default: one of its own. */
+  readonly faults?: PolicyFaults;
   readonly ledger: Ledger;
   /** Told of every contained fault of a policy or the predictor. */
   readonly onFault: (where: string, error: unknown) => void;
@@ -32,8 +21,6 @@ export interface AgentRuntimeParts {
   readonly onDecision?: (microseconds: number) => void;
 }
 
-/** A policy that faults this often in a row is left out from then on. */
-const MAX_FAULTS_IN_A_ROW = 20;
 const NONE: readonly never[] = [];
 
 /**
@@ -44,25 +31,28 @@ const NONE: readonly never[] = [];
  */
 export class AgentRuntime {
   readonly #parts: AgentRuntimeParts;
-  readonly #faults: number[];
+  readonly #faults: PolicyFaults;
+  /** Those that rate prefixes; the others only observe here. */
+  readonly #raters: readonly InstalledPolicy[];
 
   constructor(parts: AgentRuntimeParts) {
     this.#parts = parts;
-    this.#faults = parts.policies.map(() => 0);
+    this.#faults = parts.faults ?? new PolicyFaults(parts.onFault);
+    this.#raters = parts.policies.filter((installed) => rates(installed, "prefix"));
   }
 
   /** Takes one event in; returns what to do about it, already arbitrated and in the ledger. Never throws. */
-  observe(event: Event): readonly Action[] {
+  observe(event: Event): readonly Hint[] {
     const { clock, predictor, prefixes, policies, onDecision } = this.#parts;
     const now = clock.now();
     this.#tell("predictor", predictor, event);
     this.#tell("prefixes", prefixes, event);
-    for (let i = 0; i < policies.length; i++) {
-      if (this.#isLeftOut(i)) continue;
+    for (const installed of policies) {
+      if (this.#faults.isLeftOut(installed)) continue;
       try {
-        policies[i]?.policy.observe?.(event);
+        installed.policy.observe?.(event);
       } catch (error) {
-        this.#fault(i, "observe", error);
+        this.#faults.note(installed, "observe", error);
       }
     }
     const run = decisionRun(event);
@@ -72,8 +62,8 @@ export class AgentRuntime {
     return actions;
   }
 
-  #decide(event: Event, run: RunId, now: number): readonly Action[] {
-    const { prefixes, policies } = this.#parts;
+  #decide(event: Event, run: RunId, now: number): readonly Hint[] {
+    const { prefixes } = this.#parts;
     const replaced = prefixes.takeReplaced();
     const ended = event.type === "run-end" && event.session === undefined ? prefixes.end(run) : NONE;
     const gone = replaced.length + ended.length === 0 ? NONE : [...replaced, ...ended].map(toRef);
@@ -81,24 +71,25 @@ export class AgentRuntime {
     const predictions = this.#predict(run);
     const candidates = prefixes.of(run);
     const proposals: Proposal[] = [];
-    for (let i = 0; i < policies.length; i++) {
-      if (this.#isLeftOut(i)) continue;
+    for (const installed of this.#raters) {
+      if (this.#faults.isLeftOut(installed)) continue;
       try {
-        propose(policies[i] as InstalledPolicy, { moment, predictions, candidates }, proposals);
-        this.#faults[i] = 0;
+        propose(installed, { moment, predictions, candidates }, proposals);
+        this.#faults.worked(installed);
       } catch (error) {
-        this.#fault(i, "act", error);
+        this.#faults.note(installed, "act", error);
       }
     }
     return this.#record(proposals, run, now);
   }
 
-  #record(proposals: readonly Proposal[], run: RunId, now: number): readonly Action[] {
+  #record(proposals: readonly Proposal[], run: RunId, now: number): readonly Hint[] {
     const { ledger } = this.#parts;
     const { kept, dropped } = arbitrate(proposals);
     for (const { proposal, reason } of dropped)
       ledger.record(now, proposal.policy, run, proposal.action).outcome = { status: "dropped", reason };
-    return kept.map(({ policy, action }) => ledger.record(now, policy, run, action).action);
+    for (const { policy, action } of kept) ledger.record(now, policy, run, action);
+    return kept.map(({ action }) => action);
   }
 
   #predict(run: RunId): readonly Prediction[] {
@@ -117,16 +108,6 @@ export class AgentRuntime {
       this.#parts.onFault(`${where}.observe`, error);
     }
   }
-
-  #isLeftOut(policy: number): boolean {
-    return (this.#faults[policy] ?? 0) >= MAX_FAULTS_IN_A_ROW;
-  }
-
-  #fault(policy: number, hook: string, error: unknown): void {
-    this.#faults[policy] = (this.#faults[policy] ?? 0) + 1;
-    const { definition } = this.#parts.policies[policy] as InstalledPolicy;
-    this.#parts.onFault(`policy ${definition.name}.${hook}`, error);
-  }
 }
 
 /** Adds what a policy wants to the proposals. Throws where it breaks its contract; what it said before stands. */
@@ -142,7 +123,7 @@ function propose(
   const predictions = policy.predict?.(given.moment) ?? given.predictions;
   const ranked = rank(policy, given.candidates, predictions);
   for (const action of policy.act?.(ranked, predictions, given.moment) ?? NONE) {
-    if (!definition.actions.includes(action.type))
+    if (isVerdict(action) || !definition.actions.includes(action.type))
       throw new Error(`returned ${String(action.type)}, which it does not declare`);
     if ("value" in action && !(action.value >= 0 && action.value <= 1))
       throw new Error(`returned a value outside [0, 1]: ${action.value}`);
@@ -152,7 +133,7 @@ function propose(
 
 /** Scores every candidate; highest first. */
 function rank(
-  policy: Policy<"prefix">,
+  policy: Policy,
   candidates: readonly PrefixSubject[],
   predictions: readonly Prediction[],
 ): readonly Scored<"prefix">[] {

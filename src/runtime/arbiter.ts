@@ -1,14 +1,27 @@
-import { type Action, prefixId } from "./action.ts";
+import { type Hint, prefixId, type Verdict } from "./action.ts";
+import type { CallRef } from "./call.ts";
 
-/** An action with the policy that wants it; position in the list is policy order. */
+/** A hint with the policy that wants it; position in the list is policy order. */
 export interface Proposal {
   readonly policy: string;
-  readonly action: Action;
+  readonly action: Hint;
 }
 
 export interface Arbitration {
   readonly kept: readonly Proposal[];
   readonly dropped: readonly { readonly proposal: Proposal; readonly reason: string }[];
+}
+
+/** A verdict with the policy that gives it; position in the list is policy order. */
+export interface Judgement {
+  readonly policy: string;
+  readonly verdict: Verdict;
+}
+
+export interface Ruling {
+  /** Without a policy: nobody objected. */
+  readonly kept: { readonly policy?: string; readonly verdict: Verdict };
+  readonly dropped: readonly { readonly judgement: Judgement; readonly reason: string }[];
 }
 
 /**
@@ -36,17 +49,67 @@ export function arbitrate(proposals: readonly Proposal[]): Arbitration {
   return { kept: [...best.values()], dropped };
 }
 
+/**
+ * Merges what several policies rule about one waiting call: `deny` beats all, `ask` all but that, `reuse` beats `hold` and
+ * `route`, `hold` beats `route` until it ends, `admit` gives way to all. The longest hold wins, but never past the call's
+ * budget of waiting. Ties break by policy order. Without a verdict the call is admitted.
+ *
+ * @param budgetMs milliseconds that the call may still wait.
+ */
+export function rule(call: CallRef, judgements: readonly Judgement[], budgetMs: number): Ruling {
+  const dropped: { judgement: Judgement; reason: string }[] = [];
+  let best: Judgement | undefined;
+  for (const judgement of judgements) {
+    if (judgement.verdict.type === "hold" && budgetMs <= 0) {
+      dropped.push({ judgement, reason: "the call has waited for as long as it may" });
+    } else if (best === undefined || outranks(judgement.verdict, best.verdict)) {
+      if (best) dropped.push({ judgement: best, reason: yields(best, judgement) });
+      best = judgement;
+    } else {
+      dropped.push({ judgement, reason: yields(judgement, best) });
+    }
+  }
+  if (best === undefined) return { kept: { verdict: { type: "admit", call } }, dropped };
+  const { policy, verdict } = best;
+  if (verdict.type !== "hold" || verdict.forMs <= budgetMs) return { kept: best, dropped };
+  return { kept: { policy, verdict: { ...verdict, forMs: budgetMs } }, dropped };
+}
+
+/** Weighted mean of what policies score one call, in [0, 1]; one half when none does. */
+export function combinedScore(
+  scores: readonly { readonly score: number; readonly weight: number }[],
+): number {
+  let sum = 0;
+  let weights = 0;
+  for (const { score, weight } of scores) {
+    sum += score * weight;
+    weights += weight;
+  }
+  return weights > 0 ? sum / weights : 0.5;
+}
+
+const RANKS = { admit: 0, route: 1, hold: 2, reuse: 3, ask: 4, deny: 5 } as const;
+
+function outranks(one: Verdict, other: Verdict): boolean {
+  if (one.type === "hold" && other.type === "hold") return one.forMs > other.forMs;
+  return RANKS[one.type] > RANKS[other.type];
+}
+
+function yields(loser: Judgement, winner: Judgement): string {
+  return `${loser.verdict.type} gives way to ${winner.verdict.type} of ${winner.policy} on the same call`;
+}
+
 function reason(loser: Proposal, winner: Proposal): string {
   return `${loser.action.type} gives way to ${winner.action.type} of ${winner.policy} on the same prefix`;
 }
 
 /** Verbs that contradict each other on one prefix. */
-function family(action: Action): "keep" | "fetch" {
+function family(action: Hint): "keep" | "fetch" {
   return action.type === "prefetch" || action.type === "cancel" ? "fetch" : "keep";
 }
 
 /** Orders contradicting verbs; a value in [0, 1] orders equal verbs. */
-function strength(action: Action): number {
+function strength(action: Hint): number {
   switch (action.type) {
     case "evict":
       return 0;

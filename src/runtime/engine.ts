@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Action, ActionType, Hint, Outcome } from "./action.ts";
+import type { Hint, HintType, Outcome } from "./action.ts";
 import type { CacheEvent } from "./cache-event.ts";
 import type { Event, Identity } from "./event.ts";
 
@@ -44,7 +44,7 @@ export type Support = "native" | "emulated";
 export interface EngineAdapter {
   readonly specificationVersion: "v1";
   readonly name: string;
-  readonly supports: Readonly<Partial<Record<ActionType, Support>>>;
+  readonly supports: Readonly<Partial<Record<HintType, Support>>>;
   /** Prefetches that it takes at once; others wait, the most probable goes first. Default: 16. */
   readonly prefetchesAtOnce?: number;
   /** Base URL for OpenAI-compatible clients, ending in `/v1`. */
@@ -54,7 +54,7 @@ export interface EngineAdapter {
   /** Probes the engine. Rejects with EngineError when it cannot be reached or is something else. */
   connect(signal?: AbortSignal): Promise<EngineInfo>;
   /** Pure: what to add to this request, given what was decided about its prefix. */
-  decorate?(call: OutgoingCall, decisions: readonly Action[]): Decoration;
+  decorate?(call: OutgoingCall, decisions: readonly Hint[]): Decoration;
   /** Told of every event when it happens, so that an adapter knows what is under way. Returns at once, never throws. */
   observe?(event: Event): void;
   /** Told of the headers that answered a call, whatever its status. Returns at once. */
@@ -73,7 +73,7 @@ export interface EngineAdapter {
 
 /** What a server may have to be started with, in the words to add to its command line or configuration. */
 export type Remedies = Readonly<
-  Partial<Record<"cached tokens" | "metrics" | "events" | "priority" | ActionType, string>>
+  Partial<Record<"cached tokens" | "metrics" | "events" | "priority" | HintType, string>>
 >;
 
 /** An engine adapter as a file in `engines/` declares it. */

@@ -8,6 +8,7 @@ export interface LedgerEntry {
   readonly at: number;
   readonly policy: string;
   readonly run: RunId;
+  /** A verdict stands here without what it hands out: outputs are the application's own. */
   readonly action: Action;
   /** Set when the arbiter dropped it, or once an engine answered. */
   outcome?: Outcome | { readonly status: "dropped"; readonly reason: string };

@@ -1,5 +1,6 @@
 import type { z } from "zod";
-import type { Action, ActionType, PrefixRef } from "./action.ts";
+import type { Action, ActionType, PrefixRef, Verdict } from "./action.ts";
+import type { CallKind, CallResult, RequestSubject, ToolCallSubject, TransitionSubject } from "./call.ts";
 import type { Clock } from "./clock.ts";
 import type { AgentId, Event, RunId } from "./event.ts";
 
@@ -11,9 +12,12 @@ export interface PrefixSubject extends PrefixRef {
   readonly usedAt: number;
 }
 
-/** What policies rate, by kind. Each policy that needs a new kind adds it here. */
+/** What policies rate, by kind: prefixes get hints, waiting calls get verdicts. */
 export interface SubjectMap {
   readonly prefix: PrefixSubject;
+  readonly request: RequestSubject;
+  readonly "tool-call": ToolCallSubject;
+  readonly transition: TransitionSubject;
 }
 export type Subject = keyof SubjectMap;
 
@@ -70,6 +74,16 @@ export interface Moment {
   readonly gone: readonly PrefixRef[];
 }
 
+/** Calls wait at the gate: one has come, one has ended, or time has passed. */
+export interface GateMoment {
+  readonly now: number;
+  /** Model calls under way, or tool calls: of the kind that is decided about. */
+  readonly underWay: number;
+}
+
+/** What a policy is told with each decision, by the kind of its subject. */
+export type MomentOf<S extends Subject> = S extends "prefix" ? Moment : GateMoment;
+
 /** The prefixes that may be used again, as policies see them. */
 export interface Prefixes {
   readonly openRuns: number;
@@ -79,16 +93,33 @@ export interface Prefixes {
   anchors(): Iterable<PrefixSubject>;
 }
 
-/** One policy at work. Every hook is optional, synchronous and O(1) in the number of open runs. */
+/**
+ * One policy at work. Every hook is optional, synchronous and O(1) in the number of open runs.
+ *
+ * At the gate, `act` gets all waiting calls of a kind, best first by the weighted mean of what the policies scored them; a
+ * call without a verdict is admitted.
+ */
 export interface Policy<S extends Subject = Subject> {
+  /** Weight of its scores among those of other policies; default 1. */
+  readonly weight?: number;
   observe?(event: Event): void;
   /** Adds to, or replaces, the shared predictor's view for this policy. */
-  predict?(moment: Moment): readonly Prediction[];
+  predict?(moment: MomentOf<S>): readonly Prediction[];
   /** Rates one candidate in [0, 1]; out-of-range and NaN are faults. */
   score?(item: SubjectMap[S], predictions: readonly Prediction[]): number;
-  act?(ranked: readonly Scored<S>[], predictions: readonly Prediction[], moment: Moment): Iterable<Action>;
+  act?(
+    ranked: readonly Scored<S>[],
+    predictions: readonly Prediction[],
+    moment: MomentOf<S>,
+  ): Iterable<Action>;
+  /** A call leaves the gate with this verdict, which may be another policy's. */
+  decided?(call: SubjectMap[Extract<S, CallKind>], verdict: Verdict): void;
+  /** A call that was let go on has ended, or one that waited was given up. */
+  ended?(call: SubjectMap[Extract<S, CallKind>], result: CallResult): void;
   snapshot?(): unknown;
   restore?(state: unknown): void;
+  /** The last call; nothing is asked of it any more. */
+  close?(): void;
 }
 
 /** What a policy gets to work with. */
@@ -97,16 +128,31 @@ export interface PolicyContext<Options> {
   readonly clock: Clock;
   readonly predictor: Predictor;
   readonly prefixes: Prefixes;
+  /** Opens a file that a policy keeps. Throws when it cannot be written. */
+  readonly openLog?: (file: string) => PolicyLog;
+}
+
+/** A text file that only grows. */
+export interface PolicyLog {
+  /** Its last line when it was opened; undefined when it was empty. */
+  readonly last: string | undefined;
+  /** Milliseconds since 1970: logs outlive the runtime's clock. */
+  now(): number;
+  /** Adds one line, in the background. Throws once the file can no longer be written. */
+  append(line: string): void;
+  close(): void;
 }
 
 /** A policy as a file in `policies/` declares it. */
 export interface PolicyDefinition<S extends Subject, Schema extends z.ZodType = z.ZodType> {
   readonly name: string;
   readonly description: string;
-  /** The kind of thing it rates. */
-  readonly subject: S;
+  /** The kind of thing it rates, or the kinds. */
+  readonly subject: S | readonly S[];
   /** The verbs it may use; anything else it returns is dropped as a fault. */
   readonly actions: readonly ActionType[];
+  /** What a call gets that this policy could not judge because it failed: `open` (default) admits, `closed` denies. */
+  readonly onFault?: "open" | "closed";
   /** Strict object schema; types, defaults, help and tables come from it. */
   readonly options: Schema;
   create(context: PolicyContext<z.output<Schema>>): Policy<S>;

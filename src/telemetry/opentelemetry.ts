@@ -115,7 +115,7 @@ class Tracing implements TelemetryObserver {
 
   decision({ policy, run: id, action, at, outcome }: LedgerEntry): void {
     const run = this.#runs.get(id);
-    if (!run || outcome || !this.#cacheHints) return;
+    if (!run || outcome || !this.#cacheHints || !("prefix" in action)) return;
     const attributes: Attributes = {
       "cachesage.policy": policy,
       "gen_ai.agent.name": action.prefix.agent,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Action, ActionType, Hint, PrefixRef } from "../runtime/action.ts";
+import type { Hint, HintType, PrefixRef } from "../runtime/action.ts";
 import type { Decoration, EngineAdapter, OutgoingCall } from "../runtime/engine.ts";
 import type { Event } from "../runtime/event.ts";
 import { type Fault, startTrialServer } from "./trial-server.ts";
@@ -31,7 +31,7 @@ export interface ConformanceCase {
   run(): Promise<void>;
 }
 
-const verbs: readonly ActionType[] = ["retain", "release", "prefetch", "pin", "evict", "cancel"];
+const verbs: readonly HintType[] = ["retain", "release", "prefetch", "pin", "evict", "cancel"];
 const faults: readonly Fault[] = ["error 500", "web page", "wrong JSON", "broken off"];
 const identity = { agent: "writer", run: "run-1", namespace: "" };
 const prefix: PrefixRef = { agent: "writer", run: "run-1" };
@@ -152,7 +152,7 @@ async function decoratesPurely(subject: EngineSubject): Promise<void> {
   if (!adapter.decorate) return;
   const before = server.requests?.length;
   const call: OutgoingCall = { url: `${adapter.baseURL}/chat/completions`, identity };
-  const decisions: readonly Action[] = [
+  const decisions: readonly Hint[] = [
     { type: "retain", prefix, value: 0.7 },
     { type: "retain", prefix: { agent: "writer" }, value: 0.4, ttlMs: 400_000 },
   ];
@@ -174,7 +174,7 @@ async function supportsWhatHappens(subject: EngineSubject): Promise<void> {
   const { adapter } = opened;
   await adapter.connect();
   for (const [verb, support] of Object.entries(adapter.supports)) {
-    assert.ok(verbs.includes(verb as ActionType), `${verb} is a verb`);
+    assert.ok(verbs.includes(verb as HintType), `${verb} is a verb`);
     assert.ok(support === "native" || support === "emulated", `${verb} is native or emulated`);
   }
   for (const verb of verbs) {
@@ -248,7 +248,7 @@ function resources(): number {
     .filter((name) => /^(TCPSocketWrap|TLSWrap|PipeWrap|UDPWRAP|Poll)$/.test(name)).length;
 }
 
-function hintOf(verb: ActionType, body: unknown): Hint {
+function hintOf(verb: HintType, body: unknown): Hint {
   switch (verb) {
     case "retain":
       return { type: verb, prefix, value: 0.5, ttlMs: 1000 };

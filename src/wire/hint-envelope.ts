@@ -1,10 +1,10 @@
-import { type Action, prefixId } from "../runtime/action.ts";
+import { type Hint, prefixId } from "../runtime/action.ts";
 
 /**
  * Retain values as a `kv_hints` envelope, in the shape that vLLM has merged as transport and that executes nothing yet:
  * https://github.com/vllm-project/vllm/pull/53423
  */
-export function retainEnvelope(decisions: readonly Action[]): object {
+export function retainEnvelope(decisions: readonly Hint[]): object {
   return {
     protocol_version: "1",
     message_id: decisions.map(({ prefix }) => prefixId(prefix)).join(" "),

@@ -1,5 +1,5 @@
 import PQueue from "p-queue";
-import { type Action, type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
+import { type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
 
 export interface HintQueueParts {
@@ -57,7 +57,7 @@ export class HintQueue {
   }
 
   /** Takes hints over; returns at once and never throws. */
-  push(actions: readonly Action[]): void {
+  push(actions: readonly Hint[]): void {
     if (this.#isClosed) return;
     for (const action of actions) {
       const id = prefixId(action.prefix);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
-import { type ActionType, type Hint, type Outcome, prefixId } from "../runtime/action.ts";
+import { type HintType, type Hint, type Outcome, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter, EngineInfo, Support } from "../runtime/engine.ts";
 import { combineSignals } from "./combined-signal.ts";
 import type { EngineHttp } from "./engine-http.ts";
@@ -19,9 +19,9 @@ export interface HttpAdapterParts extends Pick<
   readonly baseURL?: string;
   probe(signal: AbortSignal | undefined): Promise<EngineInfo>;
   /** Read whenever it is asked for: what a server can do is known after the probe. */
-  supports(): Readonly<Partial<Record<ActionType, Support>>>;
+  supports(): Readonly<Partial<Record<HintType, Support>>>;
   /** Verbs that go to the engine. One that is supported and missing here travels with the request alone. */
-  readonly verbs: Readonly<Partial<Record<ActionType, Verb>>>;
+  readonly verbs: Readonly<Partial<Record<HintType, Verb>>>;
   close?(): Promise<void> | void;
 }
 

@@ -1,4 +1,4 @@
-import type { Action, Hint, Outcome } from "../runtime/action.ts";
+import type { Hint, Outcome } from "../runtime/action.ts";
 import type { EngineAdapter, EngineInfo, OutgoingCall, Route } from "../runtime/engine.ts";
 import type { Event } from "../runtime/event.ts";
 import { mergeEvents } from "./merge-events.ts";
@@ -129,7 +129,7 @@ class Replicas {
         const own = hints.filter((hint) => targets(hint).includes(adapter));
         if (own.length === 0) return;
         for (const [index, outcome] of (await adapter.apply(own, signal)).entries()) {
-          const hint = own[index] as Action;
+          const hint = own[index] as Hint;
           if (outcomes.get(hint)?.status !== "applied") outcomes.set(hint, outcome);
         }
       }),

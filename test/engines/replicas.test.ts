@@ -11,7 +11,7 @@ test("a team on two real engines loses no request when one of them dies", async 
   const served = () => [first, second].map((engine) => engine.stats().promptTokens > 0);
   // Each run goes to one of them, by a hash of its id and their ports.
   for (let seed = 3; seed < 9 && served().includes(false); seed++) {
-    const both = await playTeam({ url: urls, model: "pico", options, seed, runs: 3, anchorWords: 60 });
+    const both = await playTeam({ url: urls, model: "pico", options, seed, runs: 2, anchorWords: 60 });
     expect(both.statuses.every((status) => status === "completed")).toBe(true);
   }
   expect(served()).toEqual([true, true]);
@@ -21,7 +21,7 @@ test("a team on two real engines loses no request when one of them dies", async 
     model: "pico",
     options,
     seed: 4,
-    runs: 4,
+    runs: 3,
     anchorWords: 60,
     onConnected,
   });

@@ -22,8 +22,10 @@ export interface Body {
 /** What the server does with one request. */
 export interface Reply {
   readonly text?: string;
-  readonly tool?: { readonly name: string; readonly arguments: object };
+  readonly tool?: { readonly name: string; readonly arguments: object; readonly id?: string };
   readonly status?: number;
+  /** Milliseconds before it answers. */
+  readonly afterMs?: number;
   /** Never answers. */
   readonly hang?: boolean;
   /** Cached prompt tokens to report; absent: the server does not say. */
@@ -53,7 +55,9 @@ export class ScriptedServer implements AsyncDisposable {
         body: JSON.parse(raw) as Body,
       };
       this.requests.push(received);
-      this.#reply(received, this.script(received, this.requests.length - 1), response);
+      const reply = this.script(received, this.requests.length - 1);
+      if (reply.afterMs === undefined) this.#reply(received, reply, response);
+      else setTimeout(() => this.#reply(received, reply, response), reply.afterMs);
     });
   });
 
@@ -122,10 +126,8 @@ function usage({ cached }: Reply) {
 
 function toolCalls({ tool }: Reply) {
   if (!tool) return undefined;
-  const { name, arguments: given } = tool;
-  return [
-    { index: 0, id: `call_${name}`, type: "function", function: { name, arguments: JSON.stringify(given) } },
-  ];
+  const { name, arguments: given, id = `call_${name}` } = tool;
+  return [{ index: 0, id, type: "function", function: { name, arguments: JSON.stringify(given) } }];
 }
 
 function chatAnswer(reply: Reply, path: string) {
@@ -136,7 +138,7 @@ function chatAnswer(reply: Reply, path: string) {
     ? { message: { role: "assistant", content, ...(calls && { tool_calls: calls }) } }
     : { text: content };
   return {
-    id: "answer",
+    id: `answer${reply.tool?.id ?? ""}`,
     object: "chat.completion",
     model: "scripted",
     choices: [{ index: 0, finish_reason, ...choice }],

@@ -1,12 +1,12 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Action } from "../../src/runtime/action.ts";
+import type { Hint } from "../../src/runtime/action.ts";
 import { prefixId } from "../../src/runtime/action.ts";
 import { arbitrate } from "../../src/runtime/arbiter.ts";
 
 const prefix = fc.record({ agent: fc.constantFrom("a", "b"), run: fc.constantFrom("1", "2") });
 const value = fc.double({ min: 0, max: 1, noNaN: true });
-const action: fc.Arbitrary<Action> = fc.oneof(
+const action: fc.Arbitrary<Hint> = fc.oneof(
   fc.record({ type: fc.constant("retain" as const), prefix, value }),
   fc.record({ type: fc.constant("release" as const), prefix }),
   fc.record({ type: fc.constant("pin" as const), prefix }),
@@ -44,24 +44,24 @@ test("at most one keep verb and one fetch verb is left per prefix", () => {
   );
 });
 
-function winner(...actions: readonly Action[]): Action | undefined {
+function winner(...actions: readonly Hint[]): Hint | undefined {
   return arbitrate(actions.map((one, i) => ({ policy: `p${i}`, action: one }))).kept[0]?.action;
 }
 
 test("retain beats release, the higher value beats the lower, pin beats both", () => {
   const at = { agent: "a", run: "1" };
-  const low: Action = { type: "retain", prefix: at, value: 0.1 };
-  const high: Action = { type: "retain", prefix: at, value: 0.9 };
-  const release: Action = { type: "release", prefix: at };
-  const pin: Action = { type: "pin", prefix: at };
+  const low: Hint = { type: "retain", prefix: at, value: 0.1 };
+  const high: Hint = { type: "retain", prefix: at, value: 0.9 };
+  const release: Hint = { type: "release", prefix: at };
+  const pin: Hint = { type: "pin", prefix: at };
   expect(winner(release, low)).toBe(low);
   expect(winner(low, high)).toBe(high);
   expect(winner(pin, high, release)).toBe(pin);
 });
 
 test("equal wishes go to the policy that comes first", () => {
-  const first: Action = { type: "retain", prefix: { agent: "a" }, value: 0.5 };
-  const second: Action = { type: "retain", prefix: { agent: "a" }, value: 0.5 };
+  const first: Hint = { type: "retain", prefix: { agent: "a" }, value: 0.5 };
+  const second: Hint = { type: "retain", prefix: { agent: "a" }, value: 0.5 };
   const { kept } = arbitrate([
     { policy: "p", action: first },
     { policy: "q", action: second },

@@ -7,7 +7,7 @@ const release = (agent: string): Action => ({ type: "release", prefix: { agent }
 test("keeps the newest decisions, newest first", () => {
   const ledger = new Ledger(3);
   for (const agent of ["a", "b", "c", "d"]) ledger.record(1, "p", "r", release(agent));
-  expect([...ledger].map(({ action }) => action.prefix.agent)).toEqual(["d", "c", "b"]);
+  expect([...ledger].map(({ action }) => "prefix" in action && action.prefix.agent)).toEqual(["d", "c", "b"]);
   expect(ledger.count).toBe(4);
 });
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Action, Hint, Outcome, PrefetchHint } from "../../src/runtime/action.ts";
+import type { Hint, Outcome, PrefetchHint } from "../../src/runtime/action.ts";
 import type { EngineAdapter } from "../../src/runtime/engine.ts";
 import { HintQueue } from "../../src/wire/hint-queue.ts";
 
@@ -25,8 +25,8 @@ function queue(apply: Apply, supports: EngineAdapter["supports"] = everything) {
 }
 
 const everything = { retain: "native", release: "native", prefetch: "native" } as const;
-const retain = (agent: string, value: number): Action => ({ type: "retain", prefix: { agent }, value });
-const prefetch = (agent: string, tokens: number): Action => ({
+const retain = (agent: string, value: number): Hint => ({ type: "retain", prefix: { agent }, value });
+const prefetch = (agent: string, tokens: number): Hint => ({
   type: "prefetch",
   prefix: { agent, run: "1" },
   value: 0.5,
@@ -129,7 +129,7 @@ test("whatever an adapter does, every hint gets one outcome and nothing is throw
   );
 });
 
-const later = (tokens: number, afterMs: number): Action => ({ ...prefetch("a", tokens), afterMs }) as Action;
+const later = (tokens: number, afterMs: number): Hint => ({ ...prefetch("a", tokens), afterMs }) as Hint;
 
 test("a prefetch whose time has not come waits, gives way to a newer one and leaves with the queue", async () => {
   const sent: number[] = [];
@@ -162,7 +162,7 @@ test("what waited is sent as it would be decided by then", async () => {
     [10_000, 0.6],
     [20_000, 1],
   ] as const;
-  hints.push([{ ...prefetch("a", 10), afterMs: 40, later: course } as Action]);
+  hints.push([{ ...prefetch("a", 10), afterMs: 40, later: course } as Hint]);
   await new Promise((resolve) => setTimeout(resolve, 60));
   await hints.idle();
   const [hint] = sent as [PrefetchHint];
@@ -184,7 +184,7 @@ test("a prefetch that is under way already tells the engine what it is worth by 
   });
   hints.push([prefetch("a", 100)]);
   await new Promise((resolve) => setImmediate(resolve));
-  hints.push([{ ...prefetch("a", 110), value: 0.8 } as Action]);
+  hints.push([{ ...prefetch("a", 110), value: 0.8 } as Hint]);
   await new Promise((resolve) => setImmediate(resolve));
   release?.();
   await hints.idle();

@@ -1,0 +1,86 @@
+import { z } from "zod";
+import { defineCommand } from "./command.ts";
+
+const options = z.strictObject({
+  name: z.string().optional().describe("A policy; without one, all are listed."),
+  json: z.boolean().default(false).describe("Print JSON instead of tables."),
+});
+
+export default defineCommand({
+  name: "policies",
+  summary: "List the policies, or the options of one",
+  description:
+    "Lists the policies that there are, and with a name the options of that one: what connect takes as `policies`.",
+  example: "cachesage policies tool-memo",
+  arguments: ["name"],
+  options,
+  async run({ name, json }, io) {
+    const { DEFAULT_POLICIES, policies } = await import("../policy-set.ts");
+    const { default: Table } = await import("cli-table3");
+    const table = (head: string[], rows: readonly string[][]) => {
+      const drawn = new Table({ head, style: { head: [], border: [] }, wordWrap: true });
+      drawn.push(...rows);
+      return `${drawn.toString()}\n`;
+    };
+    if (name === undefined) {
+      const all = await Promise.all(
+        (await policies.names()).map(async (one) => {
+          const { description, subject, actions, onFault = "open" } = await policies.load(one);
+          const isDefault = DEFAULT_POLICIES.includes(one);
+          return { name: one, description, subjects: [subject].flat(), actions, onFault, isDefault };
+        }),
+      );
+      if (json) io.stdout(`${JSON.stringify(all)}\n`);
+      else
+        io.stdout(
+          table(
+            ["policy", "what it does", "rates", "verbs", "on fault", "on by default"],
+            all.map((one) => [
+              one.name,
+              one.description,
+              one.subjects.join(", "),
+              one.actions.join(", "),
+              one.onFault,
+              one.isDefault ? "yes" : "",
+            ]),
+          ),
+        );
+      return 0;
+    }
+    const definition = await policies.load(name);
+    const schema = z.toJSONSchema(definition.options, { io: "input", unrepresentable: "any" });
+    const rows = optionRows(schema);
+    if (json)
+      io.stdout(`${JSON.stringify({ name, description: definition.description, options: schema })}\n`);
+    else io.stdout(`${definition.description}\n\n${table(["option", "type", "default", ""], rows)}`);
+    return 0;
+  },
+});
+
+type JsonSchema = z.core.JSONSchema.JSONSchema;
+
+/** One row an option; those of lists and records of objects follow under the path that leads to them. */
+function optionRows(schema: JsonSchema, path = ""): string[][] {
+  return Object.entries(schema.properties ?? {}).flatMap(([key, option]) => {
+    if (typeof option !== "object") return [];
+    const own = `${path}${key}`;
+    const row = [own, typeOf(option), option.default === undefined ? "" : JSON.stringify(option.default)];
+    const [inner, mark] = innerOf(option);
+    return [[...row, option.description ?? ""], ...(inner ? optionRows(inner, `${own}${mark}.`) : [])];
+  });
+}
+
+function innerOf({ items, additionalProperties, properties, ...rest }: JsonSchema): [JsonSchema?, string?] {
+  if (typeof items === "object" && !Array.isArray(items) && items.properties) return [items, "[]"];
+  if (typeof additionalProperties === "object" && additionalProperties.properties)
+    return [additionalProperties, ".<name>"];
+  return properties ? [{ ...rest, properties }, ""] : [];
+}
+
+function typeOf({ enum: values, anyOf, type, items, additionalProperties }: JsonSchema): string {
+  if (values) return values.map((value) => JSON.stringify(value)).join(" | ");
+  if (anyOf) return anyOf.map((one) => (typeof one === "object" ? typeOf(one) : "any")).join(" | ");
+  if (typeof items === "object" && !Array.isArray(items)) return `list of ${typeOf(items)}`;
+  if (typeof additionalProperties === "object") return `record of ${typeOf(additionalProperties)}`;
+  return [type ?? "any"].flat().join(" | ");
+}

@@ -1,0 +1,295 @@
+import { type AdmitVerdict, type DenyVerdict, type FinalVerdict, isVerdict, type Verdict } from "./action.ts";
+import { combinedScore, type Judgement, rule } from "./arbiter.ts";
+import type { CallKind, CallRef, CallResult, CallSubject } from "./call.ts";
+import type { Clock } from "./clock.ts";
+import type { Event } from "./event.ts";
+import { type InstalledPolicy, type PolicyFaults, rates } from "./installed-policy.ts";
+import type { Ledger } from "./ledger.ts";
+import type { GateMoment, Scored } from "./policy.ts";
+
+export interface GateParts {
+  readonly clock: Clock;
+  readonly policies: readonly InstalledPolicy[];
+  readonly faults: PolicyFaults;
+  readonly ledger: Ledger;
+  /** Milliseconds that a call may be held in all, whatever policies say. */
+  readonly budgetMs: number;
+}
+
+/** With what a call leaves, and the policy behind it, if one cared. */
+export interface Decision {
+  readonly verdict: FinalVerdict;
+  readonly policy?: string;
+}
+
+/** A call that leaves the gate. */
+export interface Ruled extends Decision {
+  readonly call: CallSubject;
+}
+
+interface Waiting {
+  readonly call: CallSubject;
+  /** Clock time at which it is asked about again. */
+  wakeAt: number;
+  /** Why it is held, as the ledger has it already. */
+  held: string | undefined;
+}
+
+/** The calls of one kind, in the order in which they came. */
+interface Lane {
+  readonly kind: CallKind;
+  readonly policies: readonly InstalledPolicy[];
+  readonly waiting: Map<string, Waiting>;
+  readonly underWay: Map<string, CallSubject>;
+}
+
+const NONE: readonly never[] = [];
+/** A call whose end nobody saw for this long takes up no room any more, in milliseconds. */
+const LOST_AFTER_MS = 600_000;
+
+/**
+ * Where calls wait for the verdicts of policies.
+ *
+ * Pure, like the rest of the runtime: whoever owns it keeps the time, wakes it at `nextWake` and tells waiting calls what came
+ * of them. No call waits for longer than the budget. A policy that throws admits, unless it is declared to fail closed.
+ */
+export class Gate {
+  readonly #parts: GateParts;
+  readonly #lanes: readonly Lane[];
+
+  constructor(parts: GateParts) {
+    this.#parts = parts;
+    this.#lanes = (["request", "tool-call", "transition"] as const).flatMap((kind) => {
+      const policies = parts.policies.filter((installed) => rates(installed, kind));
+      return policies.length === 0 ? [] : { kind, policies, waiting: new Map(), underWay: new Map() };
+    });
+  }
+
+  /** Whether any policy rates calls of this kind; others need not come here. */
+  handles(kind: CallKind): boolean {
+    return this.#lane(kind) !== undefined;
+  }
+
+  /** Whether a policy that rates calls of this kind fails closed. */
+  failsClosed(kind: CallKind): boolean {
+    return this.#lane(kind)?.policies.some(isClosed) ?? false;
+  }
+
+  /** No policy rates calls of any kind. */
+  get isOpen(): boolean {
+    return this.#lanes.length === 0;
+  }
+
+  /** Clock time at which held calls want to be asked about again; undefined when none waits. */
+  get nextWake(): number | undefined {
+    let next: number | undefined;
+    for (const { waiting } of this.#lanes)
+      for (const { wakeAt } of waiting.values()) if (next === undefined || wakeAt < next) next = wakeAt;
+    return next;
+  }
+
+  /** A call has come. Returns all calls that may leave now, which need not include it. */
+  arrive(call: CallSubject): readonly Ruled[] {
+    const lane = this.#lane(call.kind);
+    // A client that tries once more has its place already.
+    if (!lane || lane.underWay.has(call.id)) return [{ call, verdict: { type: "admit", call } }];
+    if (lane.waiting.has(call.id)) return NONE;
+    lane.waiting.set(call.id, { call, wakeAt: Number.POSITIVE_INFINITY, held: undefined });
+    return this.#reconsider(lane);
+  }
+
+  /** A call that was let go on has ended, or one that waited is given up. */
+  leave(call: CallRef, result: CallResult): readonly Ruled[] {
+    const lane = this.#lane(call.kind);
+    if (!lane || !this.#end(lane, call.id, result)) return NONE;
+    return this.#reconsider(lane);
+  }
+
+  /** A human has answered what a policy asked about a call. */
+  answer(call: CallSubject, policy: string, verdict: AdmitVerdict | DenyVerdict): void {
+    const lane = this.#lane(call.kind);
+    if (lane) this.#letGo(lane, { call, verdict, policy });
+  }
+
+  /** Events end model calls, and change what policies think of those that wait. */
+  observe(event: Event): readonly Ruled[] {
+    if (event.type === "request-end") {
+      const lane = this.#lane("request");
+      if (lane) this.#end(lane, event.request, { status: event.status });
+    }
+    return this.wake();
+  }
+
+  /** Asks about all waiting calls again. */
+  wake(): readonly Ruled[] {
+    let ruled: readonly Ruled[] = NONE;
+    for (const lane of this.#lanes) if (lane.waiting.size > 0) ruled = [...ruled, ...this.#reconsider(lane)];
+    return ruled;
+  }
+
+  #lane(kind: CallKind): Lane | undefined {
+    return this.#lanes.find((lane) => lane.kind === kind);
+  }
+
+  #end(lane: Lane, id: string, result: CallResult): boolean {
+    const call = lane.underWay.get(id) ?? lane.waiting.get(id)?.call;
+    if (!call) return false;
+    lane.underWay.delete(id);
+    lane.waiting.delete(id);
+    this.#tell(lane, "ended", ({ policy }) => policy.ended?.(call, result));
+    return true;
+  }
+
+  #reconsider(lane: Lane): readonly Ruled[] {
+    const left: Ruled[] = [];
+    const now = this.#parts.clock.now();
+    this.#dropLost(lane, now);
+    // What a call that is answered in another way leaves free may be for those behind it.
+    for (let again = lane.waiting.size > 0; again;) {
+      const ruled = this.#pass(lane, now);
+      left.push(...ruled);
+      again = lane.waiting.size > 0 && ruled.some(({ verdict }) => !goesOn(verdict));
+    }
+    return left;
+  }
+
+  #dropLost(lane: Lane, now: number): void {
+    for (const call of lane.underWay.values()) {
+      if (now - call.at < LOST_AFTER_MS) return;
+      this.#end(lane, call.id, { status: "cancelled" });
+    }
+  }
+
+  /** Asks every policy about every waiting call, once. */
+  #pass(lane: Lane, now: number): readonly Ruled[] {
+    const ranked = this.#rank(lane);
+    const judgements = new Map<string, Judgement[]>();
+    for (const { item } of ranked) judgements.set(item.id, []);
+    const moment: GateMoment = { now, underWay: lane.underWay.size };
+    for (const installed of lane.policies) this.#judge(installed, ranked, moment, judgements);
+    const left: Ruled[] = [];
+    for (const { item } of ranked) {
+      const ruled = this.#rule(lane, item, judgements.get(item.id) ?? NONE, now);
+      if (ruled) left.push(ruled);
+    }
+    return left;
+  }
+
+  /** Best first; equals in the order in which they came. */
+  #rank(lane: Lane): readonly Scored<CallKind>[] {
+    const scores = new Map<string, { score: number; weight: number }[]>();
+    for (const { call } of lane.waiting.values()) scores.set(call.id, []);
+    for (const installed of lane.policies) {
+      const { policy } = installed;
+      if (!policy.score || this.#parts.faults.isLeftOut(installed)) continue;
+      try {
+        const own: number[] = [];
+        for (const { call } of lane.waiting.values()) own.push(checkedScore(policy.score(call, NONE)));
+        let i = 0;
+        for (const list of scores.values())
+          list.push({ score: own[i++] as number, weight: policy.weight ?? 1 });
+      } catch (error) {
+        this.#parts.faults.note(installed, "score", error);
+      }
+    }
+    return [...lane.waiting.values()]
+      .map(({ call }) => ({ item: call, score: combinedScore(scores.get(call.id) ?? NONE) }))
+      .toSorted((a, b) => b.score - a.score);
+  }
+
+  #judge(
+    installed: InstalledPolicy,
+    ranked: readonly Scored<CallKind>[],
+    moment: GateMoment,
+    judgements: ReadonlyMap<string, Judgement[]>,
+  ): void {
+    const { faults } = this.#parts;
+    const { definition, policy } = installed;
+    if (faults.isLeftOut(installed)) return;
+    try {
+      for (const verdict of policy.act?.(ranked, NONE, moment) ?? NONE) {
+        if (!isVerdict(verdict) || !definition.actions.includes(verdict.type))
+          throw new Error(`returned ${String(verdict.type)} for a call, which it does not declare`);
+        if (verdict.type === "hold" && !(verdict.forMs >= 0))
+          throw new Error(`returned a hold of ${verdict.forMs} ms`);
+        const own = judgements.get(verdict.call.id);
+        if (!own) throw new Error("ruled about a call that does not wait");
+        own.push({ policy: definition.name, verdict });
+      }
+      faults.worked(installed);
+    } catch (error) {
+      faults.note(installed, "act", error);
+      if (!isClosed(installed)) return;
+      const reason = "the policy failed, and it fails closed";
+      for (const { item } of ranked)
+        judgements
+          .get(item.id)
+          ?.push({ policy: definition.name, verdict: { type: "deny", call: item, reason } });
+    }
+  }
+
+  /** Lets one call go, or holds it. */
+  #rule(lane: Lane, call: CallSubject, judgements: readonly Judgement[], now: number): Ruled | undefined {
+    const { ledger, budgetMs } = this.#parts;
+    const { kept, dropped } = rule(call, judgements, call.at + budgetMs - now);
+    const { policy, verdict } = kept;
+    const waiting = lane.waiting.get(call.id);
+    if (verdict.type === "hold") {
+      const held = `${policy}: ${verdict.reason}`;
+      if (!waiting) return undefined;
+      waiting.wakeAt = now + verdict.forMs;
+      if (waiting.held === held) return undefined;
+      waiting.held = held;
+      if (policy !== undefined) ledger.record(now, policy, call.run, recordable(verdict));
+      return undefined;
+    }
+    for (const { judgement, reason } of dropped)
+      ledger.record(now, judgement.policy, call.run, recordable(judgement.verdict)).outcome = {
+        status: "dropped",
+        reason,
+      };
+    const ruled: Ruled = { call, verdict, ...(policy !== undefined && { policy }) };
+    this.#letGo(lane, ruled);
+    return ruled;
+  }
+
+  #letGo(lane: Lane, { call, verdict, policy }: Ruled): void {
+    lane.waiting.delete(call.id);
+    if (goesOn(verdict) && lane.kind !== "transition") lane.underWay.set(call.id, call);
+    if (policy !== undefined)
+      this.#parts.ledger.record(this.#parts.clock.now(), policy, call.run, recordable(verdict)).outcome = {
+        status: "applied",
+      };
+    this.#tell(lane, "decided", (installed) => installed.policy.decided?.(call, verdict));
+  }
+
+  #tell(lane: Lane, hook: string, tell: (installed: InstalledPolicy) => void): void {
+    for (const installed of lane.policies) {
+      try {
+        tell(installed);
+      } catch (error) {
+        this.#parts.faults.note(installed, hook, error);
+      }
+    }
+  }
+}
+
+/** A verdict as the ledger may keep it. */
+function recordable(verdict: Verdict): Verdict {
+  const { kind, id, agent, run } = verdict.call;
+  const call: CallRef = { kind, id, agent, run };
+  return verdict.type === "reuse" ? { ...verdict, call, output: undefined } : { ...verdict, call };
+}
+
+function goesOn({ type }: Verdict): boolean {
+  return type === "admit" || type === "route";
+}
+
+function isClosed({ definition }: InstalledPolicy): boolean {
+  return definition.onFault === "closed";
+}
+
+function checkedScore(score: number): number {
+  if (score >= 0 && score <= 1) return score;
+  throw new Error(`scored ${score}, outside [0, 1]`);
+}

@@ -1,0 +1,182 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import type { Action } from "../../src/runtime/action.ts";
+import type { RequestSubject } from "../../src/runtime/call.ts";
+import { Gate } from "../../src/runtime/gate.ts";
+import { PolicyFaults, type InstalledPolicy } from "../../src/runtime/installed-policy.ts";
+import { Ledger } from "../../src/runtime/ledger.ts";
+import { definePolicy, type Policy, type PolicyDefinition } from "../../src/runtime/policy.ts";
+
+const BUDGET_MS = 100;
+
+const install = (
+  policy: Policy<"request">,
+  change: Partial<PolicyDefinition<"request">> = {},
+): InstalledPolicy => ({
+  definition: definePolicy<"request", z.ZodType>({
+    name: "own",
+    description: "",
+    subject: "request",
+    actions: ["admit", "hold", "deny"],
+    options: z.strictObject({}),
+    create: () => policy,
+    ...change,
+  }),
+  policy,
+});
+
+const ids = (ruled: ReturnType<Gate["arrive"]>) =>
+  ruled.map(({ call, verdict }) => `${call.id} ${verdict.type}`);
+
+function gateOf(...policies: readonly InstalledPolicy[]) {
+  const time = { now: 0 };
+  const faults: string[] = [];
+  const ledger = new Ledger();
+  const clock = { now: () => time.now };
+  const note = new PolicyFaults((where, error) => faults.push(`${where}: ${String(error)}`));
+  const gate = new Gate({ clock, policies, faults: note, ledger, budgetMs: BUDGET_MS });
+  const request = (id: string, more: Partial<RequestSubject> = {}): RequestSubject => ({
+    kind: "request",
+    id,
+    agent: "a",
+    run: `run ${id}`,
+    at: time.now,
+    anchor: "x",
+    anchorTokens: 10,
+    tokens: 100,
+    ...more,
+  });
+  const ended = (id: string) =>
+    gate.observe({
+      type: "request-end",
+      at: time.now,
+      agent: "a",
+      run: `run ${id}`,
+      namespace: "a",
+      request: id,
+      status: "completed",
+    });
+  return { gate, time, faults, ledger, request, ended };
+}
+
+/** Lets `limit` calls go at once. */
+const limited = (limit: number, more: Policy<"request"> = {}): Policy<"request"> => ({
+  act: (ranked, _predictions, { underWay }) =>
+    ranked.map(({ item: call }, place): Action =>
+      place < limit - underWay
+        ? { type: "admit", call }
+        : { type: "hold", call, forMs: Number.POSITIVE_INFINITY, reason: "full" },
+    ),
+  ...more,
+});
+
+test("a call without an objection goes at once, and kinds without a policy need no gate", () => {
+  const { gate, request } = gateOf(install({}));
+  expect(ids(gate.arrive(request("1")))).toEqual(["1 admit"]);
+  expect(gate.handles("tool-call")).toBe(false);
+});
+
+test("what is held goes when another call ends, best score first", () => {
+  const { gate, request, ended } = gateOf(install(limited(1, { score: ({ priority = 0 }) => priority })));
+  expect(ids(gate.arrive(request("1")))).toEqual(["1 admit"]);
+  expect(gate.arrive(request("2", { priority: 0.1 }))).toEqual([]);
+  expect(gate.arrive(request("3", { priority: 0.9 }))).toEqual([]);
+  expect(ids(ended("1"))).toEqual(["3 admit"]);
+  expect(ids(ended("3"))).toEqual(["2 admit"]);
+});
+
+test("what a denied call leaves free goes to the next at once", () => {
+  const denying = install({
+    act: (ranked) =>
+      ranked.flatMap(({ item }) => (item.id === "2" ? { type: "deny", call: item, reason: "no" } : [])),
+  });
+  const { gate, request, ended } = gateOf(install(limited(1)), denying);
+  gate.arrive(request("1"));
+  expect(ids(gate.arrive(request("2")))).toEqual(["2 deny"]);
+  gate.arrive(request("3"));
+  expect(ids(ended("1"))).toEqual(["3 admit"]);
+});
+
+test("a policy that fails admits, and denies when it fails closed", () => {
+  const broken: Policy<"request"> = {
+    act: () => {
+      throw new Error("boom");
+    },
+  };
+  const open = gateOf(install(broken));
+  for (let i = 0; i < 50; i++) expect(ids(open.gate.arrive(open.request(`${i}`)))).toEqual([`${i} admit`]);
+  expect(open.faults).toHaveLength(20);
+  const closed = gateOf(install(broken, { onFault: "closed" }));
+  for (let i = 0; i < 50; i++) expect(ids(closed.gate.arrive(closed.request(`${i}`)))).toEqual([`${i} deny`]);
+});
+
+test("the ledger has the hold once, its reason, and what came of it", () => {
+  const { gate, request, ended, ledger } = gateOf(install(limited(1)));
+  gate.arrive(request("1"));
+  gate.arrive(request("2"));
+  gate.wake();
+  ended("1");
+  expect([...ledger].map(({ action }) => action.type).toReversed()).toEqual(["admit", "hold", "admit"]);
+});
+
+test("no interleaving holds a call past its budget, loses it or lets it go twice", () => {
+  type Step = { readonly what: "arrive" | "end" | "give up" | "wait"; readonly id: number };
+  const step: fc.Arbitrary<Step> = fc.record({
+    what: fc.constantFrom("arrive", "end", "give up", "wait"),
+    id: fc.nat(9),
+  });
+  const wild = fc.constantFrom<Policy<"request">>(
+    limited(1),
+    limited(0),
+    limited(3, { score: () => 1 }),
+    { act: (ranked) => ranked.map(({ item: call }) => ({ type: "hold", call, forMs: 1, reason: "wild" })) },
+    { score: () => Number.NaN },
+    {
+      act: () => {
+        throw new Error("boom");
+      },
+    },
+  );
+  fc.assert(
+    fc.property(
+      fc.array(step, { maxLength: 60 }),
+      fc.array(wild, { minLength: 1, maxLength: 3 }),
+      (steps, all) => {
+        const { gate, time, request, ended } = gateOf(...all.map((policy) => install(policy)));
+        const waiting = new Map<string, number>();
+        let count = 0;
+        const latest = new Map<number, string>();
+        const left = (ruled: ReturnType<Gate["arrive"]>) => {
+          for (const { call } of ruled) {
+            expect(time.now - (waiting.get(call.id) ?? Number.NaN)).toBeLessThanOrEqual(BUDGET_MS);
+            waiting.delete(call.id);
+          }
+        };
+        for (const { what, id } of steps) {
+          const key = latest.get(id) ?? "none";
+          if (what === "arrive") {
+            const fresh = `${id}-${count++}`;
+            latest.set(id, fresh);
+            waiting.set(fresh, time.now);
+            left(gate.arrive(request(fresh)));
+          } else if (what === "end") {
+            if (!waiting.has(key)) left(ended(key));
+          } else if (what === "give up") {
+            waiting.delete(key);
+            left(gate.leave({ kind: "request", id: key, agent: "a", run: "r" }, { status: "cancelled" }));
+          } else {
+            time.now = Math.min(time.now + 17, gate.nextWake ?? Number.POSITIVE_INFINITY);
+            left(gate.wake());
+          }
+        }
+        for (let rounds = 0; waiting.size > 0 && rounds < 1000; rounds++) {
+          time.now = gate.nextWake ?? Number.NaN;
+          left(gate.wake());
+        }
+        expect(waiting.size).toBe(0);
+        expect(gate.nextWake).toBeUndefined();
+      },
+    ),
+  );
+});
