@@ -1,6 +1,7 @@
 import Table from "cli-table3";
 import { context, observation, splicing } from "./langgraph.mjs";
-import { deciding, observing, predicting, remembering } from "./runtime.mjs";
+import { replaying } from "./replay.mjs";
+import { deciding, holding, observing, predicting, remembering } from "./runtime.mjs";
 
 const us = (value) => `${value.toFixed(value < 10 ? 2 : 1)} us`;
 const table = new Table({ head: ["what", "measured", "goal", ""], style: { head: [], border: [] } });
@@ -15,25 +16,51 @@ row(
 );
 const predict = predicting();
 row(
-  "predict + score a run's live prefixes",
-  `mean ${us(predict.mean)}, p99 ${us(predict.p99)}`,
+  `predict + score a run's live prefixes (${predict.candidates.toFixed(1)} on average)`,
+  `mean ${us(predict.mean)}, p50 ${us(predict.p50)}, p99 ${us(predict.p99)} (of all ${us(predict.p99OfAll)})`,
   "mean <= 5 us, p99 <= 8 us",
   predict.mean <= 5 && predict.p99 <= 8,
 );
-const decide = deciding();
-table.push([
-  "whole decision of prefix-cache (observe to ledger)",
-  `mean ${us(decide.mean)}, p99 ${us(decide.p99)}`,
-  "no goal yet",
-  "",
-]);
-const state = remembering();
+for (const [isWhole, events] of [
+  [false, "requests alone"],
+  [true, "with answers, tools and times"],
+]) {
+  const decide = deciding({ isWhole });
+  table.push([
+    `whole decision of prefix-cache, ${events} (${decide.actions.toFixed(1)} actions on average)`,
+    `mean ${us(decide.mean)}, p50 ${us(decide.p50)}, p99 ${us(decide.p99)} (of all ${us(decide.p99OfAll)})`,
+    "no goal yet",
+    "",
+  ]);
+}
+for (const [follow, calls] of [
+  [0.7, "3 of 10"],
+  [0.1, "9 of 10"],
+]) {
+  const state = remembering({ follow });
+  row(
+    `learned state of 24 agents as JSON, ${calls} calls at random`,
+    `${(state.bytes / 1024).toFixed(1)} KB`,
+    "<= 20 KB",
+    state.bytes <= 20 * 1024,
+  );
+}
+const memory = holding();
 row(
-  "learned state of 24 agents, as JSON",
-  `${(state.bytes / 1024).toFixed(1)} KB`,
-  "<= 20 KB",
-  state.bytes <= 20 * 1024,
+  "memory a live prefix, learner (with its list and policy)",
+  `${memory.learner.toFixed(0)} bytes (${memory.all.toFixed(0)} bytes)`,
+  "<= 200 bytes",
+  memory.learner <= 200,
 );
+for (const openRuns of [100, 1000, 10_000]) {
+  const { lru, cachesage } = replaying(openRuns);
+  row(
+    `replay, ${openRuns} open runs: million block touches a second`,
+    `lru ${lru.toFixed(1)}, cachesage ${cachesage.toFixed(1)}`,
+    ">= 1, >= 0.2",
+    lru >= 1 && cachesage >= 0.2,
+  );
+}
 const splice = splicing();
 row(
   `add hints to a body of ${splice.kilobytes.toFixed(0)} KB`,
