@@ -34,6 +34,8 @@ const template = z.object({ prompt: z.string() });
 const tokenized = z.object({ tokens: z.array(z.int()) });
 const completion = z.object({ timings: z.object({ prompt_n: z.number(), cache_n: z.number().default(0) }) });
 
+/** One request of a prefetch is given up after that many milliseconds, and not before. */
+const STEP_TIMEOUT_MS = 20_000;
 /** Shorter prefixes are computed faster than they are written and read. */
 const WORTH_SAVING = 256;
 
@@ -44,7 +46,10 @@ const WORTH_SAVING = 256;
  *
  * - `id_slot` beyond the last slot wraps around to another one; only known slots are ever named.
  * - A named slot that is busy makes the request wait although others are free; none is named then.
- * - Closing a connection does not reliably stop a prompt, so a prefetch grows in steps of `stepTokens`.
+ * - Closing a connection does not reliably stop a prompt, so a prefetch grows in steps of `stepTokens` and a step is never
+ *   aborted.
+ * - Few HTTP threads (`--threads-http`) each hold an idle connection for five seconds, while others wait: give it as many as
+ *   there are runs open.
  * - `n_predict: 0` still predicts one token.
  * - Save, restore and erase answer 501 without `--slot-save-path`, so evict is there only with it.
  * - `--cache-ram` (8 GiB by default) is a cache of its own before the slots, and `--kv-unified` empties idle slots by
@@ -172,22 +177,22 @@ class LlamaServer {
 
   async #prefetch(hint: PrefetchHint, signal: AbortSignal | undefined): Promise<Outcome> {
     const { prefix } = hint;
-    const tokens = await this.#tokenize(hint.body, signal);
+    const tokens = await this.#tokenize(hint.body, AbortSignal.timeout(STEP_TIMEOUT_MS));
+    if (signal?.aborted) return { status: "cancelled", reason: "withdrawn" };
     const held = this.#table.hold(prefix, performance.now(), hint.value * tokens.length);
     if (!held) return { status: "ignored", reason: "every slot is busy or holds what is worth more" };
     const { index, displaced, lost } = held;
     let done = 0;
     let computed = 0;
     try {
-      if (displaced?.run !== undefined && lost >= WORTH_SAVING)
-        await this.#saved?.save(displaced, index, signal);
-      await this.#saved?.restore(prefix, index, signal);
+      if (displaced?.run !== undefined && lost >= WORTH_SAVING) await this.#saved?.save(displaced, index);
+      await this.#saved?.restore(prefix, index);
       while (done < tokens.length) {
         await this.#foreground.quiet(signal);
         if (signal?.aborted) return { status: "cancelled", reason: "withdrawn", tokens: computed };
         if (this.#table.isUnderWay(prefix)) break;
         const end = Math.min(tokens.length, done + this.#options.stepTokens);
-        computed += await this.#fill(index, tokens.slice(0, end), signal);
+        computed += await this.#fill(index, tokens.slice(0, end));
         done = end;
       }
       return { status: "applied", tokens: computed };
@@ -197,9 +202,11 @@ class LlamaServer {
   }
 
   /** Prompt tokens that the server computed. */
-  async #fill(slot: number, prompt: readonly number[], signal: AbortSignal | undefined): Promise<number> {
+  async #fill(slot: number, prompt: readonly number[]): Promise<number> {
     const body = { prompt, id_slot: slot, cache_prompt: true, n_predict: 0 };
-    const { timings } = completion.parse(await this.#http.json("/completion", { body, signal }));
+    const { timings } = completion.parse(
+      await this.#http.json("/completion", { body, signal: AbortSignal.timeout(STEP_TIMEOUT_MS) }),
+    );
     return timings.prompt_n;
   }
 

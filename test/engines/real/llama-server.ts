@@ -24,7 +24,7 @@ export async function startLlamaServer({ savesSlots = true } = {}): Promise<Runn
   const slots = await mkdtemp(path.join(tmpdir(), "cachesage-slots-"));
   const flags =
     `--host 127.0.0.1 --port ${port} --offline --no-ui -t 1 -c 16384 --parallel 4 --no-kv-unified -b 512 -ub 512 ` +
-    `-fa on --slots --metrics --cache-ram 0${savesSlots ? ` --slot-save-path ${slots}` : ""}`;
+    `-fa on --slots --metrics --threads-http 16 --cache-ram 0${savesSlots ? ` --slot-save-path ${slots}` : ""}`;
   const server = await startServer({
     program: program ?? "llama-server",
     words: ["-m", model, "--alias", "nano", ...flags.split(" ")],
