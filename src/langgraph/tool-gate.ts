@@ -79,12 +79,16 @@ function gatedFunction<T extends object>(
   tool: T,
   { name }: ToolOptions,
 ): T {
+  const isAsync = Object.prototype.toString.call(tool) === "[object AsyncFunction]";
   const run = tool as unknown as { (...parameters: unknown[]): unknown; readonly name: string };
   return new Proxy(tool, {
     get: (target, key) => (key === GATED ? true : (Reflect.get(target, key, target) as unknown)),
     apply: (_target, self: unknown, parameters: unknown[]) => {
       const about = { tool: name ?? (run.name || "tool"), args: parameters[0], form: "value" as const };
-      return throughGate(observer, gate, about, parameters[1], () => Reflect.apply(run, self, parameters));
+      const call = () =>
+        throughGate(observer, gate, about, parameters[1], () => Reflect.apply(run, self, parameters));
+      // An async function rejects where another one throws.
+      return isAsync ? (async () => call())() : call();
     },
   } as ProxyHandler<T>);
 }

@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import type { z } from "zod";
+import { LearnedPredictor } from "../learn/predictor.ts";
+import type { Action } from "../runtime/action.ts";
+import { AgentRuntime } from "../runtime/agent-runtime.ts";
+import { Gate } from "../runtime/gate.ts";
+import { type InstalledPolicy, PolicyFaults } from "../runtime/installed-policy.ts";
+import { Ledger } from "../runtime/ledger.ts";
+import { LivePrefixes } from "../runtime/live-prefixes.ts";
+import type { Policy, PolicyDefinition, Subject } from "../runtime/policy.ts";
+import { type TrialStep, trialSteps } from "./trial-runs.ts";
+
+/** One thing that every policy has to do; `run` throws with what is wrong. */
+export interface PolicyCase {
+  readonly name: string;
+  run(): void;
+}
+
+const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
+const STEPS = 400;
+const BUDGET_MS = 300;
+
+/**
+ * What any policy must hold to, as cases for the test runner of your choice.
+ *
+ * @param given options to try it with; default: its own defaults.
+ * @example
+ * for (const { name, run } of policyConformance(policy)) test(name, run);
+ */
+export function policyConformance(
+  definition: PolicyDefinition<Subject>,
+  given: object = {},
+): readonly PolicyCase[] {
+  const trial = () => new Trial(definition, given);
+  return [
+    {
+      name: "every option has a default, or may be left out, and says what it is for",
+      run: () => {
+        definition.options.parse({});
+        const { shape = {} } = definition.options as { shape?: Readonly<Record<string, z.ZodType>> };
+        for (const [name, option] of Object.entries(shape))
+          assert.ok(isDescribed(option), `option ${name} has no description`);
+      },
+    },
+    {
+      name: "an option that does not exist is refused",
+      run: () => assert.equal(definition.options.safeParse({ noSuchOption: 1 }).success, false),
+    },
+    {
+      name: "same steps, same decisions",
+      run: () => {
+        for (const seed of SEEDS) assert.deepEqual(trial().play(seed), trial().play(seed), `seed ${seed}`);
+      },
+    },
+    {
+      name: "no order of events and calls makes it throw, score outside of [0, 1] or use a verb that it does not declare",
+      run: () => {
+        for (const seed of SEEDS) {
+          const played = trial();
+          played.play(seed);
+          assert.deepEqual(played.faults, [], `seed ${seed}`);
+        }
+      },
+    },
+    {
+      name: "no call waits for longer than its budget, and none is left behind",
+      run: () => {
+        for (const seed of SEEDS) {
+          const played = trial();
+          played.play(seed);
+          played.finish();
+          assert.ok(
+            played.longestMs <= BUDGET_MS,
+            `a call was held for ${played.longestMs} ms, seed ${seed}`,
+          );
+        }
+      },
+    },
+    {
+      name: "what it remembers comes back from JSON as it was",
+      run: () => {
+        for (const seed of SEEDS) {
+          const played = trial();
+          played.play(seed);
+          const before = asJson(played.policy.snapshot?.());
+          const fresh = trial();
+          if (before !== undefined) fresh.policy.restore?.(JSON.parse(before));
+          assert.equal(asJson(fresh.policy.snapshot?.()), before, `seed ${seed}`);
+        }
+      },
+    },
+  ];
+}
+
+/** One policy alone, with a clock of its own. */
+class Trial {
+  readonly policy: Policy;
+  readonly faults: string[] = [];
+  longestMs = 0;
+  readonly #time = { now: 0 };
+  readonly #runtime: AgentRuntime;
+  readonly #gate: Gate;
+  readonly #waiting = new Map<string, number>();
+
+  constructor(definition: PolicyDefinition<Subject>, given: object) {
+    const clock = { now: () => this.#time.now };
+    const predictor = new LearnedPredictor();
+    const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+    const options: unknown = definition.options.parse(given);
+    this.policy = definition.create({ options, clock, predictor, prefixes });
+    const policies: readonly InstalledPolicy[] = [{ definition, policy: this.policy }];
+    const onFault = (where: string, error: unknown) => void this.faults.push(`${where}: ${String(error)}`);
+    const ledger = new Ledger();
+    const faults = new PolicyFaults(onFault);
+    this.#runtime = new AgentRuntime({ clock, predictor, prefixes, policies, faults, ledger, onFault });
+    this.#gate = new Gate({ clock, policies, faults, ledger, budgetMs: BUDGET_MS });
+  }
+
+  /** Plays random steps; what was decided, in order. */
+  play(seed: number): readonly unknown[] {
+    return trialSteps(seed, STEPS).flatMap((step): readonly unknown[] => this.#play(step));
+  }
+
+  /** Lets time pass until nothing waits any more. */
+  finish(): void {
+    for (let next = this.#gate.nextWake; next !== undefined; next = this.#gate.nextWake) {
+      this.#time.now = Math.max(this.#time.now, next);
+      this.#left(this.#gate.wake());
+    }
+    assert.equal(this.#waiting.size, 0, "a call was never let go");
+  }
+
+  #play(step: TrialStep): readonly unknown[] {
+    switch (step.type) {
+      case "event": {
+        this.#passTo(step.event.at);
+        const hints: readonly Action[] = this.#runtime.observe(step.event);
+        return [...hints, ...this.#left(this.#gate.observe(step.event))];
+      }
+      case "arrive": {
+        this.#passTo(step.call.at);
+        if (!this.#gate.handles(step.call.kind)) return [];
+        const key = `${step.call.kind} ${step.call.id}`;
+        if (!this.#waiting.has(key)) this.#waiting.set(key, this.#time.now);
+        return this.#left(this.#gate.arrive(step.call));
+      }
+      case "leave": {
+        const key = `${step.call.kind} ${step.call.id}`;
+        this.#waiting.delete(key);
+        return this.#left(this.#gate.leave(step.call, { status: "completed", output: step.output }));
+      }
+      case "wait":
+        return this.#passTo(this.#time.now + step.ms);
+    }
+  }
+
+  /** Whoever owns a gate wakes it in time. */
+  #passTo(at: number): readonly unknown[] {
+    const decided: unknown[] = [];
+    for (;;) {
+      const next = this.#gate.nextWake;
+      if (next === undefined || next > at) break;
+      this.#time.now = Math.max(this.#time.now, next);
+      decided.push(...this.#left(this.#gate.wake()));
+    }
+    this.#time.now = Math.max(this.#time.now, at);
+    return decided;
+  }
+
+  #left(ruled: ReturnType<Gate["wake"]>): readonly unknown[] {
+    for (const { call } of ruled) {
+      const key = `${call.kind} ${call.id}`;
+      this.longestMs = Math.max(this.longestMs, this.#time.now - (this.#waiting.get(key) ?? this.#time.now));
+      this.#waiting.delete(key);
+    }
+    return ruled;
+  }
+}
+
+function isDescribed(option: z.ZodType): boolean {
+  return option.description !== undefined && option.description !== "";
+}
+
+function asJson(value: unknown): string | undefined {
+  return JSON.stringify(value) as string | undefined;
+}

@@ -1,0 +1,106 @@
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import type { CallSubject } from "../runtime/call.ts";
+import type { Event, Identity } from "../runtime/event.ts";
+
+/** What a policy lives through: an event, a call that comes to the gate, a call that ends, or time that passes. */
+export type TrialStep =
+  | { readonly type: "event"; readonly event: Event }
+  | { readonly type: "arrive"; readonly call: CallSubject }
+  | { readonly type: "leave"; readonly call: CallSubject; readonly output: unknown }
+  | { readonly type: "wait"; readonly ms: number };
+
+const AGENTS = ["planner", "coder", "tester", "__proto__"] as const;
+const TOOLS = ["read", "write", "refund", "constructor"] as const;
+const STATUSES = ["completed", "failed", "interrupted", "cancelled"] as const;
+const OUTPUTS: readonly unknown[] = ["text", "", undefined, null, [], { rows: [1, 2] }, 7];
+const ARGUMENTS: readonly unknown[] = [{ path: "a" }, { path: "b" }, {}, undefined, "text", { amount: 1e9 }];
+
+/** Steps in an order that no application keeps to: ends before starts, calls of runs that are over, twins. Same seed, same steps. */
+export function trialSteps(seed: number, length: number): readonly TrialStep[] {
+  const random = xoroshiro128plus(seed);
+  const draw = (below: number) => uniformInt(random, 0, below - 1);
+  const pick = <T>(from: readonly T[]): T => from[draw(from.length)] as T;
+  const calls: CallSubject[] = [];
+  let at = 0;
+
+  const identity = (): Identity => {
+    const run = `run-${draw(4)}`;
+    return {
+      agent: pick(AGENTS),
+      run,
+      namespace: "",
+      ...(draw(2) === 0 && { session: `session-${draw(2)}` }),
+    };
+  };
+  const event = (): Event => {
+    const request = `request-${draw(12)}`;
+    const tool = { call: `call-${draw(8)}`, tool: pick(TOOLS) };
+    const status = pick(STATUSES);
+    const run = `run-${draw(4)}`;
+    const prompt = {
+      anchor: { hash: `anchor-${draw(3)}`, length: draw(8000) },
+      history: Array.from({ length: draw(5) }, (_none, i) => ({ hash: `${i}`, length: draw(2000) })),
+    };
+    const usage = { promptTokens: draw(3000), outputTokens: draw(300), cachedTokens: draw(3000) };
+    return pick<() => Event>([
+      () => ({ type: "topology", at, graph: "g", agents: [...AGENTS], edges: [] }),
+      () => ({ type: "run-start", at, run, ...(draw(2) === 0 && { session: `session-${draw(2)}` }) }),
+      () => ({ type: "run-end", at, run, status }),
+      () => ({ type: "agent-start", at, ...identity(), activation: "1" }),
+      () => ({ type: "agent-end", at, ...identity(), activation: "1", status }),
+      () => ({ type: "next-agents", at, run, from: pick(AGENTS), agents: [pick(AGENTS)], source: "edge" }),
+      () => ({ type: "request-start", at, ...identity(), request, prompt }),
+      () => ({ type: "request-first-token", at, ...identity(), request }),
+      () => ({ type: "request-end", at, ...identity(), request, status, ...(draw(2) === 0 && { usage }) }),
+      () => ({ type: "tool-start", at, ...identity(), ...tool }),
+      () => ({ type: "tool-end", at, ...identity(), ...tool, status }),
+    ])();
+  };
+  const call = (): CallSubject => {
+    const { agent, run, session } = identity();
+    const about = {
+      agent,
+      run,
+      at,
+      ...(session !== undefined && { session }),
+      ...(draw(2) === 0 && { tenant: `tenant-${draw(2)}` }),
+    };
+    const made = pick<() => CallSubject>([
+      () => ({
+        ...about,
+        kind: "request",
+        id: `request-${draw(12)}`,
+        anchor: `anchor-${draw(3)}`,
+        anchorTokens: draw(2000),
+        tokens: draw(4000),
+        ...(draw(2) === 0 && { priority: draw(101) / 100 }),
+        ...(draw(4) === 0 && { deadline: at + draw(500) }),
+      }),
+      () => ({
+        ...about,
+        kind: "tool-call",
+        id: `call-${calls.length}`,
+        tool: pick(TOOLS),
+        args: pick(ARGUMENTS),
+        form: pick(["message", "value"] as const),
+      }),
+      () => ({
+        ...about,
+        kind: "transition",
+        id: `step-${calls.length}`,
+        from: draw(2) === 0 ? [] : [pick(AGENTS)],
+      }),
+    ])();
+    calls.push(made);
+    return made;
+  };
+  return Array.from({ length }, (): TrialStep => {
+    at += draw(20);
+    const kind = draw(10);
+    if (kind < 5) return { type: "event", event: event() };
+    if (kind < 8 || calls.length === 0) return { type: "arrive", call: call() };
+    if (kind < 9) return { type: "leave", call: pick(calls), output: pick(OUTPUTS) };
+    return { type: "wait", ms: draw(400) };
+  });
+}

@@ -1,0 +1,96 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { chained, CLOSED, EMPTY_CHAIN } from "../../src/audit/chain.ts";
+import { runProgram } from "../../src/cli/program.ts";
+import { policies } from "../../src/policy-set.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "cachesage-audit-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function run(words: readonly string[], env: Record<string, string> = {}) {
+  const output = { stdout: "", stderr: "" };
+  const exitCode = await runProgram(words, {
+    stdout: (text) => void (output.stdout += text),
+    stderr: (text) => void (output.stderr += text),
+    signal: new AbortController().signal,
+    isTTY: false,
+    env,
+  });
+  return { ...output, exitCode };
+}
+
+test("policies lists the folder", async () => {
+  const listed = JSON.parse((await run(["policies", "--json"])).stdout) as {
+    name: string;
+    isDefault: boolean;
+  }[];
+  expect(listed.map(({ name }) => name)).toEqual(await policies.names());
+  expect(listed.filter(({ isDefault }) => isDefault).map(({ name }) => name)).toEqual(["prefix-cache"]);
+  expect((await run(["policies"])).stdout).toContain("tool-memo");
+});
+
+test("policies <name> shows every option of its schema, with its default", async () => {
+  const { stdout } = await run(["policies", "tool-memo"]);
+  for (const text of [
+    "tools.<name>.scope",
+    '"run" | "session" | "tenant" | "global"',
+    "singleFlightMs",
+    "10000",
+  ])
+    expect(stdout).toContain(text);
+  const unknown = await run(["policies", "tool-mem"]);
+  expect(unknown.exitCode).toBe(2);
+  expect(unknown.stderr).toContain("tool-memo");
+});
+
+/** Lines of a log with three entries and its end. */
+function log(key?: string): string[] {
+  const lines: string[] = [];
+  let at = EMPTY_CHAIN;
+  for (const verdict of ["admit", "deny", "admit", CLOSED]) {
+    const { line, end } = chained(at, { verdict }, key);
+    lines.push(line);
+    at = end;
+  }
+  return lines;
+}
+
+function written(lines: readonly string[]): string {
+  const file = join(folder, `${Math.random()}.jsonl`);
+  writeFileSync(file, lines.map((line) => `${line}\n`).join(""));
+  return file;
+}
+
+test("audit verify: a log in order, and one that was changed", async () => {
+  const lines = log();
+  const good = await run(["audit", "verify", written(lines)]);
+  expect(good).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(good.stdout).toContain("4 entries, all in order");
+  const changed = await run(["audit", "verify", written([lines[0], lines[2], lines[3]] as string[])]);
+  expect(changed.exitCode).toBe(1);
+  expect(changed.stdout).toContain("line 2");
+});
+
+test("audit verify: a log that ends early is told by its missing end, and by a head kept elsewhere", async () => {
+  const lines = log();
+  const { head } = JSON.parse((await run(["audit", "verify", written(lines), "--json"])).stdout) as {
+    head: string;
+  };
+  const short = written(lines.slice(0, 3));
+  expect(await run(["audit", "verify", short])).toMatchObject({ exitCode: 0 });
+  expect((await run(["audit", "verify", short])).stderr).toContain("was not closed");
+  expect(await run(["audit", "verify", short, "--head", head])).toMatchObject({ exitCode: 1 });
+  expect(await run(["audit", "verify", written(lines), "--head", head])).toMatchObject({ exitCode: 0 });
+});
+
+test("audit verify: with the key, a log that was written anew is found out", async () => {
+  const env = { CACHESAGE_AUDIT_KEY: "secret" };
+  expect(await run(["audit", "verify", written(log("secret"))], env)).toMatchObject({ exitCode: 0 });
+  expect(await run(["audit", "verify", written(log())], env)).toMatchObject({ exitCode: 1 });
+});
+
+test("audit verify: a file that is not there is a wrong use", async () => {
+  expect(await run(["audit", "verify", join(folder, "none")])).toMatchObject({ exitCode: 2 });
+});
