@@ -229,10 +229,13 @@ export class CacheSage {
     };
     this.#framework = createFramework(host);
     const { onCacheEvent } = settings;
-    if (onCacheEvent)
+    if (onCacheEvent || observers?.wantsCacheEvents)
       this.#stopEvents = pumpEvents(
         adapter,
-        (event) => contained(() => onCacheEvent(event), fault, "onCacheEvent"),
+        (event) => {
+          contained(() => onCacheEvent?.(event), fault, "onCacheEvent");
+          observers?.cacheEvent(event);
+        },
         (error) => fault("cache events", error),
       );
   }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Hint, Outcome } from "./runtime/action.ts";
+import type { CacheEvent } from "./runtime/cache-event.ts";
 import type { Event } from "./runtime/event.ts";
 import type { Ledger } from "./runtime/ledger.ts";
 import type { Telemetry, TelemetryObserver, TelemetrySource } from "./runtime/telemetry.ts";
@@ -63,6 +64,14 @@ export class Observers {
 
   decided(microseconds: number): void {
     this.#each((observer) => observer.decided?.(microseconds));
+  }
+
+  get wantsCacheEvents(): boolean {
+    return this.#observers.some((observer) => observer.cacheEvent !== undefined);
+  }
+
+  cacheEvent(event: CacheEvent): void {
+    this.#each((observer) => observer.cacheEvent?.(event));
   }
 
   fault(where: string, error: unknown): void {

@@ -1,4 +1,5 @@
 import type { Hint, Outcome } from "./action.ts";
+import type { CacheEvent } from "./cache-event.ts";
 import type { Clock } from "./clock.ts";
 import type { Event } from "./event.ts";
 import type { LedgerEntry } from "./ledger.ts";
@@ -29,6 +30,8 @@ export interface TelemetryObserver {
   outcome?(hint: Hint, outcome: Outcome, policy: string | undefined): void;
   /** How long the decisions about one event took, in microseconds. */
   decided?(microseconds: number): void;
+  /** What the engine tells of its cache; its events are read only where somebody takes them. */
+  cacheEvent?(event: CacheEvent): void;
   /** A fault of ours, of a policy or of an adapter, which was contained. */
   fault?(where: string, error: unknown): void;
   /** The connection is closed. */

@@ -147,6 +147,7 @@ function metricsIn(
       "engine",
       "policy",
     ]),
+    gaps: counter("event_gaps_total", "Gaps in what the engine tells of its cache", ["engine", "reason"]),
     up: gauge("engine_up", "1 while the engine answers to hints, 0 while it does not", ["engine"]),
   };
 }
@@ -211,6 +212,9 @@ function observe(
       metrics.faults.inc({ engine });
       const policy = /^policy (.+)\.\w+$/.exec(where)?.[1];
       if (policy !== undefined) metrics.policyFaults.inc({ engine, policy });
+    },
+    cacheEvent: (seen) => {
+      if (seen.type === "gap") metrics.gaps.inc({ engine, reason: seen.reason });
     },
     close: onClose,
   };
