@@ -77,10 +77,9 @@ function scoped(body: object, { tracker, unattended, host }: Observer): object {
     const entered = guard(host, "node", () => unattended.enter(configOf(config)));
     if (!entered) return call();
     const { span, isOurs } = entered;
-    const scopedCall = () => tracker.scopes.run({ span }, call);
     const isRouted = isNode(span) && (span.node.plan?.branches.length ?? 0) > 0;
-    if (!isOurs && !isRouted) return scopedCall();
-    return settle(scopedCall, (status) => {
+    if (!isOurs && !isRouted) return tracker.scopes.run({ span }, call);
+    return settle(tracker.scopes, { span }, call, (status) => {
       if (isOurs) span.end(status);
       else if (isNode(span)) span.node.returned = true;
     });

@@ -39,12 +39,10 @@ export function createMiddleware(
     const entered = guard(host, "middleware", () => unattended.enter(configAround(request)));
     if (!entered) return handler(request);
     const { span, isOurs } = entered;
-    return settle(
-      () => tracker.scopes.run({ span }, () => handler(request)),
-      (status) => {
-        if (isOurs) span.end(status);
-      },
-    );
+    const call = () => handler(request);
+    return settle(tracker.scopes, { span }, call, (status) => {
+      if (isOurs) span.end(status);
+    });
   };
   const middleware = { [MIDDLEWARE]: true, name: "cachesage", wrapModelCall };
   return () => ({ ...middleware });

@@ -6,7 +6,7 @@ import type { NextAgents } from "./next-agents.ts";
 import { guard } from "./safe-host.ts";
 import { settle } from "./settle.ts";
 import { isObject } from "./shapes.ts";
-import { isNode, type Span } from "./span.ts";
+import { isNode } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
 import type { Unattended } from "./unattended.ts";
 
@@ -63,17 +63,11 @@ function inScope(
   const entered = guard(host, "wrapNode", () => unattended.enter(config ?? ambientConfig(), agent));
   if (!entered) return call();
   const { span, isOurs } = entered;
-  return settle(
-    () => tracker.scopes.run({ span }, call),
-    (status, output) => {
-      if (isOurs) guard(host, "wrapNode", () => leave(next, span, status === "completed", output));
-      if (isOurs) span.end(status);
-    },
-  );
-}
-
-function leave(next: NextAgents, span: Span, isCompleted: boolean, output: unknown): void {
-  if (isCompleted && isNode(span)) next.ended(span, output);
+  if (!isOurs) return tracker.scopes.run({ span }, call);
+  return settle(tracker.scopes, { span }, call, (status, output) => {
+    if (status === "completed" && isNode(span)) guard(host, "wrapNode", () => next.ended(span, output));
+    span.end(status);
+  });
 }
 
 /** The body of a generator runs when it is read, which is outside of any scope that could be put around it. */
