@@ -66,9 +66,10 @@ export function configureRun(run: Run, config: ConfigLike | undefined): void {
  * control, in older versions the caller's abort signal, which LangGraph hands down to nested graphs.
  */
 export function runToken(config: ConfigLike | undefined): object | undefined {
+  if (isObject(config?.control)) return config.control;
   const signals = config?.configurable?.["__pregel_abort_signals"];
   const external = isObject(signals) ? signals["externalAbortSignal"] : undefined;
-  return [config?.control, external].find(isObject);
+  return isObject(external) ? external : undefined;
 }
 
 /** The id that the caller gave the run, or a new one. */

@@ -7,7 +7,7 @@ import type { Observer } from "./observer.ts";
 import { planGraph, subgraphsOf } from "./plan-graph.ts";
 import { setPlan, type GraphPlan } from "./plan.ts";
 import { guard } from "./safe-host.ts";
-import { settle } from "./settle.ts";
+import { settleIn } from "./settle.ts";
 import { isObject, isPregel, type PregelLike } from "./shapes.ts";
 import { isNode } from "./span.ts";
 import { createGatedTool, gateToolNode } from "./tool-gate.ts";
@@ -80,13 +80,10 @@ function scoped(body: object, { tracker, unattended, host, steps }: Observer): o
     const entered = guard(host, "node", () => unattended.enter(configOf(config)));
     if (!entered) return call();
     const { span, isOurs } = entered;
-    const scopedCall = () =>
-      tracker.scopes.run({ span }, () =>
-        host.gate ? undisguise(steps.start(span, configOf(config), call)) : call(),
-      );
+    const started = host.gate ? () => undisguise(steps.start(span, configOf(config), call)) : call;
     const isRouted = isNode(span) && (span.node.plan?.branches.length ?? 0) > 0;
-    if (!isOurs && !isRouted) return scopedCall();
-    return settle(scopedCall, (status) => {
+    if (!isOurs && !isRouted) return tracker.scopes.run({ span }, started);
+    return settleIn(tracker.scopes, { span }, started, (status) => {
       if (isOurs) span.end(status);
       else if (isNode(span)) span.node.returned = true;
     });

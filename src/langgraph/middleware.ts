@@ -2,7 +2,7 @@ import { ambientConfig } from "./config.ts";
 import { undisguise } from "./denied-response.ts";
 import type { Observer } from "./observer.ts";
 import { guard } from "./safe-host.ts";
-import { settle } from "./settle.ts";
+import { settleIn } from "./settle.ts";
 import { isObject, type ConfigLike } from "./shapes.ts";
 import { createGatedTool } from "./tool-gate.ts";
 
@@ -38,12 +38,10 @@ export function createMiddleware(observer: Observer): () => ModelCallMiddleware 
     const entered = guard(host, "middleware", () => unattended.enter(configAround(request)));
     if (!entered) return handler(request);
     const { span, isOurs } = entered;
-    return settle(
-      () => tracker.scopes.run({ span }, () => (host.gate ? undisguise(handler(request)) : handler(request))),
-      (status) => {
-        if (isOurs) span.end(status);
-      },
-    );
+    const call = () => (host.gate ? undisguise(handler(request)) : handler(request));
+    return settleIn(tracker.scopes, { span }, call, (status) => {
+      if (isOurs) span.end(status);
+    });
   };
   const gated = createGatedTool(observer);
   const wrapToolCall: ModelCallMiddleware["wrapModelCall"] = (request, handler) =>

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { AgentId } from "../runtime/event.ts";
 import { ambientConfig, contextOf, parentIdOf, runIdOf, runToken, sessionOf } from "./config.ts";
 import { namespacePath } from "./identity.ts";
@@ -25,6 +24,7 @@ export class Unattended {
   readonly #tracker: Tracker;
   readonly #runs = new WeakMap<object, Run>();
   readonly #sessions = new Map<string, Run>();
+  #spans = 0;
 
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
@@ -54,16 +54,19 @@ export class Unattended {
       returned: false,
     };
     const run = around?.run ?? this.run(config);
-    const span = this.#tracker.open({ id: randomUUID(), run, parent: around, name, agentName, node });
+    const id = `${run.id}/${this.#spans++}`;
+    const span = this.#tracker.open({ id, run, parent: around, name, agentName, node });
     return { span, isOurs: true };
   }
 
   /** The run of a call; a new one when it was not seen before. */
   run(config: ConfigLike | undefined): Run {
-    const session = sessionOf(config?.metadata, config?.configurable);
     const token = runToken(config) ?? runToken(ambientConfig());
-    const known = token ? this.#runs.get(token) : session && this.#sessions.get(session);
+    const known = token && this.#runs.get(token);
     if (known) return known;
+    const session = sessionOf(config?.metadata, config?.configurable);
+    const earlier = token || session === undefined ? undefined : this.#sessions.get(session);
+    if (earlier) return earlier;
     const run = this.#tracker.startRun(
       runIdOf(config),
       session,

@@ -2,12 +2,11 @@ import type { AgentId } from "../runtime/event.ts";
 import { ambientConfig, configOf } from "./config.ts";
 import { undisguise } from "./denied-response.ts";
 import { explicitAgent, nameAgent } from "./explicit-agent.ts";
-import type { NextAgents } from "./next-agents.ts";
 import type { Observer } from "./observer.ts";
 import { guard } from "./safe-host.ts";
-import { settle } from "./settle.ts";
+import { settleIn } from "./settle.ts";
 import { isObject } from "./shapes.ts";
-import { isNode, type Span } from "./span.ts";
+import { isNode } from "./span.ts";
 
 /** Options of `wrapNode`. */
 export interface WrapNodeOptions {
@@ -55,18 +54,12 @@ function inScope(
   const entered = guard(host, "wrapNode", () => unattended.enter(config ?? ambientConfig(), agent));
   if (!entered) return call();
   const { span, isOurs } = entered;
-  return settle(
-    () =>
-      tracker.scopes.run({ span }, () => (host.gate ? undisguise(steps.start(span, config, call)) : call())),
-    (status, output) => {
-      if (isOurs) guard(host, "wrapNode", () => leave(next, span, status === "completed", output));
-      if (isOurs) span.end(status);
-    },
-  );
-}
-
-function leave(next: NextAgents, span: Span, isCompleted: boolean, output: unknown): void {
-  if (isCompleted && isNode(span)) next.ended(span, output);
+  const started = host.gate ? () => undisguise(steps.start(span, config, call)) : call;
+  if (!isOurs) return tracker.scopes.run({ span }, started);
+  return settleIn(tracker.scopes, { span }, started, (status, output) => {
+    if (status === "completed" && isNode(span)) guard(host, "wrapNode", () => next.ended(span, output));
+    span.end(status);
+  });
 }
 
 /** The body of a generator runs when it is read, which is outside of any scope that could be put around it. */

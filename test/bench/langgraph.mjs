@@ -2,14 +2,15 @@ import { readFileSync } from "node:fs";
 import { FakeListChatModel } from "@langchain/core/utils/testing";
 import { MessagesAnnotation, StateGraph } from "@langchain/langgraph";
 import { CacheSage } from "../../dist/index.js";
+import { createFramework } from "../../dist/langgraph/index.js";
 import { splice } from "../../dist/langgraph/splice.js";
 import { summarise } from "./summarise.mjs";
 
 const NODES = 8;
 /** Invocations in one sample, samples that count, and samples before them. */
-const RUNS = 4;
-const ROUNDS = 150;
-const WARM_UP = 50;
+const RUNS = 2;
+const ROUNDS = 200;
+const WARM_UP = 100;
 
 /** An engine that answers every hint at once, so that only cachesage's own time is measured. */
 const silentEngine = () => ({
@@ -26,9 +27,12 @@ function graphOf(wrap = (node) => node) {
   let builder = new StateGraph(MessagesAnnotation);
   for (let i = 0; i < NODES; i++) {
     const model = new FakeListChatModel({ responses: ["ok"] });
-    const node = async (state, config) => ({
-      messages: [await model.invoke(state.messages.slice(0, 2), config)],
-    });
+    const node = async (state, config) => {
+      const answer = await model.invoke(state.messages.slice(0, 2), config);
+      // A real request would let timers and hints have their turn.
+      await new Promise(setImmediate);
+      return { messages: [answer] };
+    };
     builder = builder.addNode(`node${i}`, wrap(node));
   }
   builder.addEdge("__start__", "node0");
@@ -36,31 +40,46 @@ function graphOf(wrap = (node) => node) {
   return builder.addEdge(`node${NODES - 1}`, "__end__").compile();
 }
 
-/** Microseconds a node hop, over a few runs in a row. */
+/** A host that takes everything and does nothing with it. */
+const silentHost = () => ({
+  clock: performance,
+  baseURL: "http://127.0.0.1:9/v1",
+  cacheHints: false,
+  emit: () => {},
+  decorate: () => undefined,
+  requestBody: () => {},
+  answer: () => {},
+  fault: (where, error) => {
+    throw new Error(where, { cause: error });
+  },
+  warn: () => {},
+});
+
+/** CPU microseconds of this process a node hop, over a few runs in a row: other processes do not count. */
 async function hop(run) {
-  const started = process.hrtime.bigint();
+  const before = process.cpuUsage();
   for (let i = 0; i < RUNS; i++) await run();
-  return Number(process.hrtime.bigint() - started) / 1000 / RUNS / NODES;
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / RUNS / NODES;
 }
 
 /**
- * Runs the variants in turn, the order going round. `cost` and `noise` summarise differences to the plain graph run
- * just before or after: what slows the machine down for a while slows both. `noise` is that of a second plain graph,
- * and says how far `cost` can be trusted.
+ * Runs the variants in turn, the order going round, and summarises each one's difference to `plain` in the same
+ * round: what slows the machine down for a while slows all. `plain` itself is summarised as it is, and a second plain
+ * graph as `noise` says how far the others can be trusted.
  */
-async function race({ plain, control, cachesage }) {
-  const variants = Object.entries({ plain, control, cachesage });
-  const times = { plain: [], noise: [], cost: [] };
-  for (let round = -WARM_UP; round < ROUNDS; round++) {
+async function race({ plain, noise, ...others }) {
+  const variants = Object.entries({ plain, noise, ...others });
+  const times = Object.fromEntries(variants.map(([name]) => [name, []]));
+  for (let round = 0; round < WARM_UP + ROUNDS; round++) {
     const taken = {};
     for (let i = 0; i < variants.length; i++) {
-      const [name, run] = variants[(((round + i) % variants.length) + variants.length) % variants.length];
+      const [name, run] = variants[(round + i) % variants.length];
       taken[name] = await hop(run);
     }
-    if (round < 0) continue;
-    times.plain.push(taken.plain);
-    times.noise.push(taken.control - taken.plain);
-    times.cost.push(taken.cachesage - taken.plain);
+    if (round < WARM_UP) continue;
+    for (const [name] of variants)
+      times[name].push(name === "plain" ? taken.plain : taken[name] - taken.plain);
   }
   return Object.fromEntries(Object.entries(times).map(([name, values]) => [name, summarise(values)]));
 }
@@ -70,19 +89,17 @@ const input = { messages: [{ role: "user", content: "hello" }] };
 /** A node hop with the context set by wrapNode and no handler anywhere, against a plain graph. */
 export async function context() {
   const sage = await CacheSage.connect({ engine: silentEngine() });
-  const plain = graphOf();
-  const wrapped = graphOf((node) => sage.wrapNode(node));
-  const control = graphOf();
-  return race({
-    plain: () => plain.invoke(input),
-    control: () => control.invoke(input),
-    cachesage: () => wrapped.invoke(input),
-  });
+  const graphs = { plain: graphOf(), noise: graphOf(), context: graphOf((node) => sage.wrapNode(node)) };
+  return race(mapped(graphs, (graph) => () => graph.invoke(input)));
 }
 
-/** Full observation with hints on, against LangChain's callback manager with one awaited handler that does nothing. */
+/**
+ * A node hop of an instrumented graph, against LangChain's callback manager with one awaited handler that does nothing:
+ * `alone` tells a host that does nothing, `decisions` adds the learner and the policies, `hints` sends what they decide.
+ */
 export async function observation() {
-  const sage = await CacheSage.connect({ engine: silentEngine(), cacheHints: true });
+  const observing = await CacheSage.connect({ engine: silentEngine() });
+  const hinting = await CacheSage.connect({ engine: silentEngine(), cacheHints: true });
   const names = [
     "handleChainStart",
     "handleChainEnd",
@@ -100,14 +117,20 @@ export async function observation() {
     awaitHandlers: true,
     ...Object.fromEntries(names.map((name) => [name, () => {}])),
   };
-  const plain = graphOf();
-  const control = graphOf();
-  const observed = sage.instrument(graphOf());
+  const plain = { plain: graphOf(), noise: graphOf() };
+  const observed = {
+    alone: createFramework(silentHost()).instrument(graphOf()),
+    decisions: observing.instrument(graphOf()),
+    hints: hinting.instrument(graphOf()),
+  };
   return race({
-    plain: () => plain.invoke(input, { callbacks: [noop] }),
-    control: () => control.invoke(input, { callbacks: [noop] }),
-    cachesage: () => observed.invoke(input),
+    ...mapped(plain, (graph) => () => graph.invoke(input, { callbacks: [noop] })),
+    ...mapped(observed, (graph) => () => graph.invoke(input)),
   });
+}
+
+function mapped(values, change) {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]));
 }
 
 /** Adding a field to a Chat Completions body of some 96 KB that holds code, up to the flat text that fetch sends. */

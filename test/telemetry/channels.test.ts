@@ -27,10 +27,11 @@ test("nothing is made where nobody listens", () => {
   expect(() => observer.fault?.("here", new Error("no"))).not.toThrow();
 });
 
+const broken = () => {
+  throw new Error("broken");
+};
+
 test("a telemetry that throws is a fault, counted, and changes nothing else", async () => {
-  const broken = () => {
-    throw new Error("broken");
-  };
   const seen: string[] = [];
   const stats = await playWith([
     { name: "broken", attach: () => ({ event: broken, decision: broken, outcome: broken, close: broken }) },
