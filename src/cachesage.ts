@@ -1,4 +1,7 @@
 import { z } from "zod";
+import type { DashboardOptionsInput } from "./dashboard/options.ts";
+import type { Dashboard } from "./dashboard/server.ts";
+import { LiveDashboard } from "./dashboard/live-dashboard.ts";
 import { InvalidOptionsError } from "./errors.ts";
 import { createFramework, type Framework } from "./langgraph/index.ts";
 import type { Host } from "./langgraph/host.ts";
@@ -91,6 +94,7 @@ export class CacheSage {
   readonly #prefixes: LivePrefixes;
   readonly #queue: HintQueue;
   readonly #counts: Counts;
+  readonly #dashboard: LiveDashboard;
 
   private constructor(parts: {
     readonly settings: z.output<typeof options>;
@@ -110,6 +114,7 @@ export class CacheSage {
     this.#counts = counts;
     const fault = (where: string, error: unknown) => {
       counts.faults++;
+      contained(() => this.#dashboard.fault(where, error));
       contained(() => settings.onFault?.(where, error));
     };
     const predictor = (this.#predictor = new LearnedPredictor());
@@ -148,6 +153,7 @@ export class CacheSage {
       emit: (event) => {
         contained(() => settings.onEvent?.(event), fault, "onEvent");
         const actions = runtime.observe(event);
+        contained(() => this.#dashboard.event(event), fault, "dashboard");
         if (!cacheHints) return;
         contained(
           () => {
@@ -167,6 +173,25 @@ export class CacheSage {
       warn: (message) => contained(() => settings.warn(`cachesage: ${message}`)),
     };
     this.#framework = createFramework(host);
+    this.#dashboard = new LiveDashboard(() => ({
+      kind: "app",
+      name: "",
+      clock,
+      engine,
+      adapter,
+      cacheHints,
+      ledger: this.ledger,
+      predictor,
+      prefixes,
+      policies: installed.map(({ definition, policy }, index) => ({
+        name: definition.name,
+        description: definition.description,
+        options: parts.policies[index]?.options,
+        policy,
+      })),
+      policiesOff: Object.keys(settings.policies).filter((name) => settings.policies[name] === false),
+      stats: () => this.stats,
+    }));
   }
 
   /**
@@ -234,6 +259,16 @@ export class CacheSage {
     };
   }
 
+  /**
+   * Serves a page, by default to this machine only, that shows live what is observed and decided: ids, counts and hashes,
+   * never prompt text. There is one at a time; until the first is opened it costs nothing.
+   *
+   * @throws InvalidOptionsError, CacheSageError `INVALID_OPTIONS` when the address cannot be listened on.
+   */
+  dashboard(given?: DashboardOptionsInput): Promise<Dashboard> {
+    return this.#dashboard.open(given);
+  }
+
   /** Learned counts as JSON: no prompt text, no run or session ids. */
   snapshot(): unknown {
     return this.#predictor.snapshot();
@@ -251,6 +286,7 @@ export class CacheSage {
 
   /** Withdraws pending hints and closes the engine's adapter; an embedded engine stops. Idempotent. */
   async close(): Promise<void> {
+    await this.#dashboard.close();
     await this.#queue.close();
     await this.#adapter.close();
   }

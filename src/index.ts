@@ -1,4 +1,6 @@
 export { CacheSage, type CacheSageOptions, type CacheSageStats } from "./cachesage.ts";
+export type { DashboardOptionsInput } from "./dashboard/options.ts";
+export type { Dashboard } from "./dashboard/server.ts";
 export * from "./errors.ts";
 export type * from "./runtime/action.ts";
 export type { Clock } from "./runtime/clock.ts";

@@ -25,6 +25,7 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   testing: ["runtime", "learn"],
   arms: everything,
   demo: everything,
+  playback: everything,
   bench: everything,
   cachesage: everything,
   index: everything,
