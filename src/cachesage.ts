@@ -1,4 +1,8 @@
-import { z } from "zod";
+import type { z } from "zod";
+import { type CacheSageOptions, connectOptions } from "./connect-options.ts";
+import type { DashboardOptionsInput } from "./dashboard/options.ts";
+import type { Dashboard } from "./dashboard/server.ts";
+import { LiveDashboard } from "./dashboard/live-dashboard.ts";
 import { type Address, addressesOf, createEngine } from "./engine-registry.ts";
 import { createFramework, type Framework } from "./langgraph/index.ts";
 import { AnchorDrift } from "./langgraph/anchor-drift.ts";
@@ -6,71 +10,26 @@ import type { Host } from "./langgraph/host.ts";
 import { PromptStore } from "./langgraph/prompt-store.ts";
 import type { NextAgentAccuracy } from "./learn/accuracy.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
-import { Observers, observersOptions } from "./observers.ts";
+import { Observers } from "./observers.ts";
 import { parseOptions } from "./options.ts";
 import {
   choosePolicies,
   type ChosenPolicy,
   closePolicies,
   installPolicies,
-  policiesOption,
   type PolicySet,
 } from "./policy-set.ts";
 import { type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
 import { AgentRuntime } from "./runtime/agent-runtime.ts";
-import type { CacheEvent } from "./runtime/cache-event.ts";
-import type { Clock } from "./runtime/clock.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
-import type { Event, Identity } from "./runtime/event.ts";
+import type { Identity } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import type { TelemetryStats } from "./runtime/telemetry.ts";
-import { SharedState, sharedStateOptions, type SharedStateStats } from "./shared-state.ts";
+import { SharedState, type SharedStateStats } from "./shared-state.ts";
 import { openAppendLog } from "./wire/append-log.ts";
 import { pumpEvents } from "./wire/event-pump.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
-
-const isFunction = (value: unknown) => typeof value === "function";
-const options = z.strictObject({
-  engine: z
-    .custom<string | EngineAdapter>(
-      (value) => typeof value === "string" || isAdapter(value),
-      'expected an engine\'s name, or an EngineAdapter: specificationVersion "v1", supports, connect, apply and close',
-    )
-    .default("embedded")
-    .describe("Serving engine: the name of an adapter, or an adapter of your own."),
-  engineOptions: z.record(z.string(), z.unknown()).default({}).describe("Options of that adapter."),
-  cacheHints: z
-    .boolean()
-    .default(false)
-    .describe("THE flag. false: observe only, the bytes of every request stay as they are."),
-  policies: policiesOption,
-  holdBudgetMs: z
-    .number()
-    .nonnegative()
-    .max(600_000)
-    .default(10_000)
-    .describe("Most milliseconds that policies may hold one call, all together."),
-  apiKey: z.string().optional().describe("Key for the engine, when it wants one."),
-  ...sharedStateOptions,
-  ...observersOptions,
-  onEvent: z.custom<(event: Event) => void>(isFunction, "expected a function").optional(),
-  onCacheEvent: z
-    .custom<(event: CacheEvent) => void>(isFunction, "expected a function")
-    .optional()
-    .describe("Told what the engine says of its cache, where it does; nothing is read without it."),
-  onFault: z
-    .custom<(where: string, error: unknown) => void>(isFunction, "expected a function")
-    .optional()
-    .describe("Told of every contained fault; by default they are only counted."),
-  warn: z
-    .custom<(message: string) => void>(isFunction, "expected a function")
-    .default(() => (message: string) => process.emitWarning(message, { type: "CacheSageWarning" })),
-  clock: z.custom<Clock>((value) => isFunction((value as Clock | null)?.now)).default(() => performance),
-});
-
-/** Options of `CacheSage.connect`. */
-export type CacheSageOptions = z.input<typeof options>;
 
 /** What cachesage did and saw so far. */
 export interface CacheSageStats extends TelemetryStats {
@@ -116,9 +75,10 @@ export class CacheSage {
   readonly #observers: Observers | undefined;
   readonly #counts: Counts;
   readonly #stopEvents: (() => Promise<void>) | undefined;
+  readonly #dashboard: LiveDashboard;
 
   private constructor(parts: {
-    readonly settings: z.output<typeof options>;
+    readonly settings: z.output<typeof connectOptions>;
     readonly adapter: EngineAdapter;
     readonly engine: EngineInfo;
     readonly policies: readonly ChosenPolicy[];
@@ -132,6 +92,7 @@ export class CacheSage {
     this.#counts = counts;
     const fault = (where: string, error: unknown) => {
       counts.faults++;
+      contained(() => this.#dashboard.fault(where, error));
       contained(() => settings.onFault?.(where, error));
       this.#observers?.fault(where, error);
     };
@@ -202,6 +163,7 @@ export class CacheSage {
         const actions = runtime.observe(event);
         observers?.decisions();
         room?.observe(event);
+        contained(() => this.#dashboard.event(event), fault, "dashboard");
         if (!cacheHints) return;
         contained(
           () => {
@@ -228,6 +190,25 @@ export class CacheSage {
       warn: (message) => contained(() => settings.warn(`cachesage: ${message}`)),
     };
     this.#framework = createFramework(host);
+    this.#dashboard = new LiveDashboard(() => ({
+      kind: "app",
+      name: "",
+      clock,
+      engine,
+      adapter,
+      cacheHints,
+      ledger: this.ledger,
+      predictor,
+      prefixes,
+      policies: policies.installed.map(({ definition, policy }, index) => ({
+        name: definition.name,
+        description: definition.description,
+        options: parts.policies[index]?.options,
+        policy,
+      })),
+      policiesOff: Object.keys(settings.policies).filter((name) => settings.policies[name] === false),
+      stats: () => this.stats,
+    }));
     const { onCacheEvent } = settings;
     if (onCacheEvent || observers?.wantsCacheEvents)
       this.#stopEvents = pumpEvents(
@@ -253,7 +234,7 @@ export class CacheSage {
     second?: CacheSageOptions,
   ): Promise<CacheSage> {
     const urls = addressesOf(first);
-    const settings = parseOptions("cachesage", options, (urls ? second : (first ?? second)) ?? {});
+    const settings = parseOptions("cachesage", connectOptions, (urls ? second : (first ?? second)) ?? {});
     const chosen = await choosePolicies(settings.policies);
     const key = settings.apiKey === undefined ? {} : { apiKey: settings.apiKey };
     const adapter =
@@ -323,6 +304,16 @@ export class CacheSage {
     };
   }
 
+  /**
+   * Serves a page, by default to this machine only, that shows live what is observed and decided: ids, counts and hashes,
+   * never prompt text. There is one at a time; until the first is opened it costs nothing.
+   *
+   * @throws InvalidOptionsError, CacheSageError `INVALID_OPTIONS` when the address cannot be listened on.
+   */
+  dashboard(given?: DashboardOptionsInput): Promise<Dashboard> {
+    return this.#dashboard.open(given);
+  }
+
   /** Learned counts as JSON: no prompt text, no run or session ids. */
   snapshot(): unknown {
     return this.#predictor.snapshot();
@@ -343,6 +334,7 @@ export class CacheSage {
    * stays open. Idempotent.
    */
   async close(): Promise<void> {
+    await this.#dashboard.close();
     closePolicies(this.#policies);
     await this.#queue.close();
     await this.#stopEvents?.();
@@ -383,16 +375,4 @@ function contained<T>(
     fault?.(where, error);
     return undefined;
   }
-}
-
-function isAdapter(value: unknown): value is EngineAdapter {
-  const adapter = value as Partial<EngineAdapter> | null;
-  return (
-    typeof adapter === "object" &&
-    adapter !== null &&
-    adapter.specificationVersion === "v1" &&
-    typeof adapter.supports === "object" &&
-    adapter.supports !== null &&
-    [adapter.connect, adapter.apply, adapter.close].every(isFunction)
-  );
 }

@@ -1,4 +1,7 @@
-export { CacheSage, type CacheSageOptions, type CacheSageStats } from "./cachesage.ts";
+export { CacheSage, type CacheSageStats } from "./cachesage.ts";
+export type { CacheSageOptions } from "./connect-options.ts";
+export type { DashboardOptionsInput } from "./dashboard/options.ts";
+export type { Dashboard } from "./dashboard/server.ts";
 export * from "./errors.ts";
 export type * from "./runtime/action.ts";
 export type * from "./runtime/cache-event.ts";

@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
+import type { EngineStatus } from "../runtime/engine.ts";
+import { readMetrics } from "../wire/prometheus.ts";
 import type { HintEnvelope, HintReply } from "./hints/envelope.ts";
 
 const health = z.object({
@@ -55,17 +57,26 @@ export class EmbeddedClient {
     throw new EngineError("ENGINE_RESPONSE", "embedded", `${url} answered in a shape it should not`);
   }
 
+  /** What the server holds and does now. Throws EngineError, or the reason of the abort. */
+  async status(signal?: AbortSignal): Promise<EngineStatus> {
+    const url = this.baseURL.replace(/v1$/, "metrics");
+    const metrics = readMetrics((await this.#get(url, { signal: signal ?? null })).text);
+    const of = (name: string) => metrics.get(name) ?? 0;
+    return {
+      capacityTokens: of("cachesage_engine_capacity_tokens"),
+      residentTokens: of("cachesage_engine_resident_tokens"),
+      running: of("vllm:num_requests_running"),
+      waiting: of("vllm:num_requests_waiting"),
+      prefetch: {
+        computed: of("cachesage_engine_prefetch_computed_tokens_total"),
+        used: of("cachesage_engine_prefetch_used_tokens_total"),
+        wasted: of("cachesage_engine_prefetch_wasted_tokens_total"),
+      },
+    };
+  }
+
   async #json(url: string, init: RequestInit): Promise<unknown> {
-    const headers = { ...this.#headers, ...(init.body && { "content-type": "application/json" }) };
-    const response = await fetch(url, { ...init, headers }).catch((cause: unknown) => {
-      init.signal?.throwIfAborted();
-      throw new EngineError("ENGINE_UNREACHABLE", "embedded", `nothing answers at ${url}`, {
-        hint: "Start the engine with: cachesage serve",
-        cause,
-      });
-    });
-    const text = await response.text();
-    if (!response.ok) throw refusal(url, response.status);
+    const { response, text } = await this.#get(url, init);
     try {
       return JSON.parse(text);
     } catch (cause) {
@@ -76,6 +87,20 @@ export class EmbeddedClient {
         cause,
       });
     }
+  }
+
+  async #get(url: string, init: RequestInit): Promise<{ response: Response; text: string }> {
+    const headers = { ...this.#headers, ...(init.body && { "content-type": "application/json" }) };
+    const response = await fetch(url, { ...init, headers }).catch((cause: unknown) => {
+      init.signal?.throwIfAborted();
+      throw new EngineError("ENGINE_UNREACHABLE", "embedded", `nothing answers at ${url}`, {
+        hint: "Start the engine with: cachesage serve",
+        cause,
+      });
+    });
+    const text = await response.text();
+    if (!response.ok) throw refusal(url, response.status);
+    return { response, text };
   }
 }
 

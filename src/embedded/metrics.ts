@@ -51,6 +51,8 @@ export class Metrics {
       "Share of the KV budget in use",
       (now) => now.residentTokens / now.capacityTokens,
     );
+    gauge("cachesage_engine_capacity_tokens", "KV budget in tokens", (now) => now.capacityTokens);
+    gauge("cachesage_engine_resident_tokens", "Tokens in cache", (now) => now.residentTokens);
     counter("cachesage_engine_computed_tokens_total", "Prompt tokens computed", (now) => now.computedTokens);
     counter("cachesage_engine_evicted_blocks_total", "Blocks dropped", (now) => now.evictedBlocks);
     counter(

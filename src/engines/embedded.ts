@@ -11,6 +11,7 @@ import type {
   EngineAdapter,
   EngineDefinition,
   EngineInfo,
+  EngineStatus,
   OutgoingCall,
 } from "../runtime/engine.ts";
 import { combineSignals } from "../wire/combined-signal.ts";
@@ -105,6 +106,14 @@ class Embedded implements EmbeddedAdapter {
       ...(shared !== undefined && { anchor_value: shared.value }),
     };
     return { fields: { kv_hints: envelope(prefix, [["kv.retain", payload]]) } };
+  }
+
+  async status(signal?: AbortSignal): Promise<EngineStatus> {
+    if (this.#client) return this.#client.status(signal);
+    if (this.#engine && !this.#closing.signal.aborted) return this.#engine.stats();
+    throw new EngineError("ENGINE_UNREACHABLE", "embedded", "the engine does not run", {
+      hint: "Await connect() first: it starts the engine.",
+    });
   }
 
   async apply(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]> {

@@ -12,6 +12,18 @@ export interface EngineInfo {
   readonly blockTokens?: number;
 }
 
+/** What an engine holds and does at the moment, as far as it tells; absent is not known, which is not 0. */
+export interface EngineStatus {
+  /** Tokens of KV cache there is room for, and of those in use; shared prefixes count once. */
+  readonly capacityTokens?: number;
+  readonly residentTokens?: number;
+  /** Requests being computed, and requests waiting. */
+  readonly running?: number;
+  readonly waiting?: number;
+  /** Prompt tokens computed ahead since it started: all, asked for later, gone before anyone asked. */
+  readonly prefetch?: { readonly computed: number; readonly used: number; readonly wasted: number };
+}
+
 /** A model request on its way out. Adapters see where it goes and for whom, never its messages. */
 export interface OutgoingCall {
   readonly url: string;
@@ -65,6 +77,8 @@ export interface EngineAdapter {
   tokenize?(body: unknown, signal?: AbortSignal): Promise<readonly number[]>;
   /** Carries out hints; one outcome each, in order; never rejects; aborting cancels what is under way. */
   apply(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]>;
+  /** What it holds and does now. Rejects with EngineError when the engine does not answer. */
+  status?(signal?: AbortSignal): Promise<EngineStatus>;
   /** What the engine tells of its cache; ends with the signal. */
   events?(signal?: AbortSignal): AsyncIterable<CacheEvent>;
   /** Idempotent. */

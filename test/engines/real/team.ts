@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Annotation, MessagesAnnotation, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
-import { CacheSage, type CacheSageOptions, type CacheSageStats } from "../../../src/cachesage.ts";
+import { CacheSage, type CacheSageOptions, type CacheSageStats } from "../../../src/index.ts";
 import type { Event } from "../../../src/runtime/event.ts";
 import { words } from "../../embedded/nano.ts";
 

@@ -1,0 +1,52 @@
+import type { Event } from "../runtime/event.ts";
+import type { DashboardOptionsInput } from "./options.ts";
+import type { Dashboard } from "./server.ts";
+import type { DashboardSource, Watcher } from "./source.ts";
+
+/** The dashboard that an app may open: it is loaded when it is, and costs nothing before. */
+export class LiveDashboard {
+  readonly #source: () => Omit<DashboardSource, "watch">;
+  readonly #watchers = new Set<Watcher>();
+  #open: Promise<Dashboard> | undefined;
+
+  /** @param source what it shows, asked for when it opens. */
+  constructor(source: () => Omit<DashboardSource, "watch">) {
+    this.#source = source;
+  }
+
+  /** To be told after the predictor and the policies were. */
+  event(event: Event): void {
+    for (const watcher of this.#watchers) watcher.event(event);
+  }
+
+  fault(where: string, error: unknown): void {
+    for (const watcher of this.#watchers) watcher.fault(where, error);
+  }
+
+  /** Opens it; while it is open, the same one is returned. */
+  open(options?: DashboardOptionsInput): Promise<Dashboard> {
+    return (this.#open ??= this.#start(options).catch((error: unknown) => {
+      this.#open = undefined;
+      throw error;
+    }));
+  }
+
+  async close(): Promise<void> {
+    const open = await this.#open?.catch(() => undefined);
+    await open?.close();
+  }
+
+  async #start(options?: DashboardOptionsInput): Promise<Dashboard> {
+    const { startDashboard } = await import("./start.ts");
+    const watch = (watcher: Watcher) => {
+      this.#watchers.add(watcher);
+      return () => void this.#watchers.delete(watcher);
+    };
+    const dashboard = await startDashboard({ ...this.#source(), watch }, options);
+    const close = () => {
+      this.#open = undefined;
+      return dashboard.close();
+    };
+    return { url: dashboard.url, close };
+  }
+}

@@ -1,0 +1,99 @@
+import { AGENT_COLORS, chart } from "../chart.js";
+import { number, words } from "../elements.js";
+import { count, NONE, percent } from "../format.js";
+
+const NAMES = { __start__: "start", __end__: "end" };
+export const nameOf = (agent) => NAMES[agent] ?? agent;
+
+/** Share of the transitions from an agent that went where this one did. */
+export function withShares(transitions) {
+  const totals = new Map();
+  for (const { from, count: times } of transitions) totals.set(from, (totals.get(from) ?? 0) + times);
+  return transitions.map((one) => ({
+    ...one,
+    happened: totals.get(one.from) > 0 ? one.count / totals.get(one.from) : null,
+  }));
+}
+
+function build({ agents, transitions }, colors) {
+  const known = [...new Set(transitions.flatMap(({ from, to }) => [from, to]))];
+  const calls = new Map(agents.map((one) => [one.agent, one.calls]));
+  const most = Math.max(1, ...calls.values());
+  return {
+    tooltip: {},
+    series: [
+      {
+        type: "graph",
+        layout: "circular",
+        left: 90,
+        right: 90,
+        top: 30,
+        bottom: 30,
+        edgeSymbol: ["none", "arrow"],
+        edgeSymbolSize: 8,
+        label: { show: true, position: "right", color: colors.text },
+        data: known.map((agent) => ({
+          name: nameOf(agent),
+          symbolSize: 14 + 22 * Math.sqrt((calls.get(agent) ?? 0) / most),
+          itemStyle: {
+            color:
+              agent in NAMES
+                ? colors.soft
+                : AGENT_COLORS[agents.findIndex((one) => one.agent === agent) % AGENT_COLORS.length],
+          },
+        })),
+        links: transitions
+          .filter(({ from, to }) => from !== to)
+          .map(({ from, to, said, happened, declared }) => {
+            const weight = said ?? happened ?? 0;
+            return {
+              source: nameOf(from),
+              target: nameOf(to),
+              value: weight,
+              tooltip: {
+                formatter: `${nameOf(from)} → ${nameOf(to)}\npredicted ${percent(said)}, happened ${percent(happened)}`,
+              },
+              lineStyle: {
+                color: weight > 0 ? colors.ours : colors.soft,
+                width: 1 + 6 * weight,
+                opacity: 0.25 + 0.7 * weight,
+                curveness: 0.18,
+                type: declared === null ? [3, 3] : "solid",
+              },
+            };
+          }),
+      },
+    ],
+  };
+}
+
+/** The graph as it was declared, with what has been learned of it. */
+export function flowChart() {
+  const drawn = chart("Who follows whom", {
+    build,
+    size: "tall",
+    columns: [
+      words("from", ({ from }) => nameOf(from)),
+      words("to", ({ to }) => nameOf(to)),
+      number("declared", ({ declared }) => (declared === null ? NONE : percent(declared, 0))),
+      number("predicted, mean", ({ said }) => percent(said)),
+      number("happened", ({ happened }) => percent(happened)),
+      number("times", (row) => count(row.count)),
+    ],
+  });
+  return {
+    element: drawn.element,
+    update(data, transitions) {
+      const [likeliest] = transitions.toSorted((a, b) => b.count - a.count);
+      const said = likeliest
+        ? `Most frequent: ${nameOf(likeliest.from)} to ${nameOf(likeliest.to)}, ${count(likeliest.count)} times.`
+        : "Nothing yet.";
+      drawn.update(
+        { ...data, transitions },
+        transitions,
+        said,
+        "Width: mean probability that was predicted. Dashed: not declared in the graph. Size: model calls.",
+      );
+    },
+  };
+}

@@ -1,0 +1,143 @@
+import { card, dataTable, facts, grid, h, id, number, setText, words } from "../elements.js";
+import { count, duration, fixed, NONE, percent, shortId } from "../format.js";
+
+const VERBS = ["retain", "release", "prefetch", "cancel", "pin", "evict"];
+const STATUSES = [
+  "applied",
+  "ignored",
+  "rejected",
+  "failed",
+  "cancelled",
+  "dropped",
+  "pending",
+  "observed",
+  "recorded",
+];
+const STATUS_WORDS = {
+  pending: "not answered yet",
+  observed: "decided, not sent: cacheHints is off",
+  recorded: "decided, not sent: this is a recording",
+};
+
+const select = (name, options) =>
+  h(
+    "select",
+    { name },
+    h("option", { value: "", text: "all" }),
+    ...options.map((one) => h("option", { value: one, text: one })),
+  );
+
+/** What the run did next, after a prefetch. */
+function cameAfter({ came }) {
+  if (!came) return NONE;
+  if (came.agent === null) return "the run ended";
+  const share = came.cachedShare === null ? "" : `, ${percent(came.cachedShare, 0)} cached`;
+  return came.isIt ? `came after ${duration(came.afterMs)}${share}` : `${came.agent} came instead`;
+}
+
+const details = (row, now) => [
+  ["Number", count(row.id)],
+  ["Decided", `${duration(now - row.at)} ago`],
+  ["Policy", row.policy],
+  ["Verb", row.verb],
+  ["Prefix", row.prefix === null ? NONE : `${row.prefix} of ${row.agent}`],
+  ["Run", String(row.run ?? NONE)],
+  ["Value", fixed(row.value, 3)],
+  [
+    "Value later",
+    row.later
+      ? row.later.map(([ms, value]) => `${fixed(value, 2)} after ${duration(ms)}`).join(", ")
+      : "the same",
+  ],
+  ["Probability", percent(row.probability)],
+  ["Tokens", count(row.tokens)],
+  ["Not before", duration(row.afterMs)],
+  ["Kept for", row.ttlMs === null ? "until the next word" : duration(row.ttlMs)],
+  ["Outcome", STATUS_WORDS[row.status] ?? row.status],
+  ["Reason", row.reason ?? NONE],
+  ["Tokens done", count(row.outcomeTokens)],
+  ["What came", cameAfter(row)],
+];
+
+export default {
+  title: "Decisions",
+  lead: "What the policies wanted and why, the newest first, and what became of it.",
+  create({ ask }) {
+    let chosen;
+    let latest;
+    const policy = select("policy", []);
+    const form = h(
+      "form",
+      { class: "filter", role: "search", "aria-label": "Filter decisions" },
+      h("label", { text: "Verb" }, select("verb", VERBS)),
+      h("label", { text: "Outcome" }, select("status", STATUSES)),
+      h("label", { text: "Policy" }, policy),
+      h("label", { text: "Agent or run" }, h("input", { name: "text", type: "search", autocomplete: "off" })),
+    );
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("input", ask);
+    const found = h("p", { class: "note", role: "status" });
+    const choose = (row) => {
+      chosen = row;
+      show();
+    };
+    const table = dataTable(
+      "Decisions",
+      [
+        number("no.", (row) => ({
+          text: count(row.id),
+          onclick: () => choose(row),
+          pressed: chosen?.id === row.id,
+          label: `Details of decision ${row.id}`,
+        })),
+        number("ago", ({ at }) => duration(latest.now - at)),
+        words("policy", (row) => row.policy),
+        words("verb", ({ verb }) => verb),
+        words("agent", ({ agent, prefix }) => `${agent ?? NONE}${prefix === "anchor" ? " (anchor)" : ""}`),
+        id("run", ({ run }) => shortId(String(run ?? ""))),
+        number("score", ({ value }) => fixed(value)),
+        words("outcome", ({ status }) => ({ text: status, status })),
+        words(
+          "reason",
+          ({ reason, probability }) =>
+            reason ?? (probability === null ? NONE : `comes next with ${percent(probability, 0)}`),
+        ),
+        words("what came", cameAfter),
+      ],
+      { empty: "No decision matches.", long: true },
+    );
+    const counts = dataTable("All decisions still known", [
+      words("verb", ({ verb }) => verb),
+      words("outcome", ({ status }) => ({ text: status, status })),
+      number("count", (row) => count(row.count)),
+    ]);
+    const detail = facts();
+    const detailCard = card("third", h("h2", { text: "Details" }), detail.element);
+    const show = () => {
+      detail.update(chosen ? details(chosen, latest.now) : [["", "Choose a decision by its number."]]);
+      table.update(latest.rows);
+    };
+    return {
+      query: () => Object.fromEntries(new FormData(form)),
+      elements: [
+        card("", form, table.element, found),
+        h("div", { class: "gap" }),
+        grid(detailCard, card("two-thirds", counts.element)),
+      ],
+      update(data) {
+        const options = [...policy.options].map(({ value }) => value);
+        for (const name of data.policies)
+          if (!options.includes(name)) policy.append(h("option", { value: name, text: name }));
+        counts.update(data.counts.toSorted((a, b) => b.count - a.count));
+        setText(
+          found,
+          `${count(data.matching)} of the ${count(data.held)} newest decisions match; ${count(data.recorded)} were made. The list holds still while a row has the focus.`,
+        );
+        chosen = data.rows.find((row) => row.id === chosen?.id) ?? chosen;
+        const isHeld = latest && table.element.querySelector("tbody").contains(document.activeElement);
+        latest = isHeld ? { ...data, rows: latest.rows } : data;
+        show();
+      },
+    };
+  },
+};

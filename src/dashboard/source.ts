@@ -1,0 +1,56 @@
+import type { Clock } from "../runtime/clock.ts";
+import type { EngineAdapter, EngineInfo } from "../runtime/engine.ts";
+import type { Event } from "../runtime/event.ts";
+import type { Ledger } from "../runtime/ledger.ts";
+import type { Policy, Predictor, Prefixes } from "../runtime/policy.ts";
+
+/** Told what goes on, as long as a dashboard looks on. */
+export interface Watcher {
+  /** An event that the predictor and the policies have seen already. */
+  event(event: Event): void;
+  fault(where: string, error: unknown): void;
+}
+
+/** A policy as the dashboard shows it. */
+export interface ShownPolicy {
+  readonly name: string;
+  readonly description: string;
+  readonly options: unknown;
+  /** The policy at work. */
+  readonly policy: Policy;
+}
+
+/** Counts that are kept whether or not a dashboard looks on. */
+export interface SourceStats {
+  readonly nextAgent: {
+    readonly asked: number;
+    readonly right: number;
+    readonly calibrationError: number | null;
+  };
+  /** Duration of the newest decisions, in microseconds. */
+  readonly decisionUs: readonly number[];
+  /** Hints by verb and what became of them, e.g. `prefetch applied`. */
+  readonly hints: Readonly<Record<string, number>>;
+  readonly faults: number;
+  readonly openRuns: number;
+}
+
+/** What a dashboard shows: a running app, or a recording that is played. */
+export interface DashboardSource {
+  readonly kind: "app" | "recording";
+  /** Name of the recording; empty for an app. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly engine: EngineInfo;
+  readonly adapter: Pick<EngineAdapter, "supports" | "baseURL" | "status" | "events">;
+  readonly cacheHints: boolean;
+  readonly ledger: Ledger;
+  readonly predictor: Predictor;
+  readonly prefixes: Prefixes;
+  readonly policies: readonly ShownPolicy[];
+  /** Policies that are switched off. */
+  readonly policiesOff: readonly string[];
+  stats(): SourceStats;
+  /** @returns stops it. */
+  watch(watcher: Watcher): () => void;
+}

@@ -1,0 +1,116 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { DashboardSource, Watcher } from "../dashboard/source.ts";
+import { LearnedPredictor } from "../learn/predictor.ts";
+import { parseOptions } from "../options.ts";
+import prefixCache from "../policies/prefix-cache.ts";
+import { AgentRuntime } from "../runtime/agent-runtime.ts";
+import type { Event } from "../runtime/event.ts";
+import { Ledger } from "../runtime/ledger.ts";
+import { LivePrefixes } from "../runtime/live-prefixes.ts";
+import cachesage from "../sim/baselines/cachesage.ts";
+import { capacityIn } from "../sim/capacity.ts";
+import { replay } from "../sim/replay.ts";
+import type { Schedule } from "../sim/schedule.ts";
+import { recordedEvents, spanOf } from "./recorded-events.ts";
+
+export interface PlayerOptions {
+  /** Size of the simulated cache: `25%` of the working set, `4096t` tokens or a number of blocks. */
+  readonly capacity: string;
+  /** Seconds that the whole recording takes. */
+  readonly seconds: number;
+  readonly signal: AbortSignal;
+}
+
+/** Milliseconds between two looks at what has become due. */
+const TICK_MS = 50;
+const DECISIONS_KEPT = 8192;
+
+/**
+ * Plays a recording as if the app ran now: the real learner and the real policy see its events and decide; nothing is sent.
+ * How much of each prompt is cached comes from a replay of the same policy through a block cache.
+ */
+export class Player {
+  /** What a dashboard shows of it. */
+  readonly source: DashboardSource;
+  readonly #runtime: AgentRuntime;
+  readonly #watchers = new Set<Watcher>();
+  readonly #events: Generator<Event>;
+  readonly #speed: number;
+  readonly #from: number;
+  /** The recording has a clock of its own, which stands still while something is decided. */
+  readonly #decisionUs: number[] = [];
+  #decisions = 0;
+  #now: number;
+
+  constructor(schedule: Schedule, { capacity, seconds, signal }: PlayerOptions) {
+    const blocks = capacityIn(capacity, schedule);
+    const { workload } = schedule;
+    const outcome = replay(schedule, cachesage, { capacity: blocks, signal });
+    this.#events = recordedEvents(schedule, outcome.hitsByCall);
+    const [from, until] = spanOf(schedule);
+    this.#from = this.#now = from;
+    this.#speed = Math.max(1, until - from) / (seconds * 1000);
+    const clock = { now: () => this.#now };
+    const predictor = new LearnedPredictor();
+    const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+    const ledger = new Ledger();
+    const options = parseOptions("policy prefix-cache", prefixCache.options, {});
+    const policy = prefixCache.create({ options, clock, predictor, prefixes });
+    let faults = 0;
+    this.#runtime = new AgentRuntime({
+      clock,
+      predictor,
+      prefixes,
+      policies: [{ definition: prefixCache, policy }],
+      ledger,
+      onFault: () => faults++,
+    });
+    const { name, description } = prefixCache;
+    const { blockTokens } = workload;
+    this.source = {
+      kind: "recording",
+      name: workload.name,
+      clock,
+      engine: { engine: "simulated cache", models: [], blockTokens },
+      adapter: {
+        supports: {},
+        baseURL: "",
+        status: async () => ({ capacityTokens: blocks * blockTokens }),
+      },
+      cacheHints: true,
+      ledger,
+      predictor,
+      prefixes,
+      policies: [{ name, description, options, policy }],
+      policiesOff: [],
+      stats: () => ({
+        nextAgent: predictor.accuracy,
+        decisionUs: [...this.#decisionUs],
+        hints: {},
+        faults,
+        openRuns: prefixes.openRuns,
+      }),
+      watch: (watcher) => {
+        this.#watchers.add(watcher);
+        return () => void this.#watchers.delete(watcher);
+      },
+    };
+  }
+
+  /** Plays to the end. Rejects with the signal's reason when it aborts. */
+  async play(signal: AbortSignal): Promise<void> {
+    const started = performance.now();
+    for (const event of this.#events) {
+      while (event.at > this.#now) {
+        await wait(TICK_MS, undefined, { signal });
+        this.#now = Math.min(event.at, this.#from + (performance.now() - started) * this.#speed);
+      }
+      signal.throwIfAborted();
+      const began = performance.now();
+      this.#runtime.observe(event);
+      const took = (performance.now() - began) * 1000;
+      if (event.type !== "run-start") this.#decisionUs[this.#decisions++ % DECISIONS_KEPT] = took;
+      for (const watcher of this.#watchers) watcher.event(event);
+    }
+  }
+}
