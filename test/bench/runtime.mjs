@@ -11,8 +11,8 @@ import { events } from "./workload.mjs";
 
 const WARM_UP = 100_000;
 /** Events are made ahead of their measurement, but few at once: an app's are in the processor's cache when they come. */
-const CHUNK = 1000;
-const CHUNKS = 200;
+const CHUNK = 5000;
+const CHUNKS = 40;
 
 function warm(observe, options) {
   const next = events(options);

@@ -42,29 +42,32 @@ export function events({ agents = 24, openRuns = 1000, follow = 0.7, isWhole = f
       ];
       run.request = `r${count}`;
     }
+    const agent = names[run.agent];
     return {
-      ...of(run),
       type: "request-start",
+      at: count,
+      run: run.id,
+      agent,
+      namespace: agent,
       step: run.calls,
       request: `r${count}`,
       prompt: { anchor: anchors[run.agent], history: run.history },
     };
   };
 
-  function of(run) {
-    return { at: count, run: run.id, agent: names[run.agent], namespace: names[run.agent] };
-  }
-
   function answer(run) {
+    const agent = names[run.agent];
     const { request } = run;
     run.request = undefined;
-    const usage = { promptTokens: 1100, outputTokens: 100 };
     return {
-      ...of(run),
       type: "request-end",
+      at: count,
+      run: run.id,
+      agent,
+      namespace: agent,
       request,
       status: "completed",
-      usage,
+      usage: { promptTokens: 1100, outputTokens: 100 },
       callsTools: random() < 0.5,
     };
   }
