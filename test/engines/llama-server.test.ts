@@ -18,7 +18,7 @@ const prefetch = (run: string, agent: string, seed: number): PrefetchHint => ({
   body: { model: "nano", messages: messagesOf(seed) },
 });
 
-describe.skipIf(noLlamaServer)("a real llama-server", () => {
+describe.skipIf(noLlamaServer)("a real llama-server", { timeout: 120_000 }, () => {
   let server: RunningServer;
   let adapter: EngineAdapter;
   beforeAll(async () => {
