@@ -5,8 +5,8 @@ import { Gate } from "../../dist/runtime/gate.js";
 import { PolicyFaults } from "../../dist/runtime/installed-policy.js";
 import { Ledger } from "../../dist/runtime/ledger.js";
 import { LivePrefixes } from "../../dist/runtime/live-prefixes.js";
-import { workload } from "./runtime.mjs";
-import { summarise } from "./summarise.mjs";
+import { summariseChunks } from "./summarise.mjs";
+import { events } from "./workload.mjs";
 
 const OPEN_RUNS = 100;
 const EVENTS = 60_000;
@@ -57,7 +57,7 @@ export async function decidingAll() {
     gate.arrive({ kind: "request", id, agent, run, at: started, anchor, anchorTokens: 1000, tokens: 1100 });
     gateUs += (performance.now() - started) * 1000;
   };
-  const next = workload(OPEN_RUNS);
+  const next = events({ openRuns: OPEN_RUNS });
   const open = [];
   const times = { all: [], gate: [] };
   for (let i = -WARM_UP; i < EVENTS; i++) {
@@ -81,5 +81,5 @@ export async function decidingAll() {
     times.all.push((performance.now() - started) * 1000);
     times.gate.push(gateUs);
   }
-  return { all: summarise(times.all), gate: summarise(times.gate) };
+  return { all: summariseChunks(times.all), gate: summariseChunks(times.gate) };
 }

@@ -14,6 +14,13 @@ const REPEATS = 3;
 const words = (count, salt) =>
   Array.from({ length: count }, (_, i) => `${salt}${(i * 7919) % 997}`).join(" ");
 
+/** An answer that streams, so that its first token is seen. */
+async function streamed(model, messages) {
+  let answer;
+  for await (const chunk of await model.stream(messages)) answer = answer ? answer.concat(chunk) : chunk;
+  return answer;
+}
+
 /** Runs a load against a fresh engine, with these policies. */
 async function withSage(policies, play, engineOptions = {}) {
   const requests = new Map();
@@ -31,7 +38,6 @@ async function withSage(policies, play, engineOptions = {}) {
   });
   const model = new ChatOpenAI({
     maxTokens: 16,
-    streaming: true,
     maxRetries: 0,
     ...sage.model({ model: "pico" }),
   });
@@ -39,7 +45,7 @@ async function withSage(policies, play, engineOptions = {}) {
     sage.instrument(
       new StateGraph(MessagesAnnotation)
         .addNode("worker", async ({ messages }) => ({
-          messages: [await model.invoke([{ role: "system", content: system }, ...messages])],
+          messages: [await streamed(model, [{ role: "system", content: system }, ...messages])],
         }))
         .addEdge(START, "worker")
         .compile(),
