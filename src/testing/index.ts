@@ -4,6 +4,7 @@ export {
   type EngineSubject,
   type HealthyServer,
 } from "./engine-conformance.ts";
+export { type PolicyCase, policyConformance } from "./policy-conformance.ts";
 export {
   type Answer,
   type Fault,

@@ -4,6 +4,11 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Event } from "../runtime/event.ts";
 import type { Decision, Gate, Ruled } from "../runtime/gate.ts";
 
+interface Guest {
+  readonly call: CallSubject;
+  readonly resolve: (decision: Decision) => void;
+}
+
 /**
  * Gives the pure gate its time: calls wait here as promises, and one timer wakes the gate when a hold ends.
  *
@@ -13,7 +18,7 @@ import type { Decision, Gate, Ruled } from "../runtime/gate.ts";
 export class WaitingRoom {
   readonly #gate: Gate;
   readonly #clock: Clock;
-  readonly #guests = new Map<string, (decision: Decision) => void>();
+  readonly #guests = new Map<string, Guest>();
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -34,7 +39,7 @@ export class WaitingRoom {
   /** The decision, at once when nothing holds the call. Rejects with the signal's reason when that aborts first. */
   ask(call: CallSubject, signal?: AbortSignal): Decision | Promise<Decision> {
     signal?.throwIfAborted();
-    if (this.#isClosed) return { verdict: { type: "admit", call } };
+    if (this.#isClosed) return this.#withoutGate(call);
     let own: Decision | undefined;
     for (const ruled of this.#gate.arrive(call)) {
       if (ruled.call === call) own = ruled;
@@ -58,13 +63,19 @@ export class WaitingRoom {
     this.#releaseAll(this.#gate.observe(event));
   }
 
-  /** Lets everyone go on, now and from now on. */
+  /** Lets everyone go on, now and from now on, but for calls that a policy rates which fails closed. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    for (const [key, resolve] of this.#guests)
-      resolve({ verdict: { type: "admit", call: { kind: "request", id: key, agent: "", run: "" } } });
+    for (const { call, resolve } of this.#guests.values()) resolve(this.#withoutGate(call));
     this.#guests.clear();
+  }
+
+  #withoutGate(call: CallSubject): Decision {
+    if (!this.#gate.failsClosed(call.kind)) return { verdict: { type: "admit", call } };
+    return {
+      verdict: { type: "deny", call, reason: "cachesage is closed, and nobody can judge it any more" },
+    };
   }
 
   #wait(call: CallSubject, signal: AbortSignal | undefined): Promise<Decision> {
@@ -78,10 +89,13 @@ export class WaitingRoom {
         reject(signal?.reason as Error);
       };
       signal?.addEventListener("abort", giveUp, { once: true });
-      this.#guests.set(key, (decision) => {
-        signal?.removeEventListener("abort", giveUp);
-        resolve(decision);
-        twin?.(decision);
+      this.#guests.set(key, {
+        call,
+        resolve: (decision) => {
+          signal?.removeEventListener("abort", giveUp);
+          resolve(decision);
+          twin?.resolve(decision);
+        },
       });
     });
   }
@@ -93,9 +107,9 @@ export class WaitingRoom {
 
   #release(ruled: Ruled): void {
     const key = keyOf(ruled.call);
-    const resolve = this.#guests.get(key);
+    const guest = this.#guests.get(key);
     this.#guests.delete(key);
-    resolve?.(ruled);
+    guest?.resolve(ruled);
   }
 
   /** The timer keeps the process alive: a call that waits is work to do. */

@@ -269,3 +269,13 @@ test("an audit log that cannot be written, or is none, is refused at once", asyn
   await writeFile(other, "hello\n");
   await expect(scriptedSage(safety({ auditLog: other }))).rejects.toThrow("is no audit log");
 });
+
+test("after cachesage is closed nothing runs that nobody can judge", async () => {
+  const { own, calls } = refund();
+  await using scripted = await scriptedSage(safety({ tools: { "*": ["*"] } }));
+  const gated = scripted.sage.tool(own);
+  await gated.invoke(order);
+  await scripted.sage.close();
+  await expect(gated.invoke(order)).rejects.toThrow("cachesage is closed");
+  expect(calls).toHaveLength(1);
+});

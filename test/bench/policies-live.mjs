@@ -1,0 +1,243 @@
+// What each policy at the gate does to a real LangGraph.js app on the embedded engine: the same load with the policy off and on,
+// in turn, in one process. Prints one line a measure; `--json` prints an object. A few minutes.
+import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
+import { ToolNode } from "@langchain/langgraph/prebuilt";
+import { ChatOpenAI } from "@langchain/openai";
+import Table from "cli-table3";
+import { AIMessage, tool } from "langchain";
+import { mean, median, quantile } from "simple-statistics";
+import { z } from "zod";
+import { CacheSage } from "../../dist/index.js";
+import { decidingAll } from "./gate.mjs";
+
+const REPEATS = 3;
+const words = (count, salt) =>
+  Array.from({ length: count }, (_, i) => `${salt}${(i * 7919) % 997}`).join(" ");
+
+/** An answer that streams, so that its first token is seen. */
+async function streamed(model, messages) {
+  let answer;
+  for await (const chunk of await model.stream(messages)) answer = answer ? answer.concat(chunk) : chunk;
+  return answer;
+}
+
+/** Runs a load against a fresh engine, with these policies. */
+async function withSage(policies, play, engineOptions = {}) {
+  const requests = new Map();
+  const sage = await CacheSage.connect({
+    engine: "embedded",
+    engineOptions: { model: "pico", kvTokens: 16384, ...engineOptions },
+    policies: { "prefix-cache": false, ...policies },
+    holdBudgetMs: 60_000,
+    onEvent: (event) => {
+      if (event.type === "request-start") requests.set(event.request, { ...event });
+      else if (event.type === "request-first-token") requests.get(event.request).first = event.at;
+      else if (event.type === "request-end")
+        Object.assign(requests.get(event.request), { end: event.at, usage: event.usage ?? {} });
+    },
+  });
+  const model = new ChatOpenAI({
+    maxTokens: 16,
+    maxRetries: 0,
+    ...sage.model({ model: "pico" }),
+  });
+  const graphOf = (system) =>
+    sage.instrument(
+      new StateGraph(MessagesAnnotation)
+        .addNode("worker", async ({ messages }) => ({
+          messages: [await streamed(model, [{ role: "system", content: system }, ...messages])],
+        }))
+        .addEdge(START, "worker")
+        .compile(),
+    );
+  const result = await play({ sage, model, graphOf }).finally(() => sage.close());
+  const faults = sage.stats.faults;
+  if (faults > 0) throw new Error(`${faults} faults`);
+  return { result, requests: [...requests.values()], ledger: [...sage.ledger] };
+}
+
+const ask = (graph, content, configurable = {}) =>
+  graph.invoke({ messages: [{ role: "user", content }] }, { configurable });
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Sixteen runs that come to one cold anchor within 15 ms. */
+async function burst(policies) {
+  const { requests } = await withSage(policies, async ({ graphOf }) => {
+    await ask(graphOf("warm up"), "hello");
+    const graph = graphOf(words(180, "b"));
+    await Promise.all(
+      Array.from({ length: 16 }, async (_, i) => {
+        await pause(i);
+        await ask(graph, `task ${i}`);
+      }),
+    );
+  });
+  const sixteen = requests.slice(1);
+  const anchor = Math.min(...sixteen.map(({ usage }) => usage.promptTokens));
+  const computed = sixteen.reduce(
+    (sum, { usage }) => sum + usage.promptTokens - (usage.cachedTokens ?? 0),
+    0,
+  );
+  const ttft = sixteen.map(({ at, first }) => first - at);
+  return { duplicate: Math.max(0, computed - anchor), meanTtft: mean(ttft), p99Ttft: quantile(ttft, 0.99) };
+}
+
+const tenantOf = ({ session }) => session.split(" ")[0];
+
+/** One tenant asks for ten times as much as two others, all at once; tokens served in the first seconds. */
+async function greedy(policies) {
+  const { requests } = await withSage(policies, async ({ graphOf }) => {
+    const graph = graphOf("You answer.");
+    const tenants = { greedy: 120, one: 12, two: 12 };
+    const runs = Object.entries(tenants).flatMap(([tenant, count]) =>
+      Array.from({ length: count }, (_, i) =>
+        ask(graph, `${tenant} ${words(60, `${tenant}${i}-`)}`, { tenant, thread_id: `${tenant} ${i}` }),
+      ),
+    );
+    await Promise.all(runs);
+  });
+  const byEnd = requests.toSorted((a, b) => a.end - b.end);
+  // While all three still have calls to make: until the first of the small ones is through.
+  const lastOf = (name) => Math.max(...byEnd.filter((one) => tenantOf(one) === name).map(({ end }) => end));
+  const until = Math.min(lastOf("one"), lastOf("two"), lastOf("greedy"));
+  const served = {};
+  for (const one of byEnd)
+    if (one.end <= until)
+      served[tenantOf(one)] = (served[tenantOf(one)] ?? 0) + one.usage.promptTokens + one.usage.outputTokens;
+  const tokens = Object.values(served);
+  const start = Math.min(...requests.map(({ at }) => at));
+  return {
+    ratio: Math.max(...tokens) / Math.min(...tokens),
+    small: median(["one", "two"].map((name) => lastOf(name) - start)),
+    all: Math.max(...requests.map(({ end }) => end)) - start,
+  };
+}
+
+/** Calls at about twice what the engine serves; one in ten is of high priority. */
+async function overload(policies, everyMs) {
+  const { requests } = await withSage(policies, async ({ graphOf }) => {
+    const graph = graphOf("You answer.");
+    await ask(graph, "hello");
+    const runs = [];
+    for (let i = 0; i < 120; i++) {
+      const priority = i % 10 === 0 ? 1 : 0.2;
+      runs.push(ask(graph, words(100, `o${i}-`), { priority, thread_id: `${priority} ${i}` }));
+      await pause(everyMs);
+    }
+    await Promise.all(runs);
+  });
+  const calls = requests.slice(1);
+  const high = calls
+    .filter(({ session }) => session?.startsWith("1 "))
+    .slice(2)
+    .map(({ at, first }) => first - at);
+  const start = Math.min(...calls.map(({ at }) => at));
+  const end = Math.max(...calls.map((one) => one.end));
+  return { p50: median(high), p99: quantile(high, 0.99), perSecond: (calls.length * 1000) / (end - start) };
+}
+
+/** Time between calls, one after the other, on an idle engine; and their time to the first token. */
+async function unloaded() {
+  const { requests } = await withSage({}, async ({ graphOf }) => {
+    const graph = graphOf("You answer.");
+    for (let i = 0; i < 12; i++) await ask(graph, words(100, `u${i}-`));
+  });
+  const calls = requests.slice(2);
+  return {
+    ttft: median(calls.map(({ at, first }) => first - at)),
+    total: median(calls.map(({ at, end }) => end - at)),
+  };
+}
+
+/** Twenty runs that look up one of four things each, with a tool that takes 50 ms. */
+async function lookups(policies) {
+  let calls = 0;
+  const look = tool(
+    async ({ key }) => {
+      calls++;
+      await pause(50);
+      return `value of ${key}`;
+    },
+    { name: "look", description: "Looks up.", schema: z.object({ key: z.string() }) },
+  );
+  const { result } = await withSage(policies, async ({ sage }) => {
+    const graph = sage.instrument(
+      new StateGraph(MessagesAnnotation)
+        .addNode("tools", new ToolNode([look]))
+        .addEdge(START, "tools")
+        .compile(),
+    );
+    const started = performance.now();
+    const answers = [];
+    for (let i = 0; i < 20; i++) {
+      const call = { name: "look", args: { key: `${i % 4}` }, id: `${i}`, type: "tool_call" };
+      const { messages } = await graph.invoke({
+        messages: [new AIMessage({ content: "", tool_calls: [call] })],
+      });
+      answers.push(messages.at(-1).content);
+    }
+    return { ms: performance.now() - started, answers: answers.join() };
+  });
+  return { calls, ...result };
+}
+
+/** The median of each measure. */
+const middle = (arm) =>
+  Object.fromEntries(
+    Object.keys(arm[0]).map((key) => [
+      key,
+      typeof arm[0][key] === "number" ? median(arm.map((row) => row[key])) : arm[0][key],
+    ]),
+  );
+
+/** Off and on in turn; the median of each measure. */
+async function compare(measure, on) {
+  const rows = { off: [], on: [] };
+  for (let i = 0; i < REPEATS; i++) {
+    for (const arm of i % 2 === 0 ? ["off", "on"] : ["on", "off"])
+      rows[arm].push(await measure(arm === "on" ? on : {}));
+  }
+  return { off: middle(rows.off), on: middle(rows.on) };
+}
+
+const number = (value) => (typeof value === "number" ? value.toFixed(value < 10 ? 2 : 0) : value);
+const us = ({ mean: average, p99 }) => `mean ${average.toFixed(1)} us, p99 ${p99.toFixed(1)} us`;
+
+const results = {};
+results.burst = await compare(burst, { "batch-shaping": { maxHoldMs: 2000 } });
+results.lookups = await compare(lookups, { "tool-memo": { tools: { look: { scope: "global" } } } });
+results.greedy = await compare(greedy, { fairness: { concurrency: 8 } });
+results.unloaded = await unloaded();
+const probe = await overload({}, 0);
+results.everyMs = 1000 / (2 * probe.perSecond);
+results.overload = await compare((policies) => overload(policies, results.everyMs), { admission: {} });
+results.decision = await decidingAll();
+
+if (process.argv.includes("--json")) console.log(JSON.stringify(results));
+else {
+  const table = new Table({ head: ["policy", "measure", "off", "on"], style: { head: [], border: [] } });
+  const rows = (policy, { off, on }, names) => {
+    for (const [key, name] of Object.entries(names))
+      table.push([policy, name, number(off[key]), number(on[key])]);
+  };
+  rows("batch-shaping", results.burst, {
+    duplicate: "prompt tokens of a 16-run burst computed more than once",
+    meanTtft: "mean TTFT, ms",
+    p99Ttft: "p99 TTFT, ms",
+  });
+  rows("tool-memo", results.lookups, { calls: "tool calls of 20 lookups of 4 things", ms: "time, ms" });
+  rows("fairness", results.greedy, {
+    ratio: "most served over least served tenant, tokens, while all ask",
+    small: "until a small tenant is through, ms",
+    all: "until everyone is through, ms",
+  });
+  rows("admission", results.overload, {
+    p50: "TTFT of high priority at twice the capacity, p50 ms",
+    p99: "the same, p99 ms",
+    perSecond: "calls a second",
+  });
+  console.log(table.toString());
+  console.log(`TTFT on an idle engine: ${number(results.unloaded.ttft)} ms`);
+  console.log(`all policies, a model call, 24 agents, 100 open runs: ${us(results.decision.all)}`);
+  console.log(`of that at the gate: ${us(results.decision.gate)}`);
+}
