@@ -3,6 +3,10 @@ import { expect, test } from "vitest";
 import { channels } from "../../src/telemetry/channels.ts";
 import { playWith } from "./scripted-sage.ts";
 
+const broken = () => {
+  throw new Error("broken");
+};
+
 test("a subscriber sees events, decisions and outcomes of a real app, and no text of its prompts", async () => {
   const seen: Record<string, unknown[]> = {};
   const names = ["event", "decision", "outcome", "decided", "fault"].map((name) => `cachesage:${name}`);
@@ -28,9 +32,6 @@ test("nothing is made where nobody listens", () => {
 });
 
 test("a telemetry that throws is a fault, counted, and changes nothing else", async () => {
-  const broken = () => {
-    throw new Error("broken");
-  };
   const seen: string[] = [];
   const stats = await playWith([
     { name: "broken", attach: () => ({ event: broken, decision: broken, outcome: broken, close: broken }) },
