@@ -33,6 +33,15 @@ export function readOptions<Schema extends z.ZodObject>(
       ? command.processedArgs[definition.arguments?.indexOf(field.key) ?? -1]
       : command.getOptionValue(toOption(field).attributeName());
     if (value !== undefined) values[field.key] = value;
+    // Said here, not by commander: of a misspelt option it would say only that the right one is missing.
+    else if (field.required && !isPositional(definition, field))
+      throw new InvalidOptionsError(
+        definition.name,
+        `required option '${toOption(field).flags}' not specified`,
+        {
+          hint: `See: cachesage ${definition.name} --help`,
+        },
+      );
   }
   const parsed = definition.options.safeParse(values, { reportInput: true });
   if (parsed.success) return parsed.data;
@@ -75,14 +84,14 @@ function kindsOf(schema: JsonSchema): readonly Kind[] {
 }
 
 function toOption(field: Field): Option {
-  const { key, schema, kinds, required } = field;
+  const { key, schema, kinds } = field;
   const isSwitch = kinds.has("boolean") && kinds.size === 1;
   if (isSwitch && schema.default === true)
     return new Option(`--no-${kebab(key)}`, `Turn off: ${schema.description ?? key}`);
   if (isSwitch) return new Option(`--${kebab(key)}`, schema.description);
-  const option = new Option(`--${kebab(key)} <${placeholder(kinds)}>`, schema.description)
-    .argParser((text: string, before: unknown) => read(field, text, before === schema.default ? [] : before))
-    .makeOptionMandatory(required);
+  const option = new Option(`--${kebab(key)} <${placeholder(kinds)}>`, schema.description).argParser(
+    (text: string, before: unknown) => read(field, text, before === schema.default ? [] : before),
+  );
   if (schema.default !== undefined) option.default(schema.default);
   if (schema.enum) option.argChoices = schema.enum.map(String);
   return option;

@@ -37,7 +37,7 @@ export interface Store {
   add(batch: Batch): Promise<void>;
   /** All totals; undefined when they are still those of this version. */
   load(version?: string): Promise<StoredCounts | undefined>;
-  /** Forgets all totals of the namespace. */
+  /** Forgets all totals of the namespace, and which batches have arrived. */
   reset(): Promise<void>;
   /**
    * Takes an id for some time: true for one process, false for all others until then. Left out where processes do not

@@ -51,6 +51,7 @@ export class Totals {
 
   reset(): void {
     this.#counts.clear();
+    this.#writers.clear();
     this.#epoch = this.#newEpoch();
     this.#changes++;
   }

@@ -30,8 +30,10 @@ const WRITER_MS = 24 * 60 * 60 * 1000;
 
 /** counts, meta, writer; sequence, milliseconds, new epoch, most counts, then names and counts. */
 const ADD = `
-if tonumber(redis.call('GET', KEYS[3]) or '0') >= tonumber(ARGV[1]) then return 0 end
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+local resets = redis.call('HGET', KEYS[2], 'resets') or '0'
+local before, arrived = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+):(%d+)$')
+if before == resets and tonumber(arrived) >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[3], resets .. ':' .. ARGV[1], 'PX', ARGV[2])
 redis.call('HSETNX', KEYS[2], 'epoch', ARGV[3])
 redis.call('HINCRBY', KEYS[2], 'changes', 1)
 for i = 5, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
@@ -58,6 +60,7 @@ const RESET = `
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[2], 'epoch', ARGV[1])
 redis.call('HINCRBY', KEYS[2], 'changes', 1)
+redis.call('HINCRBY', KEYS[2], 'resets', 1)
 return 1`;
 
 const loaded = z.union([z.tuple([]), z.tuple([z.string(), z.string(), z.array(z.string())])]);

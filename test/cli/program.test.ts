@@ -180,4 +180,23 @@ describe("the commands of the package", async () => {
       expect(described.filter(([, description]) => description === "")).toEqual([]);
     },
   );
+
+  it.each(names)("%s, misspelt, is suggested; and so are its options", async (name) => {
+    const said: string[] = [];
+    const io = {
+      stdout: () => {},
+      stderr: (text: string) => void said.push(text),
+      signal: new AbortController().signal,
+      isTTY: false,
+      env: {},
+    };
+    const help: string[] = [];
+    await runProgram([name, "--help"], { ...io, stdout: (text) => void help.push(text) });
+    const flag =
+      /(--(?!no-|help|version)[a-z-]{3,})/.exec(help.join("").split("Options:")[1] ?? "")?.[1] ?? "--help";
+    expect(await runProgram([name, `${flag}x`], io)).toBe(2);
+    expect(said.splice(0).join("")).toMatch(new RegExp(`Did you mean .*${flag}\\b`));
+    expect(await runProgram([`${name}x`], io)).toBe(2);
+    expect(said.join("")).toMatch(new RegExp(`Did you mean .*${name}\\b`));
+  });
 });

@@ -110,6 +110,16 @@ describe.each(kinds)("a $name store", ({ name, open, isShared, hasLeases }) => {
     expect(await held(store)).toEqual({ y: 1 });
   });
 
+  it("takes a batch again after it was reset", async () => {
+    await using opened = await disposable(open(fresh()));
+    const { store } = opened;
+    const batch = { writer: "a", sequence: 1, counts: counted({ x: 1 }) };
+    await store.add(batch);
+    await store.reset();
+    await store.add(batch);
+    expect(await held(store)).toEqual({ x: 1 });
+  });
+
   it("stays bounded: with too many names all counts are halved and what was seen once goes", async () => {
     await using opened = await disposable(open(fresh()));
     const { store } = opened;

@@ -3,6 +3,10 @@ import { expect, test } from "vitest";
 import { channels } from "../../src/telemetry/channels.ts";
 import { playWith } from "./scripted-sage.ts";
 
+const broken = () => {
+  throw new Error("broken");
+};
+
 test("a subscriber sees events, decisions and outcomes of a real app, and no text of its prompts", async () => {
   const seen: Record<string, unknown[]> = {};
   const names = ["event", "decision", "outcome", "decided", "fault"].map((name) => `cachesage:${name}`);

@@ -1,0 +1,137 @@
+import { createHash, randomUUID } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { z } from "zod";
+import { InvalidOptionsError } from "../errors.ts";
+import { namespaceOptions } from "../runtime/namespace.ts";
+import type { Counts, Store } from "../runtime/store.ts";
+import { defineCommand } from "./command.ts";
+
+const options = namespaceOptions.extend({
+  action: z.enum(["show", "export", "merge", "reset"]).describe("What to do with the state."),
+  store: z.string().min(1).describe("Folder of a file store, or the redis:// or rediss:// url of a server."),
+  from: z
+    .array(z.string().min(1))
+    .default([])
+    .describe("For merge: exported files, folders or urls to add to it."),
+  yes: z.boolean().default(false).describe("For reset: really forget."),
+  json: z.boolean().default(false).describe("For show: print one JSON object instead of a table."),
+});
+
+const MOST_ROWS = 20;
+
+export default defineCommand({
+  name: "state",
+  summary: "Show, export, merge or reset learned state in a file or redis store",
+  description:
+    "Learned state is counts: no text of a prompt, no run or session. show prints who follows whom; export prints the state as " +
+    "JSON, which sage.restore() takes; merge adds exported files or other stores to it, each content once; reset forgets it.",
+  example: "cachesage state show ./cachesage-state --tenant acme",
+  arguments: ["action", "store", "from"],
+  options,
+  async run({ action, store: place, from, yes, json, tenant, workload }, io) {
+    if (action === "merge" ? from.length === 0 : from.length > 0)
+      throw new InvalidOptionsError(
+        "state",
+        `<from>: ${action} takes ${action === "merge" ? "what to add" : "none"}`,
+        {
+          hint: "Write: cachesage state merge <store> <from...>",
+        },
+      );
+    if (action === "reset" && !yes)
+      throw new InvalidOptionsError(
+        "state",
+        "--yes: reset forgets all that was learned, and was not confirmed",
+        {
+          hint: "Add --yes. To keep a copy: cachesage state export <store> > state.json",
+        },
+      );
+    const namespace = { tenant, workload };
+    const store = await openStore(place, namespace);
+    try {
+      if (action === "reset") await store.reset();
+      for (const one of from) {
+        const counts = await countsAt(one, namespace);
+        await store.add({ writer: `merge ${digest(counts)}`, sequence: 1, counts });
+        io.stderr(`merged ${counts.size} counts of ${one}\n`);
+      }
+      if (action === "merge" || action === "reset") return 0;
+      const counts: Counts = (await store.load())?.counts ?? new Map();
+      if (action === "export") {
+        const { stateOf } = await import("../learn/exchange.ts");
+        io.stdout(`${JSON.stringify(stateOf(counts))}\n`);
+      } else io.stdout(await shown(counts, json));
+      return 0;
+    } finally {
+      await store.close();
+    }
+  },
+});
+
+async function openStore(place: string, namespace: Store["namespace"]): Promise<Store> {
+  if (/^rediss?:/.test(place)) {
+    const { RedisStore } = await import("../stores/redis.ts");
+    return RedisStore.fromUrl(place, namespace);
+  }
+  const { FileStore } = await import("../stores/file.ts");
+  const found = await stat(place).catch(() => undefined);
+  if (found && !found.isDirectory())
+    throw new InvalidOptionsError("state", `<store>: is no folder, got ${JSON.stringify(place)}`, {
+      hint: "Give the folder of a file store, or a redis:// url.",
+    });
+  return new FileStore(place, namespace);
+}
+
+/** Counts of an exported file, or of the same namespace of another store. */
+async function countsAt(place: string, namespace: Store["namespace"]): Promise<Counts> {
+  const found = /^rediss?:/.test(place) ? undefined : await stat(place).catch(() => undefined);
+  if (found?.isFile()) {
+    const { parseState } = await import("../learn/state.ts");
+    const { countsOf } = await import("../learn/exchange.ts");
+    return countsOf(parseState(parsed(await readFile(place, "utf8"), place)));
+  }
+  if (!found && !/^rediss?:/.test(place))
+    throw new InvalidOptionsError("state", `<from>: is not there, got ${JSON.stringify(place)}`);
+  const store = await openStore(place, namespace);
+  try {
+    return (await store.load())?.counts ?? new Map();
+  } finally {
+    await store.close();
+  }
+}
+
+function parsed(text: string, place: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidOptionsError("state", `<from>: is no JSON, got ${JSON.stringify(place)}`, {
+      hint: "Give a file that cachesage state export wrote.",
+      cause,
+    });
+  }
+}
+
+/** The same counts are the same batch, so that what was merged by mistake twice counts once. */
+function digest(counts: Counts): string {
+  if (counts.size === 0) return randomUUID();
+  return createHash("sha256")
+    .update(JSON.stringify([...counts].toSorted()))
+    .digest("base64url");
+}
+
+async function shown(counts: Counts, json: boolean): Promise<string> {
+  const transitions = [...counts]
+    .flatMap(([name, count]) => {
+      const [kind, from, to] = JSON.parse(name) as readonly string[];
+      return kind === "transitions" ? [{ from, to, count }] : [];
+    })
+    .toSorted((a, b) => b.count - a.count);
+  const agents = new Set(transitions.flatMap(({ from, to }) => [from, to]));
+  for (const end of ["__start__", "__end__"]) agents.delete(end);
+  if (json) return `${JSON.stringify({ counts: counts.size, agents: [...agents], transitions })}\n`;
+  const { default: Table } = await import("cli-table3");
+  const table = new Table({ head: ["from", "to", "count"], style: { head: [], border: [] } });
+  for (const { from, to, count } of transitions.slice(0, MOST_ROWS))
+    table.push([from, to, String(Math.round(count))]);
+  const left = transitions.length - MOST_ROWS;
+  return `${counts.size} counts, ${agents.size} agents\n${table.toString()}\n${left > 0 ? `${left} more: --json\n` : ""}`;
+}
