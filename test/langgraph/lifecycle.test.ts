@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Command, interrupt, MemorySaver, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { createReactAgent } from "@langchain/langgraph/prebuilt";
+import type { ChatOpenAI } from "@langchain/openai";
 import { tool } from "langchain";
 import { expect, test } from "vitest";
 import { z } from "zod";
@@ -147,18 +148,20 @@ test("a tool that throws has failed, and its agent goes on", async () => {
   ]);
 });
 
+function hurried(model: ChatOpenAI) {
+  return new StateGraph(State)
+    .addNode("slow", async (_state, config) => ({ messages: [await model.invoke("hi", config)] }), {
+      timeout: 50,
+    })
+    .addEdge(START, "slow")
+    .compile();
+}
+
 test("a node that takes longer than its timeout fails the run as it does without cachesage", async () => {
   await using bench = await startBench(() => ({ hang: true }));
-  const build = (model: ReturnType<Bench["model"]>) =>
-    new StateGraph(State)
-      .addNode("slow", async (_state, config) => ({ messages: [await model.invoke("hi", config)] }), {
-        timeout: 50,
-      })
-      .addEdge(START, "slow")
-      .compile();
   const error = { name: "NodeTimeoutError" };
-  await expect(build(bench.plainModel()).invoke({ messages: [] })).rejects.toMatchObject(error);
-  const graph = bench.sage.instrument(build(bench.model()));
+  await expect(hurried(bench.plainModel()).invoke({ messages: [] })).rejects.toMatchObject(error);
+  const graph = bench.sage.instrument(hurried(bench.model()));
   await expect(graph.invoke({ messages: [] })).rejects.toMatchObject(error);
   const log = settled(bench);
   expect(log).toContain("-slow cancelled");
