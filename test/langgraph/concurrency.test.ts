@@ -79,3 +79,30 @@ test("20 interleaved runs on one graph are never mixed up", async () => {
   expect(only(bench.events, "request-start")).toHaveLength(20 * 9);
   expect(only(bench.events, "request-end").every(({ status }) => status === "completed")).toBe(true);
 });
+
+test("a batch on one graph is as many runs, each with its own session", async () => {
+  await using bench = await startBench();
+  const model = bench.model();
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("planner", async ({ thread }) => {
+        await model.invoke(thread);
+        return {};
+      })
+      .addEdge(START, "planner")
+      .compile(),
+  );
+  const threads = ["one", "two", "three"];
+  await graph.batch(
+    threads.map((thread) => ({ run: "", thread })),
+    threads.map((thread) => ({ configurable: { thread_id: thread } })),
+  );
+  expect(bench.faults).toEqual([]);
+  const seen = bench.server.requests.map(({ body }) => ({
+    asked: body.messages?.[0]?.content,
+    ...(body["seen_by"] as Identity),
+  }));
+  expect(seen.map(({ asked, session }) => [asked, session])).toEqual(seen.map(({ asked }) => [asked, asked]));
+  expect(new Set(seen.map(({ run }) => run)).size).toBe(threads.length);
+  expect(new Set(only(bench.events, "run-end").map(({ session }) => session))).toEqual(new Set(threads));
+});

@@ -1,16 +1,12 @@
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
-import { createReactAgent } from "@langchain/langgraph/prebuilt";
 import type { ChatOpenAI } from "@langchain/openai";
-import { createAgent, tool } from "langchain";
 import { describe, expect, test } from "vitest";
-import { z } from "zod";
 import type { Host } from "../../src/langgraph/host.ts";
 import type { Fetch } from "../../src/langgraph/index.ts";
-import { only, seenBy, startBench, type Bench } from "./bench.ts";
+import { only, seenBy, startBench } from "./bench.ts";
 import { drain } from "./drain.ts";
 
 const input = { messages: [{ role: "user" as const, content: "x" }] };
-const noop = tool(() => "x", { name: "noop", description: "Does nothing.", schema: z.object({}) });
 
 function oneNode(model: ChatOpenAI, options?: Parameters<ChatOpenAI["invoke"]>[1]) {
   return new StateGraph(MessagesAnnotation)
@@ -18,55 +14,6 @@ function oneNode(model: ChatOpenAI, options?: Parameters<ChatOpenAI["invoke"]>[1
     .addEdge(START, "worker")
     .compile();
 }
-
-describe("with cacheHints off", () => {
-  const wirings: Readonly<Record<string, (model: ChatOpenAI, bench?: Bench) => Promise<unknown>>> = {
-    instrument: (model, bench) => {
-      const graph = oneNode(model);
-      return (bench?.sage.instrument(graph) ?? graph).invoke(input);
-    },
-    wrapNode: (model, bench) => {
-      const node = async () => ({ messages: [await model.invoke("hi")] });
-      const wrapped = bench?.sage.wrapNode(node, { agent: "planner" }) ?? node;
-      return new StateGraph(MessagesAnnotation)
-        .addNode("n", wrapped)
-        .addEdge(START, "n")
-        .compile()
-        .invoke(input);
-    },
-    middleware: (model, bench) =>
-      createAgent({ model, tools: [noop], middleware: bench ? [bench.sage.middleware()] : [] }).invoke(input),
-    "handler in config": (model, bench) => {
-      const agent = createReactAgent({ llm: model, tools: [noop] });
-      return agent.invoke(input, { ...(bench && { callbacks: [bench.sage.handler] }) });
-    },
-    stream: async (model, bench) => {
-      const graph = oneNode(model);
-      const observed = bench?.sage.instrument(graph) ?? graph;
-      await drain(await observed.stream(input, { streamMode: "messages" }));
-    },
-    "no callbacks at the call": (model, bench) => {
-      const graph = oneNode(model, { callbacks: [] });
-      return (bench?.sage.instrument(graph) ?? graph).invoke(input);
-    },
-  };
-  const apis = [false, true];
-
-  test.each(apis.flatMap((api) => Object.entries(wirings).map(([name, run]) => ({ name, api, run }))))(
-    "$name sends the same bytes as without cachesage (useResponsesApi $api)",
-    async ({ api, run }) => {
-      await using bench = await startBench(undefined, { cacheHints: false });
-      await run(bench.plainModel({ useResponsesApi: api }));
-      await run(bench.model({ useResponsesApi: api }), bench);
-      const [without, withIt] = bench.server.requests;
-      expect(bench.server.requests).toHaveLength(2);
-      expect(withIt?.raw).toBe(without?.raw);
-      expect(withIt?.headers).toEqual(without?.headers);
-      expect(only(bench.events, "request-start")).toHaveLength(1);
-      expect([bench.bodies, bench.answers]).toEqual([[], []]);
-    },
-  );
-});
 
 test("the very arguments pass through when there is nothing to add", async () => {
   const seen: unknown[] = [];
@@ -195,6 +142,31 @@ test.each([
   expect(withIt?.name).toBe(without?.name);
   expect(withIt?.message).toBe(without?.message);
   expect(bench.sage.handler.pending).toBe(0);
+});
+
+test.each([
+  [[429], undefined],
+  [[503, 503], 503],
+  [[401], 401],
+  [[404], 404],
+])("statuses %j are tried again as often as without cachesage, hints or not", async (statuses, status) => {
+  const played = await Promise.all(
+    [undefined, false, true].map(async (cacheHints) => {
+      await using bench = await startBench((_request, index) => ({ status: statuses[index] ?? 200 }), {
+        ...(cacheHints !== undefined && { cacheHints }),
+      });
+      const model =
+        cacheHints === undefined ? bench.plainModel({ maxRetries: 1 }) : bench.model({ maxRetries: 1 });
+      const error = await failure(bench.sage.instrument(oneNode(model)).invoke(input));
+      return { error, requests: bench.server.requests.length, pending: bench.sage.handler.pending };
+    }),
+  );
+  const [without] = played;
+  expect((without?.error as { readonly status?: number } | undefined)?.status).toBe(status);
+  for (const { error, requests, pending } of played) {
+    expect([error?.name, error?.message]).toEqual([without?.error?.name, without?.error?.message]);
+    expect([requests, pending]).toEqual([without?.requests, 0]);
+  }
 });
 
 test("a slow reader holds the server back, also when fetch reads along", async () => {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Command, interrupt, MemorySaver, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { createReactAgent } from "@langchain/langgraph/prebuilt";
+import type { ChatOpenAI } from "@langchain/openai";
 import { tool } from "langchain";
 import { expect, test } from "vitest";
 import { z } from "zod";
@@ -122,6 +123,50 @@ test("each retry of a node is an activation of its own", async () => {
     "run-end completed",
   ]);
   expect(new Set(only(bench.events, "agent-start").map(({ activation }) => activation)).size).toBe(2);
+});
+
+test("a tool that throws has failed, and its agent goes on", async () => {
+  await using bench = await startBench((_request, index) =>
+    index === 0 ? { tool: { name: "shred", arguments: {} } } : { text: "done" },
+  );
+  const shred = tool(
+    () => {
+      throw new Error("jammed");
+    },
+    { name: "shred", description: "Shreds.", schema: z.object({}) },
+  );
+  const agent = createReactAgent({ llm: bench.model(), tools: [shred], name: "clerk" });
+  await bench.sage.instrument(agent).invoke({ messages: [{ role: "user", content: "x" }] }, session);
+  expect(settled(bench).slice(4)).toEqual([
+    "clerk: tool shred",
+    "clerk: tool shred failed",
+    "clerk: request",
+    "clerk: completed",
+    "clerk => __end__ (router)",
+    "-clerk completed",
+    "run-end completed",
+  ]);
+});
+
+function hurried(model: ChatOpenAI) {
+  return new StateGraph(State)
+    .addNode("slow", async (_state, config) => ({ messages: [await model.invoke("hi", config)] }), {
+      timeout: 50,
+    })
+    .addEdge(START, "slow")
+    .compile();
+}
+
+test("a node that takes longer than its timeout fails the run as it does without cachesage", async () => {
+  await using bench = await startBench(() => ({ hang: true }));
+  const error = { name: "NodeTimeoutError" };
+  await expect(hurried(bench.plainModel()).invoke({ messages: [] })).rejects.toMatchObject(error);
+  const graph = bench.sage.instrument(hurried(bench.model()));
+  await expect(graph.invoke({ messages: [] })).rejects.toMatchObject(error);
+  const log = settled(bench);
+  expect(log).toContain("-slow cancelled");
+  expect(log).toContain("slow: cancelled");
+  expect(log.at(-1)).toBe("run-end failed");
 });
 
 test("an error of the application passes unchanged and fails the run", async () => {

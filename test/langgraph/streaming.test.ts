@@ -1,7 +1,7 @@
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { createReactAgent } from "@langchain/langgraph/prebuilt";
 import { tool } from "langchain";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { lines, only, seenBy, startBench, type Bench } from "./bench.ts";
 import { drain } from "./drain.ts";
@@ -9,8 +9,8 @@ import { drain } from "./drain.ts";
 const session = { configurable: { thread_id: "thread" } };
 const input = { messages: [{ role: "user" as const, content: "x" }] };
 
-function twoAgents(bench: Bench) {
-  const model = bench.model();
+function twoAgents(bench: Bench, useResponsesApi = false) {
+  const model = bench.model({ useResponsesApi });
   const call = async () => ({ messages: [await model.invoke("hi")] });
   return bench.sage.instrument(
     new StateGraph(MessagesAnnotation)
@@ -46,31 +46,34 @@ function checked(bench: Bench): readonly string[] {
   return lines(bench.events);
 }
 
-test.each(["values", "updates", "debug", "custom", "tasks", "checkpoints"] as const)(
-  "stream mode %s",
-  async (streamMode) => {
+describe.each([false, true])("with useResponsesApi %s", (useResponsesApi) => {
+  test.each(["values", "updates", "debug", "custom", "tasks", "checkpoints", "tools"] as const)(
+    "stream mode %s",
+    async (streamMode) => {
+      await using bench = await startBench();
+      await drain(await twoAgents(bench, useResponsesApi).stream(input, { ...session, streamMode }));
+      expect(checked(bench)).toEqual(told());
+    },
+  );
+
+  test("stream mode messages, which makes every call a stream", async () => {
     await using bench = await startBench();
-    await drain(await twoAgents(bench).stream(input, { ...session, streamMode }));
-    expect(checked(bench)).toEqual(told());
-  },
-);
+    const streamMode = ["messages" as const, "updates" as const];
+    await drain(await twoAgents(bench, useResponsesApi).stream(input, { ...session, streamMode }));
+    expect(checked(bench)).toEqual(told(["token"]));
+  });
 
-test("stream mode messages, which makes every call a stream", async () => {
-  await using bench = await startBench();
-  await drain(await twoAgents(bench).stream(input, { ...session, streamMode: ["messages", "updates"] }));
-  expect(checked(bench)).toEqual(told(["token"]));
-});
+  test("streamEvents v2", async () => {
+    await using bench = await startBench();
+    await drain(twoAgents(bench, useResponsesApi).streamEvents(input, { ...session, version: "v2" }));
+    expect(checked(bench)).toEqual(told(["token"]));
+  });
 
-test("streamEvents v2", async () => {
-  await using bench = await startBench();
-  await drain(twoAgents(bench).streamEvents(input, { ...session, version: "v2" }));
-  expect(checked(bench)).toEqual(told(["token"]));
-});
-
-test("streamEvents v3", async () => {
-  await using bench = await startBench();
-  await drain(await twoAgents(bench).streamEvents(input, { ...session, version: "v3" }));
-  expect(checked(bench)).toEqual(told(["token"]));
+  test("streamEvents v3", async () => {
+    await using bench = await startBench();
+    await drain(await twoAgents(bench, useResponsesApi).streamEvents(input, { ...session, version: "v3" }));
+    expect(checked(bench)).toEqual(told(["token"]));
+  });
 });
 
 test("a streamed tool call counts as the first token", async () => {
