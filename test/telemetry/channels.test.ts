@@ -31,10 +31,6 @@ test("nothing is made where nobody listens", () => {
   expect(() => observer.fault?.("here", new Error("no"))).not.toThrow();
 });
 
-const broken = () => {
-  throw new Error("broken");
-};
-
 test("a telemetry that throws is a fault, counted, and changes nothing else", async () => {
   const seen: string[] = [];
   const stats = await playWith([
