@@ -100,11 +100,16 @@ export class Player {
   /** Plays to the end. Rejects with the signal's reason when it aborts. */
   async play(signal: AbortSignal): Promise<void> {
     const started = performance.now();
+    const due = () => this.#from + (performance.now() - started) * this.#speed;
+    let rested = started;
     for (const event of this.#events) {
-      while (event.at > this.#now) {
-        await wait(TICK_MS, undefined, { signal });
-        this.#now = Math.min(event.at, this.#from + (performance.now() - started) * this.#speed);
+      // Those who look on get their turn, also where playing cannot keep up.
+      while (event.at > due() || performance.now() - rested > TICK_MS) {
+        await wait(event.at > due() ? TICK_MS : 0, undefined, { signal });
+        rested = performance.now();
+        this.#now = Math.min(event.at, due());
       }
+      this.#now = event.at;
       signal.throwIfAborted();
       const began = performance.now();
       this.#runtime.observe(event);

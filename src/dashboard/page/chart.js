@@ -3,6 +3,9 @@ import { dataTable, h } from "./elements.js";
 import { sinceStart } from "./format.js";
 
 const charts = new Set();
+/** A plot of fewer pixels has its legend on two lines. */
+const NARROW = 420;
+const GRID = { left: 8, right: 16, top: 36, bottom: 8, outerBoundsMode: "same" };
 
 /** Colours of the page as it is now. */
 export function palette() {
@@ -54,7 +57,10 @@ export function chart(title, { build, columns, size = "", tableTitle = `Numbers 
   const draw = () => {
     if (!latest || !plot.isConnected) return;
     drawn ??= echarts.init(plot, undefined, { renderer: "svg" });
-    drawn.setOption(option(build(latest.data, palette())), { notMerge: true, lazyUpdate: true });
+    drawn.setOption(option(build(latest.data, palette()), plot.clientWidth < NARROW), {
+      notMerge: true,
+      lazyUpdate: true,
+    });
   };
   const fillTable = () => {
     if (latest && details.open) table.update(latest.rows);
@@ -85,10 +91,12 @@ export function chart(title, { build, columns, size = "", tableTitle = `Numbers 
 
 export const redrawAll = () => charts.forEach((one) => one.draw());
 export const disposeAll = () => charts.forEach((one) => one.dispose());
-addEventListener("resize", () => charts.forEach((one) => one.resize()));
+addEventListener("resize", () => {
+  for (const one of charts) one.resize();
+});
 
 /** What all charts have in common. Tooltips are drawn, not written as HTML: nothing that is shown can be markup. */
-function option(given) {
+function option(given, isNarrow) {
   const { text, soft, line, card } = palette();
   const axis = (one) => ({
     axisLine: { lineStyle: { color: line } },
@@ -101,8 +109,9 @@ function option(given) {
   return {
     animation: false,
     textStyle: { color: text, fontFamily: "system-ui, sans-serif" },
-    grid: { left: 8, right: 16, top: 36, bottom: 8, outerBoundsMode: "same" },
+    grid: GRID,
     ...given,
+    ...(given.legend && isNarrow && { grid: { ...GRID, top: 64 } }),
     ...(given.legend && {
       legend: {
         top: 0,

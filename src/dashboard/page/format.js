@@ -11,12 +11,16 @@ export const percent = (share, digits = 1) =>
 export const fixed = (value, digits = 2) =>
   value === null || value === undefined ? NONE : value.toFixed(digits);
 export const micros = (value) =>
-  value === null || value === undefined ? NONE : `${value.toFixed(value < 10 ? 1 : 0)} µs`;
+  value === null || value === undefined
+    ? NONE
+    : value < 1000
+      ? `${value.toFixed(value < 10 ? 1 : 0)} µs`
+      : `${(value / 1000).toFixed(1)} ms`;
 
 /** Milliseconds in the unit in which they are read best. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return NONE;
-  if (ms < 1) return `${ms.toFixed(1)} ms`;
+  if (ms > 0 && ms < 1) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
   const minutes = Math.floor(ms / 60_000);

@@ -39,21 +39,23 @@ function open(isFirst) {
   const view = views[name];
   disposeAll();
   for (const [other, link] of links)
-    if (other === name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (other === name) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "center" });
+    } else link.removeAttribute("aria-current");
   const heading = h("h1", { tabindex: "-1", text: view.title });
+  const waiting = h("p", { class: "note", text: "Waiting for the first numbers…" });
+  const body = h("div", {}, waiting);
   const content = view.create({ ask: connect });
   current = { name, content, isShown: false };
-  document.title = `${view.title} – cachesage`;
-  main.replaceChildren(
-    heading,
-    h("p", { class: "lead", text: view.lead }),
-    h("p", { class: "note", text: "Waiting for the first numbers…" }),
-  );
   current.show = () => {
-    main.replaceChildren(heading, h("p", { class: "lead", text: view.lead }), ...content.elements);
+    if (!body.isConnected) fill();
+    body.replaceChildren(...content.elements);
     current.isShown = true;
   };
+  const fill = () => main.replaceChildren(heading, h("p", { class: "lead", text: view.lead }), body);
+  document.title = `${view.title} – cachesage`;
+  fill();
   if (!isFirst) heading.focus();
   connect();
 }

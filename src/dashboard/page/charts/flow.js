@@ -31,7 +31,13 @@ function build({ agents, transitions }, colors) {
         bottom: 30,
         edgeSymbol: ["none", "arrow"],
         edgeSymbolSize: 8,
-        label: { show: true, position: "right", color: colors.text },
+        label: {
+          show: true,
+          position: "right",
+          color: colors.text,
+          textBorderColor: colors.card,
+          textBorderWidth: 3,
+        },
         data: known.map((agent) => ({
           name: nameOf(agent),
           symbolSize: 14 + 22 * Math.sqrt((calls.get(agent) ?? 0) / most),

@@ -8,7 +8,7 @@ const SHADOWS = {
   "no-capacity":
     "No shadow lines: the engine does not tell how many tokens its cache holds. Pass kvTokens to sage.dashboard() to see them.",
   "catching-up":
-    "The shadow lines begin when the shadows have been full once: this page was opened later than the app's first request.",
+    "The shadow lines begin when the shadows have been full once: the dashboard was opened later than the app's first request.",
 };
 
 export const share = (part, whole) => (whole > 0 ? part / whole : null);

@@ -43,6 +43,7 @@ function build({ shown, now }, colors) {
   const agents = [...new Set([...shown.steps, ...shown.prefetches].map(({ agent }) => agent))];
   const from = shown.startedAt;
   const until = (one) => (one.endedAt ?? now) - from;
+  const length = Math.max(1, until(shown));
   const color = (agent) => AGENT_COLORS[agents.indexOf(agent) % AGENT_COLORS.length];
   return {
     grid: { left: 8, right: 24, top: 12, bottom: 8, outerBoundsMode: "same" },
@@ -50,10 +51,15 @@ function build({ shown, now }, colors) {
     xAxis: {
       type: "value",
       min: 0,
-      max: Math.max(1, (shown.endedAt ?? now) - from),
-      axisLabel: { formatter: (ms) => (ms < 10_000 ? duration(ms) : sinceStart(ms)) },
+      max: length,
+      axisLabel: { formatter: length < 10_000 ? duration : sinceStart },
     },
-    yAxis: { type: "category", data: agents, inverse: true, splitLine: { show: true } },
+    yAxis: {
+      type: "category",
+      data: agents,
+      inverse: true,
+      splitLine: { show: true, lineStyle: { color: colors.line } },
+    },
     series: [
       {
         type: "custom",

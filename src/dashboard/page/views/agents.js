@@ -36,7 +36,7 @@ function calibrationOption(bins, colors) {
     grid: { left: 8, right: 20, top: 16, bottom: 24, outerBoundsMode: "same" },
     tooltip: { formatter: ({ value }) => `said ${value[0].toFixed(1)} %, happened ${value[1].toFixed(1)} %` },
     xAxis: { ...axis, name: "said", nameLocation: "middle", nameGap: 26 },
-    yAxis: axis,
+    yAxis: { ...axis, name: "happened", nameLocation: "middle", nameGap: 44 },
     series: [
       {
         type: "line",
@@ -93,7 +93,7 @@ export default {
         words("agent", ({ agent }) => agent),
         number("model calls", ({ calls }) => count(calls)),
         number("anchor tokens", ({ anchorTokens }) => count(anchorTokens)),
-        number("history shared with the agent before", ({ sharedHistory }) => percent(sharedHistory, 0)),
+        number("history taken over", ({ sharedHistory }) => percent(sharedHistory, 0)),
       ],
       { empty: "No agent has called a model yet. Is the graph instrumented?" },
     );

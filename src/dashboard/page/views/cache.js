@@ -19,11 +19,8 @@ function occupancyOption({ occupancy, bucketMs }, colors) {
 }
 
 const nextUse = ({ expectedSteps, soonestMs }) => {
-  if (expectedSteps === null) return "not expected";
-  const steps =
-    expectedSteps < 1.5
-      ? "next step"
-      : `≈ ${expectedSteps < 100 ? fixed(expectedSteps, 1) : compact(expectedSteps)} steps`;
+  if (expectedSteps === null || expectedSteps > 100) return "not expected soon";
+  const steps = expectedSteps < 1.5 ? "next step" : `≈ ${fixed(expectedSteps, 1)} steps`;
   return soonestMs > 50 ? `${steps}, not within ${duration(soonestMs)}` : steps;
 };
 

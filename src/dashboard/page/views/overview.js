@@ -1,9 +1,13 @@
-import { firstTokenChart, quantiles } from "../charts/first-tokens.js";
+import { firstTokenChart } from "../charts/first-tokens.js";
 import { hitRateChart, share } from "../charts/hit-rate.js";
 import { card, dataTable, grid, number, tile, tiles, words } from "../elements.js";
-import { compact, count, NONE, percent } from "../format.js";
+import { compact, count, duration, NONE, percent } from "../format.js";
 
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
+
+/** What stands below a median. */
+const spread = (of, more = "") =>
+  of ? `p50; p95 ${duration(of.p95)}, ${count(of.count)} requests${more}` : "no such request yet";
 
 /** Shares of the prompt tokens that the shadows have seen as well, so that all three are of the same requests. */
 function compared({ promptTokens, cachedTokens, lruTokens, releaseTokens }) {
@@ -22,8 +26,8 @@ export default {
   create() {
     const hitRate = tile("Hit rate");
     const saved = tile("Prefill tokens saved");
-    const fast = tile("TTFT p50 / p95, cached ½ +");
-    const slow = tile("TTFT p50 / p95, less");
+    const fast = tile("TTFT, half cached or more");
+    const slow = tile("TTFT, less cached");
     const prefetch = tile("Prefetches used");
     const faults = tile("Faults");
     const hits = hitRateChart();
@@ -38,7 +42,7 @@ export default {
       { empty: "No hint was sent." },
     );
     const faultTable = dataTable(
-      "Contained faults since this page was opened",
+      "Contained faults since the dashboard began",
       [words("where: kind", ({ kind }) => kind), number("count", (row) => count(row.count))],
       { empty: "None." },
     );
@@ -68,13 +72,10 @@ export default {
           compact(cachedTokens),
           `${lru === null ? "" : `${compact(more)} more than LRU, `}of ${compact(promptTokens)}`,
         );
-        fast.update(quantiles(mostly), mostly ? `${count(mostly.count)} requests` : "no such request yet");
-        const rest = less ?? unknown;
+        fast.update(duration(mostly?.p50), spread(mostly));
         slow.update(
-          quantiles(rest),
-          rest
-            ? `${count(rest.count)} requests${less ? "" : ", cached share unknown"}`
-            : "no such request yet",
+          duration((less ?? unknown)?.p50),
+          spread(less ?? unknown, less ? "" : ", cached share unknown"),
         );
         const { used = 0, wasted = 0 } = data.prefetch ?? {};
         prefetch.update(

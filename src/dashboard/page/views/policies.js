@@ -7,7 +7,7 @@ const optionText = (value) => (typeof value === "object" ? JSON.stringify(value)
 function policyCard({ name, description }) {
   const about = facts();
   const hooks = dataTable(
-    `Hooks of ${name}, timed since this page was opened`,
+    `Hooks of ${name}, timed since the dashboard began`,
     [
       words("hook", ({ hook }) => hook),
       number("calls", ({ calls }) => count(calls)),

@@ -1,0 +1,267 @@
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { serveDashboard } from "../../src/dashboard/server.ts";
+import { noBrowser, startBrowser } from "./browser.ts";
+import { ScriptedApp } from "./scripted-app.ts";
+
+const VIEWS = ["overview", "agents", "cache", "decisions", "runs", "policies", "engines"] as const;
+type Look = NonNullable<Parameters<Browser["newPage"]>[0]>;
+
+if (noBrowser) process.stderr.write(`skipped: ${noBrowser}\n`);
+
+async function played(runs = 8) {
+  const app = new ScriptedApp();
+  const dashboard = await app.open();
+  app.declare();
+  app.play(runs);
+  // One that is still open, so that there are prefixes to show.
+  app.start("open-run");
+  app.call("open-run", "planner", 1, 500);
+  app.call("open-run", "coder", 2, 600);
+  return { app, dashboard };
+}
+
+describe.skipIf(noBrowser)("the page in Chromium", () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await startBrowser();
+  });
+  afterAll(() => browser.close());
+
+  /** Opens a view and hands it over; whatever the browser complains about fails the test. */
+  async function look(
+    url: string,
+    view: string,
+    use: (page: Page) => Promise<void>,
+    options: Look = {},
+  ): Promise<void> {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
+    const complaints: string[] = [];
+    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error") complaints.push(message.text());
+    });
+    try {
+      await page.goto(`${url}#${view}`);
+      await page.locator(".card:visible").first().waitFor();
+      await use(page);
+      expect(complaints).toEqual([]);
+    } finally {
+      await page.close();
+    }
+  }
+
+  it.each(VIEWS)(
+    "%s has a title, a landmark each, its numbers, and every chart has a table",
+    async (view) => {
+      const { dashboard } = await played();
+      await look(dashboard.url, view, async (page) => {
+        expect(await page.locator("h1").count()).toBe(1);
+        expect((await page.locator("h1").textContent())?.toLowerCase()).toBe(view);
+        for (const landmark of ["header", "nav", "main"])
+          expect(await page.locator(landmark).count()).toBe(1);
+        expect(await page.locator("nav [aria-current=page]").textContent()).toBe(
+          await page.title().then((title) => title.split(" ")[0]),
+        );
+        const figures = page.locator("figure:visible");
+        for (let i = 0; i < (await figures.count()); i++) {
+          const figure = figures.nth(i);
+          expect((await figure.locator("[role=img]").getAttribute("aria-label"))?.length).toBeGreaterThan(20);
+          expect(await figure.locator("svg").count()).toBeGreaterThan(0);
+          await figure.locator("summary").click();
+          expect(await figure.locator("th[scope=col]").count()).toBeGreaterThan(1);
+          await figure.locator("tbody tr").first().waitFor();
+        }
+        const tables = page.locator("table");
+        expect(await tables.count()).toBeGreaterThan(0);
+        expect(await page.locator("table caption").count()).toBe(await tables.count());
+        expect(await page.locator("button:not([aria-label]):empty, a:empty").count()).toBe(0);
+      });
+      await dashboard.close();
+    },
+  );
+
+  it("shows what happens while it is open, and nothing while it is paused", async () => {
+    const { app, dashboard } = await played();
+    await look(dashboard.url, "overview", async (page) => {
+      const requests = () => page.locator(".tile .value").nth(1).textContent();
+      const before = await requests();
+      app.play(10, 100);
+      await expect.poll(requests).not.toBe(before);
+      await page.getByRole("button", { name: "Pause" }).click();
+      expect(await page.getByRole("button", { name: "Paused" }).getAttribute("aria-pressed")).toBe("true");
+      const paused = await requests();
+      app.play(10, 200);
+      await page.waitForTimeout(500);
+      expect(await requests()).toBe(paused);
+      // Another view is shown as it is then, and stays so.
+      await page.getByRole("link", { name: "Runs" }).click();
+      await page.getByText("run-209", { exact: true }).first().waitFor();
+      await page.getByRole("link", { name: "Overview" }).click();
+      await page.getByRole("button", { name: "Paused" }).click();
+      await expect.poll(requests).not.toBe(paused);
+    });
+    await dashboard.close();
+  });
+
+  it("stays responsive at thousands of events a second", async () => {
+    const { app, dashboard } = await played();
+    await look(dashboard.url, "overview", async (page) => {
+      let run = 1000;
+      // Eleven events a run, 50 runs each 100 ms: 5,500 a second.
+      const load = setInterval(() => {
+        app.play(50, run);
+        run += 50;
+      }, 100);
+      try {
+        await page.waitForTimeout(1500);
+        const started = performance.now();
+        for (const name of ["Agents", "Runs", "Decisions"]) {
+          await page.getByRole("link", { name }).click();
+          await page.getByRole("heading", { level: 1, name }).waitFor();
+        }
+        expect(performance.now() - started).toBeLessThan(5000);
+      } finally {
+        clearInterval(load);
+      }
+    });
+    await dashboard.close();
+  });
+
+  it("says that the engine is down and what to do, and that it is back", async () => {
+    const { app, dashboard } = await played();
+    app.status = undefined;
+    await look(dashboard.url, "engines", async (page) => {
+      const banner = page.locator("#banner");
+      await banner.waitFor({ timeout: 5000 });
+      expect(await banner.textContent()).toMatch(
+        /engine has not answered.*ENGINE_UNREACHABLE.*Check that the server runs/,
+      );
+      expect(await page.locator("#engine").textContent()).toBe("scripted: does not answer");
+      app.status = { capacityTokens: 4000, residentTokens: 10 };
+      await banner.waitFor({ state: "hidden", timeout: 5000 });
+    });
+    await dashboard.close();
+  });
+
+  it("says so when the app has gone, and goes on when it is back", async () => {
+    const { app, dashboard } = await played();
+    const { port } = new URL(dashboard.url);
+    const page = await browser.newPage();
+    await page.goto(dashboard.url);
+    await page.locator(".card:visible").first().waitFor();
+    await dashboard.close();
+    await page.getByText("The connection is lost.").waitFor();
+    const again = await app.open({ port: Number(port) });
+    await page.locator("#banner").waitFor({ state: "hidden", timeout: 15_000 });
+    expect(await page.locator("#engine").textContent()).toBe("scripted: up");
+    await page.close();
+    await again.close();
+  });
+
+  it("is of use before anything has happened", async () => {
+    const dashboard = await new ScriptedApp().open();
+    for (const [view, text] of [
+      ["runs", "No run has begun. Is the graph instrumented"],
+      ["agents", "No agent has called a model yet."],
+      ["decisions", "No decision matches."],
+    ] as const)
+      await look(dashboard.url, view, async (page) => {
+        await page.getByText(text).waitFor();
+        expect(await page.locator("#engine").textContent()).toContain("scripted");
+      });
+    await dashboard.close();
+  });
+
+  it("says what to do when there is nothing to show", async () => {
+    const problem = { title: "Nothing to show yet", text: "Why.", steps: ["Do this first.", "Then that."] };
+    const options = { host: "127.0.0.1", port: 0, allowedHosts: [], refreshMs: 100 };
+    const dashboard = await serveDashboard(() => problem, options);
+    await look(dashboard.url, "overview", async (page) => {
+      expect(await page.locator("h1").textContent()).toBe("Nothing to show yet");
+      expect(await page.locator(".empty li").allTextContents()).toEqual(problem.steps);
+    });
+    await dashboard.close();
+  });
+
+  it.each(VIEWS)("%s fits a telephone of 390 pixels", async (view) => {
+    const { dashboard } = await played();
+    const phone = { viewport: { width: 390, height: 844 } };
+    await look(
+      dashboard.url,
+      view,
+      async (page) => {
+        const widths = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]");
+        expect(widths).toEqual([390, 390]);
+        const current = await page.locator("nav [aria-current=page]").boundingBox();
+        expect(current && current.x >= 0 && current.x + current.width <= 390).toBe(true);
+      },
+      phone,
+    );
+    await dashboard.close();
+  });
+
+  it("is dark where the reader wants it so, and remembers a choice", async () => {
+    const { dashboard } = await played(2);
+    await look(
+      dashboard.url,
+      "overview",
+      async (page) => {
+        const ground = () => page.evaluate("getComputedStyle(document.body).backgroundColor");
+        const dark = await ground();
+        expect(dark).toBe("rgb(16, 21, 18)");
+        const theme = page.getByRole("button", { name: /^Theme/ });
+        await theme.click();
+        expect(await theme.textContent()).toBe("Theme: light");
+        expect(await ground()).not.toBe(dark);
+        await page.reload();
+        await page.locator(".card:visible").first().waitFor();
+        expect(await ground()).not.toBe(dark);
+      },
+      { colorScheme: "dark" },
+    );
+    await dashboard.close();
+  });
+
+  it("is used by keyboard alone", async () => {
+    const { dashboard } = await played();
+    await look(dashboard.url, "decisions", async (page) => {
+      const focused = (what = "textContent") => page.evaluate(`document.activeElement.${what}`);
+      await page.keyboard.press("Tab");
+      expect(await focused()).toBe("Skip to the numbers");
+      await page.keyboard.press("Enter");
+      expect(await focused("id")).toBe("main");
+      // Filter, then open the details of the first decision that is left.
+      await page.getByLabel("Verb").focus();
+      await page.keyboard.type("prefetch");
+      await expect
+        .poll(async () => new Set(await page.locator("tbody tr td:nth-child(4)").allTextContents()))
+        .toEqual(new Set(["prefetch"]));
+      for (
+        let i = 0;
+        i < 12 && !String(await focused("getAttribute('aria-label')")).startsWith("Details of decision");
+        i++
+      )
+        await page.keyboard.press("Tab");
+      await page.keyboard.press("Enter");
+      expect(await focused("getAttribute('aria-pressed')")).toBe("true");
+      const facts = await page.locator("dl.facts").textContent();
+      expect(facts).toMatch(/Verbprefetch.*Probability\d+\.\d %/);
+      // Another view takes the focus to its heading.
+      await page.getByRole("link", { name: "Engines" }).focus();
+      await page.keyboard.press("Enter");
+      await expect.poll(() => focused()).toBe("Engines");
+    });
+    await dashboard.close();
+  });
+
+  it("draws the stretch that is still being filled dashed", async () => {
+    const { dashboard } = await played(30);
+    await look(dashboard.url, "overview", async (page) => {
+      expect(
+        await page.locator("figure").first().locator("path[stroke-dasharray]").count(),
+      ).toBeGreaterThanOrEqual(3);
+    });
+    await dashboard.close();
+  });
+});
