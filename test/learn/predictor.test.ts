@@ -180,8 +180,39 @@ test("a snapshot restores, and two processes' counts add up in either order", ()
   expect(merged(left, right)).toEqual(merged(both));
 });
 
+const copyOf = (predictor: LearnedPredictor) => {
+  const copy = new LearnedPredictor();
+  copy.restore(JSON.parse(JSON.stringify(predictor.snapshot())));
+  return copy;
+};
+
+test("what was restored has the same snapshot", () => {
+  const runs = fc.array(fc.array(fc.constantFrom("a", "b", "c", "d"), { maxLength: 12 }), { maxLength: 12 });
+  fc.assert(
+    fc.property(runs, (given) => {
+      const app = new App();
+      const predictor = learn(...given.map((agents, run) => app.run(`${run}`, ...agents)));
+      expect(copyOf(predictor).snapshot()).toEqual(predictor.snapshot());
+    }),
+  );
+});
+
+test("24 agents in any order take at most 20 KB", () => {
+  const app = new App();
+  const predictor = new LearnedPredictor();
+  let seed = 1;
+  const below = (limit: number) => (seed = (seed * 48_271) % 2_147_483_647) % limit;
+  for (let run = 0; run < 500; run++)
+    feed(predictor, app.run(`${run}`, ...Array.from({ length: 40 }, () => `agent-${below(24)}`)));
+  const size = JSON.stringify(predictor.snapshot()).length;
+  expect(size).toBeGreaterThan(10 * 1024);
+  expect(size).toBeLessThan(20 * 1024);
+});
+
 test("restore says what is wrong with a state that is none", () => {
+  const broken = { ...new LearnedPredictor().snapshot(), returns: '"' };
   expect(() => new LearnedPredictor().restore({ version: 2 })).toThrow(/learned state.*version/s);
+  expect(() => new LearnedPredictor().restore(broken)).toThrow(/learned state.*returns/s);
 });
 
 test("tokens follow the reported usage", () => {
