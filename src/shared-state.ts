@@ -36,7 +36,7 @@ export interface SharedStateStats {
   readonly failures: number;
 }
 
-/** Counts are exact while no distribution has more than 99 of them: so many model calls are counted at once at most. */
+/** Model calls counted at once: so few that no count fades, and few are rounded, before it is handed on. */
 const CALLS_AT_ONCE = 96;
 /** Counts that wait while a store is down; of more, those seen once go. */
 const MOST_WAITING = 16_384;
