@@ -23,7 +23,7 @@ const options = z.strictObject({
   tolerance: z
     .number()
     .min(1)
-    .default(1.25)
+    .default(2)
     .describe(
       "Mean latency may be this many times that of an idle engine before fewer calls are let go at once.",
     ),

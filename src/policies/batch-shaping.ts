@@ -45,7 +45,8 @@ const FOUND = 0.5;
  * Of runs that come to the same cold anchor at once, one computes it and the others follow.
  *
  * Without it, each of them prefills the same system message and tools, since none finds them in cache yet. They wait until
- * the first token of the one that goes, and never longer than the bound.
+ * the first token of the one that goes, and never longer than the bound. Engines that share what is still being computed, as
+ * the embedded one does, have no need of it.
  */
 export default definePolicy({
   name: "batch-shaping",

@@ -9,8 +9,8 @@ import { summariseChunks } from "./summarise.mjs";
 import { events } from "./workload.mjs";
 
 const OPEN_RUNS = 100;
-const EVENTS = 60_000;
-const WARM_UP = 20_000;
+const EVENTS = 20_000;
+const WARM_UP = 10_000;
 /** Model calls under way at once: those before them have ended. */
 const UNDER_WAY = 6;
 
