@@ -8,7 +8,7 @@ export interface HookTime {
   longest: number;
 }
 
-const HOOKS = ["observe", "predict", "score", "act"] as const;
+const HOOKS = ["observe", "predict", "score", "act", "decided", "ended"] as const;
 type Hook = (typeof HOOKS)[number];
 
 /** Times a policy's hooks in place, so that a policy nobody looks at pays nothing. */

@@ -1,6 +1,7 @@
 import type { EngineStatus } from "../runtime/engine.ts";
 import type { Event, RequestEndEvent, RequestStartEvent } from "../runtime/event.ts";
 import { AgentFlow } from "./agent-flow.ts";
+import { EngineEvents } from "./engine-events.ts";
 import { EngineWatch } from "./engine-watch.ts";
 import { addFirstToken, History } from "./history.ts";
 import { HookTimes } from "./hook-times.ts";
@@ -36,6 +37,7 @@ export class Observed {
   readonly flow: AgentFlow;
   readonly runs = new RunTimelines();
   readonly engine: EngineWatch;
+  readonly engineEvents: EngineEvents;
   readonly hookTimes: ReadonlyMap<string, HookTimes>;
   /** Faults by place and kind of error. */
   readonly faults = new Newest<string, number>(MAX_FAULT_KINDS);
@@ -64,6 +66,7 @@ export class Observed {
       now: () => clock.now(),
       onStatus: (status) => this.#noteStatus(status),
     });
+    this.engineEvents = new EngineEvents(adapter);
     this.#stop = source.watch({
       event: (event) => this.#observe(event),
       fault: (where, error) => {
@@ -92,6 +95,7 @@ export class Observed {
   stop(): void {
     this.#stop();
     this.engine.stop();
+    this.engineEvents.stop();
     for (const times of this.hookTimes.values()) times.stop();
   }
 

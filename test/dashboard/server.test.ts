@@ -4,6 +4,7 @@ import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
 import { describe, expect, it } from "vitest";
 import { CacheSage, InvalidOptionsError, type EngineAdapter } from "../../src/index.ts";
+import type { DashboardSource } from "../../src/dashboard/source.ts";
 import { ScriptedServer } from "../langgraph/scripted-server.ts";
 import { ScriptedApp, viewOf } from "./scripted-app.ts";
 
@@ -233,6 +234,44 @@ describe("what is shown", () => {
     expect(rows.every(({ verb, agent }) => verb === "prefetch" && agent === "coder")).toBe(true);
     expect(rows[0]?.came).toMatchObject({ isIt: true, cachedShare: 500 / 700 });
     await dashboard.close();
+  });
+
+  it("verdicts, without what they hand out", async () => {
+    const app = new ScriptedApp();
+    const dashboard = await app.open();
+    const call = { kind: "tool-call", id: "1", agent: "coder", run: "r" } as const;
+    app.ledger.record(0, "tool-memo", "r", { type: "reuse", call, output: SECRET, reason: "asked before" });
+    const { rows } = await viewOf<{ rows: unknown[] }>(dashboard.url, "decisions", { status: "binding" });
+    expect(rows).toMatchObject([{ verb: "reuse", agent: "coder", of: "tool-call", reason: "asked before" }]);
+    expect(JSON.stringify(rows)).not.toContain(SECRET);
+    await dashboard.close();
+  });
+
+  it("the engine's cache events and their gaps, as long as it is open", async () => {
+    let isRead = false;
+    const adapter: DashboardSource["adapter"] = {
+      supports: {},
+      baseURL: "http://127.0.0.1:9/v1",
+      async *events(signal) {
+        isRead = true;
+        yield { type: "block-stored", at: 1, source: "s", blocks: ["1", "2"], tokens: [], blockTokens: 16 };
+        yield { type: "gap", at: 2, source: "s", reason: "lost", missed: 3 };
+        await new Promise((resolve) => signal?.addEventListener("abort", resolve));
+        isRead = false;
+      },
+    };
+    const dashboard = await new ScriptedApp({ adapter }).open();
+    const events = async () => (await viewOf<{ events: object }>(dashboard.url, "engines")).events;
+    await expect.poll(events).toMatchObject({
+      state: "open",
+      events: 2,
+      storedBlocks: 2,
+      gaps: { lost: 1 },
+      missed: 3,
+      latestAt: 2,
+    });
+    await dashboard.close();
+    await expect.poll(() => isRead).toBe(false);
   });
 
   it("that an engine is down, and that it is back", async () => {

@@ -1,3 +1,4 @@
+import { isVerdict } from "../../runtime/action.ts";
 import type { LedgerEntry } from "../../runtime/ledger.ts";
 import type { Observed } from "../observed.ts";
 import { plainReason } from "../plain-reason.ts";
@@ -50,29 +51,37 @@ function isWanted(observed: Observed, entry: LedgerEntry, filter: DecisionFilter
   if (policy && entry.policy !== policy) return false;
   if (status && statusOf(observed, entry) !== status) return false;
   if (!text) return true;
-  const agent = "prefix" in entry.action ? entry.action.prefix.agent : "";
-  return agent.includes(text) || String(entry.run).includes(text);
+  return aboutOf(entry).agent.includes(text) || String(entry.run).includes(text);
+}
+
+/** What a decision is about: a prefix, or a call that waits for it. */
+function aboutOf({ action }: LedgerEntry) {
+  if (isVerdict(action)) return { agent: action.call.agent, of: action.call.kind };
+  const { agent, run } = action.prefix;
+  return { agent, of: run === undefined ? "anchor" : "prompt" };
 }
 
 /** Where nothing is sent, nothing is waited for either. */
-function statusOf({ source }: Observed, { outcome }: LedgerEntry): string {
+function statusOf({ source }: Observed, { action, outcome }: LedgerEntry): string {
   if (outcome) return outcome.status;
+  if (isVerdict(action)) return "binding";
   if (source.kind === "recording") return "recorded";
   return source.cacheHints ? "pending" : "observed";
 }
 
-/** Fields of a decision, each by name: a prefetch carries a request body, which never leaves. */
+/** Fields of a decision, each by name: a prefetch carries a request body, a verdict an answer, neither of which ever leaves. */
 function toRow(observed: Observed, entry: LedgerEntry) {
   const { id, at, policy, run, action, outcome } = entry;
-  const prefix = "prefix" in action ? action.prefix : undefined;
+  const { agent, of } = aboutOf(entry);
+  const reason = outcome?.reason ?? ("reason" in action ? action.reason : undefined);
   return {
     id,
     at,
     policy,
     run,
     verb: action.type,
-    agent: prefix?.agent ?? null,
-    prefix: prefix === undefined ? null : prefix.run === undefined ? "anchor" : "prompt",
+    agent,
+    of,
     value: "value" in action ? action.value : null,
     later:
       "later" in action && action.later ? action.later.map(([afterMs, value]) => [afterMs, value]) : null,
@@ -81,9 +90,9 @@ function toRow(observed: Observed, entry: LedgerEntry) {
     afterMs: "afterMs" in action ? (action.afterMs ?? null) : null,
     ttlMs: "ttlMs" in action ? (action.ttlMs ?? null) : null,
     status: statusOf(observed, entry),
-    reason: outcome?.reason === undefined ? null : plainReason(outcome.reason),
+    reason: reason === undefined ? null : plainReason(reason),
     outcomeTokens: outcome && "tokens" in outcome ? (outcome.tokens ?? null) : null,
-    came: action.type === "prefetch" && prefix ? whatCame(observed, entry, prefix.agent) : null,
+    came: action.type === "prefetch" ? whatCame(observed, entry, agent) : null,
   };
 }
 

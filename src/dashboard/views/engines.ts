@@ -3,7 +3,7 @@ import type { Observed } from "../observed.ts";
 const VERBS = ["retain", "release", "prefetch", "cancel", "pin", "evict"] as const;
 
 /** The engine: what it can do, how it is, and what it says of itself. */
-export function engines({ source, engine }: Observed) {
+export function engines({ source, engine, engineEvents }: Observed) {
   const { adapter } = source;
   const { status, ...health } = engine.health;
   return {
@@ -33,7 +33,7 @@ export function engines({ source, engine }: Observed) {
           prefetch: status.prefetch ?? null,
         }
       : null,
-    hasEvents: adapter.events !== undefined,
+    events: { ...engineEvents.counts, latestAt: engineEvents.counts.latestAt ?? null },
   };
 }
 

@@ -2,7 +2,12 @@ import { chart, lineSeries, timeAxis } from "../chart.js";
 import { number, words } from "../elements.js";
 import { duration, NONE, sinceStart } from "../format.js";
 
-export const quantiles = (of) => (of ? `${duration(of.p50)} / ${duration(of.p95)}` : NONE);
+const MISSING = {
+  app: "No first token was seen: they show when answers are streamed.",
+  recording: "A recording does not tell when first tokens came.",
+};
+
+const quantiles = (of) => (of ? `${duration(of.p50)} / ${duration(of.p95)}` : NONE);
 
 function build({ buckets, bucketMs }, colors) {
   const points = (kind, key) =>
@@ -41,7 +46,7 @@ export function firstTokenChart() {
   });
   return {
     element: drawn.element,
-    update(data) {
+    update(data, head) {
       const [mostly, less, unknown] = data.firstTokens;
       const rows = data.buckets.map((bucket, index) => ({
         ...bucket,
@@ -52,7 +57,7 @@ export function firstTokenChart() {
         data,
         isEmpty ? [] : rows,
         `Half cached or more: ${quantiles(mostly)}; less: ${quantiles(less)}.`,
-        isEmpty ? "No first token was seen: they show when answers are streamed." : "",
+        isEmpty ? MISSING[head.kind] : "",
       );
     },
   };

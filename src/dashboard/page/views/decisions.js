@@ -1,7 +1,21 @@
 import { card, dataTable, facts, grid, h, id, number, setText, words } from "../elements.js";
 import { count, duration, fixed, NONE, percent, shortId } from "../format.js";
+import { cameAfter, details } from "./decision-details.js";
 
-const VERBS = ["retain", "release", "prefetch", "cancel", "pin", "evict"];
+const VERBS = [
+  "retain",
+  "release",
+  "prefetch",
+  "cancel",
+  "pin",
+  "evict",
+  "admit",
+  "hold",
+  "route",
+  "reuse",
+  "ask",
+  "deny",
+];
 const STATUSES = [
   "applied",
   "ignored",
@@ -12,13 +26,8 @@ const STATUSES = [
   "pending",
   "observed",
   "recorded",
+  "binding",
 ];
-const STATUS_WORDS = {
-  pending: "not answered yet",
-  observed: "decided, not sent: cacheHints is off",
-  recorded: "decided, not sent: this is a recording",
-};
-
 const select = (name, options) =>
   h(
     "select",
@@ -26,38 +35,6 @@ const select = (name, options) =>
     h("option", { value: "", text: "all" }),
     ...options.map((one) => h("option", { value: one, text: one })),
   );
-
-/** What the run did next, after a prefetch. */
-function cameAfter({ came }) {
-  if (!came) return NONE;
-  if (came.agent === null) return "the run ended";
-  const share = came.cachedShare === null ? "" : `, ${percent(came.cachedShare, 0)} cached`;
-  return came.isIt ? `came after ${duration(came.afterMs)}${share}` : `${came.agent} came instead`;
-}
-
-const details = (row, now) => [
-  ["Number", count(row.id)],
-  ["Decided", `${duration(now - row.at)} ago`],
-  ["Policy", row.policy],
-  ["Verb", row.verb],
-  ["Prefix", row.prefix === null ? NONE : `${row.prefix} of ${row.agent}`],
-  ["Run", String(row.run ?? NONE)],
-  ["Value", fixed(row.value, 3)],
-  [
-    "Value later",
-    row.later
-      ? row.later.map(([ms, value]) => `${fixed(value, 2)} after ${duration(ms)}`).join(", ")
-      : "the same",
-  ],
-  ["Probability", percent(row.probability)],
-  ["Tokens", count(row.tokens)],
-  ["Not before", duration(row.afterMs)],
-  ["Kept for", row.ttlMs === null ? "until the next word" : duration(row.ttlMs)],
-  ["Outcome", STATUS_WORDS[row.status] ?? row.status],
-  ["Reason", row.reason ?? NONE],
-  ["Tokens done", count(row.outcomeTokens)],
-  ["What came", cameAfter(row)],
-];
 
 export default {
   title: "Decisions",
@@ -93,7 +70,7 @@ export default {
         number("ago", ({ at }) => duration(latest.now - at)),
         words("policy", (row) => row.policy),
         words("verb", ({ verb }) => verb),
-        words("agent", ({ agent, prefix }) => `${agent ?? NONE}${prefix === "anchor" ? " (anchor)" : ""}`),
+        words("agent", ({ agent, of }) => (of === "prompt" ? agent : `${agent} (${of})`)),
         id("run", ({ run }) => shortId(String(run ?? ""))),
         number("score", ({ value }) => fixed(value)),
         words("outcome", ({ status }) => ({ text: status, status })),

@@ -19,6 +19,22 @@ function health({ health: of, now, kind }) {
   ];
 }
 
+function eventFacts({ events: of, now }) {
+  if (of.state === "unoffered")
+    return [["Cache events", "this adapter offers none, so neither lag nor gaps are known"]];
+  const { lost, restart, unreadable } = of.gaps;
+  return [
+    ["Stream", of.state === "open" ? "open" : "has ended; open the dashboard anew to read on"],
+    ["Latest event", of.latestAt === null ? "none yet" : `${duration(now - of.latestAt)} ago`],
+    ["Events", count(of.events)],
+    ["Blocks stored", count(of.storedBlocks)],
+    ["Blocks removed", count(of.removedBlocks)],
+    ["Caches cleared", count(of.clearings)],
+    ["Gaps", `${count(lost)} lost, ${count(restart)} restarts, ${count(unreadable)} unreadable`],
+    ["Batches missing for good", count(of.missed)],
+  ];
+}
+
 export default {
   title: "Engines",
   lead: "What the serving engine is, which verbs it carries out itself, and how it is.",
@@ -29,6 +45,7 @@ export default {
     const fetched = tile("Tokens computed ahead");
     const about = facts();
     const condition = facts();
+    const stream = facts();
     const verbs = dataTable("Verbs", [
       words("verb", ({ verb }) => verb),
       words("support", ({ support }) => support ?? "none: such hints are ignored"),
@@ -41,8 +58,9 @@ export default {
       elements: [
         tiles(state, running, used, fetched),
         grid(
-          card("half", h("h2", { text: "Engine" }), about.element),
-          card("half", h("h2", { text: "Health" }), condition.element),
+          card("third", h("h2", { text: "Engine" }), about.element),
+          card("third", h("h2", { text: "Health" }), condition.element),
+          card("third", h("h2", { text: "Cache events" }), stream.element),
           card("", verbs.element),
         ),
       ],
@@ -67,14 +85,9 @@ export default {
           ["Address", data.address ?? NONE],
           ["Tokens of a block", data.blockTokens === null ? "not told" : count(data.blockTokens)],
           ["Hints", data.cacheHints ? "sent" : "not sent"],
-          [
-            "Cache events",
-            data.hasEvents
-              ? "offered by the adapter; lag and gaps are not measured here"
-              : "not offered by the adapter, so neither lag nor gaps",
-          ],
         ]);
         condition.update(health(data));
+        stream.update(eventFacts(data));
         verbs.update(
           data.verbs.map((one) => ({
             ...one,

@@ -7,7 +7,7 @@ const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1
 
 /** What stands below a median. */
 const spread = (of, more = "") =>
-  of ? `p50; p95 ${duration(of.p95)}, ${count(of.count)} requests${more}` : "no such request yet";
+  of ? `p50; p95 ${duration(of.p95)}, ${count(of.count)} requests${more}` : "none yet";
 
 /** Shares of the prompt tokens that the shadows have seen as well, so that all three are of the same requests. */
 function compared({ promptTokens, cachedTokens, lruTokens, releaseTokens }) {
@@ -82,7 +82,9 @@ export default {
           used + wasted > 0 ? percent(used / (used + wasted), 0) : NONE,
           data.prefetch
             ? `${compact(used)} used, ${compact(wasted)} wasted`
-            : "the engine does not report it",
+            : head.kind === "app"
+              ? "the engine does not report it"
+              : "nothing is sent from a recording",
         );
         faults.update(
           count(data.faults),
@@ -91,7 +93,7 @@ export default {
         );
         const said = `${percent(overall)} of ${count(promptTokens)} prompt tokens; LRU ${percent(lru)}, without prediction ${percent(release)}.`;
         hits.update(data, head, said);
-        firstTokens.update(data);
+        firstTokens.update(data, head);
         hints.update(Object.entries(data.hints));
         faultTable.update(data.faultKinds);
       },
