@@ -2,6 +2,13 @@ import { quantile } from "simple-statistics";
 import type { Bucket } from "../history.ts";
 import type { Observed } from "../observed.ts";
 
+/** Buckets over which first tokens are summed up, so that one slow request is no peak. */
+const WINDOW = 8;
+type Quantiles = { readonly count: number; readonly p50: number; readonly p95: number } | null;
+type FirstTokens = Readonly<Record<"mostlyCached" | "lessCached" | "unknownCached", Quantiles>>;
+/** Of buckets that change no more. */
+const closed = new WeakMap<Bucket, FirstTokens>();
+
 /** Hit rates, first tokens and what was saved, from the start until now. */
 export function overview(observed: Observed) {
   const { history, source, engine } = observed;
@@ -36,16 +43,14 @@ export function overview(observed: Observed) {
     hints: stats.hints,
     faults: stats.faults,
     faultKinds: [...observed.faults].map(([kind, count]) => ({ kind, count })),
-    buckets: buckets.map((bucket) => ({
+    buckets: buckets.map((bucket, index) => ({
       requests: bucket.requests,
       promptTokens: bucket.promptTokens,
       cachedTokens: bucket.cachedTokens,
       shadowedTokens: bucket.shadowedTokens,
       lruTokens: Math.round(bucket.lruTokens),
       releaseTokens: Math.round(bucket.releaseTokens),
-      mostlyCached: quantiles(bucket.firstTokens[0]),
-      lessCached: quantiles(bucket.firstTokens[1]),
-      unknownCached: quantiles(bucket.firstTokens[2]),
+      ...latestFirstTokens(buckets, index),
     })),
   };
 }
@@ -55,7 +60,19 @@ function shadowState(observed: Observed): "shown" | "no-capacity" | "catching-up
   return observed.shadowsCount ? "shown" : "catching-up";
 }
 
-function quantiles(samples: readonly number[]) {
+/** Quantiles over a bucket and the seven before it. */
+function latestFirstTokens(buckets: readonly Bucket[], index: number): FirstTokens {
+  const bucket = buckets[index] as Bucket;
+  const known = closed.get(bucket);
+  if (known) return known;
+  const latest = buckets.slice(Math.max(0, index + 1 - WINDOW), index + 1);
+  const of = (kind: 0 | 1 | 2) => quantiles(latest.flatMap((one) => one.firstTokens[kind]));
+  const found = { mostlyCached: of(0), lessCached: of(1), unknownCached: of(2) };
+  if (index < buckets.length - 1) closed.set(bucket, found);
+  return found;
+}
+
+function quantiles(samples: readonly number[]): Quantiles {
   if (samples.length === 0) return null;
   const [p50 = 0, p95 = 0] = quantile([...samples], [0.5, 0.95]);
   return { count: samples.length, p50, p95 };

@@ -57,7 +57,7 @@ export function firstTokenChart() {
         data,
         isEmpty ? [] : rows,
         `Half cached or more: ${quantiles(mostly)}; less: ${quantiles(less)}.`,
-        isEmpty ? MISSING[head.kind] : "",
+        isEmpty ? MISSING[head.kind] : "Thick: p50, thin: p95, of the last 8 stretches.",
       );
     },
   };
