@@ -3,16 +3,14 @@ import { createReactAgent } from "@langchain/langgraph/prebuilt";
 import { ChatOpenAI } from "@langchain/openai";
 import * as fc from "fast-check";
 import { tool } from "langchain";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { z } from "zod";
-import { CacheSage, type CacheSageOptions, type EngineAdapter } from "../src/index.ts";
-import prefixCache from "../src/policies/prefix-cache.ts";
+import { CacheSage, type CacheSageOptions, definePolicy, type EngineAdapter } from "../src/index.ts";
 import { ScriptedServer } from "./langgraph/scripted-server.ts";
 
 const rejections: unknown[] = [];
 const note = (reason: unknown) => void rejections.push(reason);
 process.on("unhandledRejection", note);
-afterEach(() => void vi.restoreAllMocks());
 
 const cycle: Record<string, unknown> = {};
 cycle["self"] = cycle;
@@ -53,6 +51,10 @@ const faults: readonly (() => unknown)[] = [
   () => ({ fields: { huge: "x".repeat(100_000) }, headers: { "x-ok": "1" } }),
   () => ({ version: 1, epoch: null, counts: [["a", "b"]] }),
   () => ({ baseURL: "nowhere", settled: 7 }),
+  () => [
+    { type: "deny", call: { kind: "request", id: "nobody" } },
+    { type: "hold", call: cycle, forMs: -1 },
+  ],
   () => ({
     *[Symbol.iterator]() {
       for (;;) yield { type: "retain", prefix, value: 0.5 };
@@ -110,9 +112,26 @@ function broken(server: ScriptedServer, next: () => () => unknown, cacheHints: b
     events: misbehave,
     close: async () => {},
   };
+  const policy = definePolicy({
+    name: "broken",
+    description: "Does what it likes.",
+    subject: ["prefix", "request", "tool-call", "transition"],
+    actions: ["retain", "release", "prefetch", "cancel", "evict", "hold", "route", "reuse", "deny"],
+    options: z.strictObject({}),
+    create: () => ({
+      observe: misbehave,
+      predict: misbehave,
+      score: misbehave,
+      act: misbehave,
+      decided: misbehave,
+      ended: misbehave,
+      close: misbehave,
+    }),
+  });
   return {
     engine,
     cacheHints,
+    policies: { broken: policy },
     store: {
       name: "broken",
       namespace: { tenant: "t", workload: "w" },
@@ -152,13 +171,6 @@ test("whatever policy, adapter, store, telemetry and callbacks do, the applicati
       async (sequence, cacheHints) => {
         let calls = 0;
         const next = () => faults[sequence[calls++ % sequence.length] as number] ?? hang;
-        const misbehave = () => next()() as never;
-        vi.spyOn(prefixCache, "create").mockReturnValue({
-          observe: misbehave,
-          predict: misbehave,
-          score: misbehave,
-          act: misbehave,
-        });
         expect(await application((server) => broken(server, next, cacheHints))).toEqual(expected);
       },
     ),

@@ -1,6 +1,6 @@
 import type { Hint, PrefixRef } from "./action.ts";
 import { arbitrate, type Proposal } from "./arbiter.ts";
-import { atOnce } from "./at-once.ts";
+import { atOnce, MAX_ACTIONS } from "./hook-result.ts";
 import { checkHint } from "./check-hint.ts";
 import type { Clock } from "./clock.ts";
 import type { Event, RunId } from "./event.ts";
@@ -23,8 +23,6 @@ export interface AgentRuntimeParts {
   readonly onDecision?: (microseconds: number) => void;
 }
 
-/** Actions taken of one decision; a policy that returns more has run wild. */
-const MAX_ACTIONS = 10_000;
 const NONE: readonly never[] = [];
 
 /**
