@@ -12,7 +12,8 @@ export type ErrorCode =
   | "TRACE"
   | "ACTION_DENIED";
 
-interface Details {
+/** What an error may say beyond its message. */
+export interface ErrorDetails {
   /** What to do about it; the CLI prints it on a line of its own. */
   readonly hint?: string;
   readonly cause?: unknown;
@@ -24,7 +25,7 @@ export class CacheSageError extends Error {
   readonly hint?: string;
   readonly [brand] = true;
 
-  constructor(code: ErrorCode, message: string, details: Details = {}) {
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(details.hint ? `${message}\n${details.hint}` : message, { cause: details.cause });
     this.name = "CacheSageError";
     this.code = code;
@@ -38,7 +39,7 @@ export class CacheSageError extends Error {
 
 /** An option that is missing, misspelt or out of range. */
 export class InvalidOptionsError extends CacheSageError {
-  constructor(owner: string, problem: string, details?: Details) {
+  constructor(owner: string, problem: string, details?: ErrorDetails) {
     super("INVALID_OPTIONS", `[${owner}] ${problem}`, details);
     this.name = "InvalidOptionsError";
   }
@@ -74,7 +75,7 @@ export class EngineError extends CacheSageError {
     code: "ENGINE_UNREACHABLE" | "ENGINE_RESPONSE" | "ENGINE_UNSUPPORTED",
     engine: string,
     problem: string,
-    details: Details & { readonly status?: number } = {},
+    details: ErrorDetails & { readonly status?: number } = {},
   ) {
     super(code, `[${engine}] ${problem}`, details);
     this.name = "EngineError";
@@ -87,7 +88,7 @@ export class EngineError extends CacheSageError {
 export class StoreError extends CacheSageError {
   readonly store: string;
 
-  constructor(store: string, problem: string, details?: Details) {
+  constructor(store: string, problem: string, details?: ErrorDetails) {
     super("STORE", `[store ${store}] ${problem}`, details);
     this.name = "StoreError";
     this.store = store;
@@ -100,7 +101,7 @@ export class TraceError extends CacheSageError {
   /** Counted from 1; 0 when the file as a whole is at fault. */
   readonly line: number;
 
-  constructor(file: string, line: number, problem: string, details?: Details) {
+  constructor(file: string, line: number, problem: string, details?: ErrorDetails) {
     super("TRACE", `[trace] ${file}${line > 0 ? `:${line}` : ""}: ${problem}`, details);
     this.name = "TraceError";
     this.file = file;

@@ -2,9 +2,22 @@ export { CacheSage, type CacheSageStats } from "./cachesage.ts";
 export type { CacheSageOptions } from "./connect-options.ts";
 export type { DashboardOptionsInput } from "./dashboard/options.ts";
 export type { Dashboard } from "./dashboard/server.ts";
+export type { Address } from "./engine-registry.ts";
 export * from "./errors.ts";
+export type {
+  CacheSageHandler,
+  Fetch,
+  GatedTool,
+  ModelCallMiddleware,
+  ObservedModelFields,
+  ToolOptions,
+  WrapNode,
+  WrapNodeOptions,
+} from "./langgraph/index.ts";
+export type { NextAgentAccuracy } from "./learn/accuracy.ts";
 export type * from "./runtime/action.ts";
 export type * from "./runtime/cache-event.ts";
+export type * from "./runtime/call.ts";
 export type { Clock } from "./runtime/clock.ts";
 export type * from "./runtime/engine.ts";
 export type * from "./runtime/event.ts";
@@ -15,3 +28,4 @@ export type * from "./runtime/policy.ts";
 export type * from "./runtime/store.ts";
 export type * from "./runtime/telemetry.ts";
 export { prefixId } from "./runtime/action.ts";
+export type { SharedStateStats } from "./shared-state.ts";

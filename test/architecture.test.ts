@@ -16,7 +16,7 @@ import { parseSource, readSources } from "./architecture/source-file.ts";
 
 const root = new URL("../", import.meta.url);
 const sources = readSources(new URL("src/", root));
-const buildOutputs = ["node_modules", "dist", "coverage"];
+const buildOutputs = ["node_modules", "dist", "coverage", "docs"];
 
 interface Checked {
   readonly rule: Rule;

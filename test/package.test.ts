@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("..", import.meta.url));
-const compilers = ["typescript", "typescript-5"];
+const compilers = ["typescript-7", "typescript"];
 const notPublished = ["node_modules", "dist", "test", "examples", ".git"].map((entry) => join(root, entry));
 
 interface Manifest {
@@ -37,7 +37,7 @@ beforeAll(async () => {
   const source = join(folder, "source");
   await cp(root, source, { recursive: true, filter: (path) => !notPublished.includes(path) });
   await symlink(join(root, "node_modules"), join(source, "node_modules"), "junction");
-  await run(process.execPath, [compilerOf("typescript"), "-p", "tsconfig.build.json"], { cwd: source });
+  await run(process.execPath, [compilerOf("typescript-7"), "-p", "tsconfig.build.json"], { cwd: source });
   const { stdout } = await npm(["pack", "--ignore-scripts", "--json", "--pack-destination", folder], source);
   const [{ filename, files }] = JSON.parse(stdout) as [Tarball];
   packed = files.map(({ path }) => path);

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { posix, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import ts from "typescript-5";
+import ts from "typescript";
 
 /** `type` imports vanish when compiled; `dynamic` ones run when they are reached. */
 export interface Import {

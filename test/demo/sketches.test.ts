@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import ts from "typescript-5";
+import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import { evaluate } from "../../src/demo/checks.ts";
 import { contractsFor, draft } from "../../src/demo/sketches.ts";

@@ -19,7 +19,7 @@ export interface Ended {
 export function builtPackage() {
   const folder = mkdtempSync(join(tmpdir(), "cachesage-record-"));
   beforeAll(async () => {
-    const compiler = join(root, "node_modules/typescript/bin/tsc");
+    const compiler = join(root, "node_modules/typescript-7/bin/tsc");
     const built = await run([
       compiler,
       "-p",
