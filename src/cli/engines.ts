@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { EngineDefinition } from "../runtime/engine.ts";
 import { defineCommand } from "./command.ts";
+import { markdownTable } from "./markdown-table.ts";
 
 const options = z.strictObject({
   name: z.string().optional().describe("One engine, with its options."),
@@ -25,7 +26,7 @@ export default defineCommand({
     const found = await Promise.all(names.map(async (one) => described(await engines.load(one))));
     if (json) io.stdout(`${JSON.stringify(found)}\n`);
     else if (name !== undefined) io.stdout(optionsOf(await engines.load(name)));
-    else io.stdout(markdown ? markdownTable(found) : `${await plainTable(found)}\n`);
+    else io.stdout(markdown ? markdownTable(head, found.map(markdownCells)) : `${await plainTable(found)}\n`);
     return 0;
   },
 });
@@ -66,23 +67,16 @@ const cells = ({ name, supports, seen }: Described): readonly string[] => [
   seen ?? "not yet seen on a real server",
 ];
 
+function markdownCells(engine: Described): readonly string[] {
+  const [name = "", ...rest] = cells(engine);
+  return [`\`${name}\``, ...rest];
+}
+
 async function plainTable(found: readonly Described[]): Promise<string> {
   const { default: Table } = await import("cli-table3");
   const table = new Table({ head, style: { head: [], border: [] } });
   for (const engine of found) table.push([...cells(engine)]);
   return table.toString();
-}
-
-function markdownTable(found: readonly Described[]): string {
-  const rows = found.map((engine) => {
-    const [name = "", ...rest] = cells(engine);
-    return row([`\`${name}\``, ...rest]);
-  });
-  return row(head) + row(head.map(() => "---")) + rows.join("");
-}
-
-function row(words: readonly string[]): string {
-  return `| ${words.join(" | ")} |\n`;
 }
 
 function optionsOf({ name, description, options: schema }: EngineDefinition): string {

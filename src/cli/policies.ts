@@ -1,10 +1,14 @@
 import { z } from "zod";
 import { defineCommand } from "./command.ts";
+import { markdownTable } from "./markdown-table.ts";
 
 const options = z.strictObject({
   name: z.string().optional().describe("A policy; without one, all are listed."),
   json: z.boolean().default(false).describe("Print JSON instead of tables."),
+  markdown: z.boolean().default(false).describe("Print the list as the README has it."),
 });
+
+const head = ["policy", "what it does", "rates", "verbs", "on fault", "on by default"];
 
 export default defineCommand({
   name: "policies",
@@ -14,7 +18,7 @@ export default defineCommand({
   example: "cachesage policies tool-memo",
   arguments: ["name"],
   options,
-  async run({ name, json }, io) {
+  async run({ name, json, markdown }, io) {
     const { DEFAULT_POLICIES, policies } = await import("../policy-set.ts");
     const { default: Table } = await import("cli-table3");
     const table = (head: string[], rows: readonly string[][]) => {
@@ -30,21 +34,16 @@ export default defineCommand({
           return { name: one, description, subjects: [subject].flat(), actions, onFault, isDefault };
         }),
       );
+      const rows = all.map((one) => [
+        markdown ? `\`${one.name}\`` : one.name,
+        one.description,
+        one.subjects.join(", "),
+        one.actions.join(", "),
+        one.onFault,
+        one.isDefault ? "yes" : "",
+      ]);
       if (json) io.stdout(`${JSON.stringify(all)}\n`);
-      else
-        io.stdout(
-          table(
-            ["policy", "what it does", "rates", "verbs", "on fault", "on by default"],
-            all.map((one) => [
-              one.name,
-              one.description,
-              one.subjects.join(", "),
-              one.actions.join(", "),
-              one.onFault,
-              one.isDefault ? "yes" : "",
-            ]),
-          ),
-        );
+      else io.stdout(markdown ? markdownTable(head, rows) : table(head, rows));
       return 0;
     }
     const definition = await policies.load(name);

@@ -28,11 +28,27 @@ export async function runProgram(
 
 async function dispatch(words: readonly string[], io: CommandIo, folder: URL): Promise<number> {
   let exitCode = 0;
+  const program = createProgram(await load(words, folder), io, async (definition, given) => {
+    exitCode = await definition.run(given, io);
+  });
+  await program.parseAsync(words, { from: "user" });
+  return exitCode;
+}
+
+/**
+ * The command line as commander has it.
+ *
+ * @param run what is done with a command line once it is read and checked.
+ */
+export function createProgram(
+  definitions: readonly CommandDefinition[],
+  io: Pick<CommandIo, "stdout" | "stderr">,
+  run: (definition: CommandDefinition, given: Readonly<Record<string, unknown>>) => Promise<void>,
+): Command {
   const program = configure(new Command("cachesage"), io)
     .description("Agent runtime layer for LangGraph.js: tells serving engines which KV prefixes to keep.")
     .version(version(), "-v, --version")
     .enablePositionalOptions();
-  const definitions = await load(words, folder);
   for (const definition of definitions) {
     const command = configure(program.command(definition.name), io)
       .summary(definition.summary)
@@ -41,14 +57,10 @@ async function dispatch(words: readonly string[], io: CommandIo, folder: URL): P
       .showHelpAfterError(`See: cachesage ${definition.name} --help`)
       .passThroughOptions(definition.takesCommandLine ?? false);
     addOptions(command, definition);
-    command.action(async () => {
-      exitCode = await definition.run(readOptions(command, definition), io);
-    });
+    command.action(() => run(definition, readOptions(command, definition)));
   }
   const examples = definitions.map(({ example }) => `  $ ${example}\n`).join("");
-  program.addHelpText("after", `\nExamples:\n${examples}`).showHelpAfterError("See: cachesage --help");
-  await program.parseAsync(words, { from: "user" });
-  return exitCode;
+  return program.addHelpText("after", `\nExamples:\n${examples}`).showHelpAfterError("See: cachesage --help");
 }
 
 /** The one command that is asked for, so that no other has to load; all of them when help must list them. */
@@ -62,7 +74,7 @@ async function load(words: readonly string[], folder: URL): Promise<readonly Com
   return all.filter((definition) => definition !== undefined);
 }
 
-function configure(command: Command, io: CommandIo): Command {
+function configure(command: Command, io: Pick<CommandIo, "stdout" | "stderr">): Command {
   return command
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: (text) => io.stderr(text) });
