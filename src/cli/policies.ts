@@ -8,7 +8,7 @@ const options = z.strictObject({
   markdown: z.boolean().default(false).describe("Print the list as the README has it."),
 });
 
-const head = ["policy", "what it does", "rates", "verbs", "on fault", "on by default"];
+const columns = ["policy", "what it does", "rates", "verbs", "on fault", "on by default"];
 
 export default defineCommand({
   name: "policies",
@@ -43,7 +43,7 @@ export default defineCommand({
         one.isDefault ? "yes" : "",
       ]);
       if (json) io.stdout(`${JSON.stringify(all)}\n`);
-      else io.stdout(markdown ? markdownTable(head, rows) : table(head, rows));
+      else io.stdout(markdown ? markdownTable(columns, rows) : table(columns, rows));
       return 0;
     }
     const definition = await policies.load(name);
