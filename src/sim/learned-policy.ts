@@ -114,7 +114,7 @@ export class LearnedPolicy implements CachePolicy {
       status: "completed",
       ...(callsTools !== undefined && { callsTools }),
     });
-    if (callsTools !== undefined) this.#revalue(run);
+    this.#revalue(run);
   }
 
   ended(run: number): void {
