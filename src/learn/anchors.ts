@@ -53,9 +53,10 @@ export class Anchors {
   /**
    * Value of keeping an anchor, in [0, 1]: r/(1+r), r the uses that runs make of it in one round of all open runs.
    *
-   * Runs that have called the agent are expected to come with the same anchor again, others with each at its share. Their
-   * next step is forecast; of the one after only the long run is known: how often runs that know the agent call it again,
-   * and its share of all calls for the others. The better rate of uses over one step or two counts.
+   * Runs that have called the agent are expected to come with the same anchor again, others with each at its share. The
+   * better rate counts: that of their next step, which is forecast, or that of the long run, in which those that know the
+   * agent call it at its rate of returns, and the others at its share of all calls. Of those that know it one is left out in
+   * the long run: its own prefix, which the anchor is a part of, has a better forecast.
    *
    * @param hash the anchor; default: the agent's latest.
    */
@@ -65,9 +66,9 @@ export class Anchors {
     const variant = own.variants.find(hash ?? own.variants.latest);
     const share = own.variants.share(variant);
     const arrivals = (variant?.arrivals ?? 0) + share * own.arrivals;
-    const again = ((variant?.openRuns ?? 0) * own.returns) / Math.max(1, own.steps);
+    const again = (Math.max(0, (variant?.openRuns ?? 0) - 1) * own.returns) / Math.max(1, own.steps);
     const first = share * Math.max(0, openRuns - own.openRuns) * this.#frequency(own);
-    return rateToValue(Math.max(arrivals, (arrivals + again + first) / 2));
+    return rateToValue(Math.max(arrivals, again + first));
   }
 
   /** An open run is expected to call the agent at its next step. @param variant the anchor of its latest call, if there was one. */

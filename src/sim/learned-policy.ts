@@ -102,7 +102,7 @@ export class LearnedPolicy implements CachePolicy {
     return this.#held.victim();
   }
 
-  completed({ run, agent, at, callsTools }: Completion): void {
+  completed({ run, agent, at, outputTokens, callsTools }: Completion): void {
     if (this.#isTimed) this.#now = Math.max(this.#now, at);
     this.#predictor.observe({
       type: "request-end",
@@ -112,6 +112,7 @@ export class LearnedPolicy implements CachePolicy {
       namespace: "",
       request: String(run),
       status: "completed",
+      usage: { outputTokens },
       ...(callsTools !== undefined && { callsTools }),
     });
     this.#revalue(run);

@@ -26,20 +26,24 @@ test("an anchor is worth the uses that the runs which have it are expected to ma
   expect(anchors.value(3, "x", 4)).toBeCloseTo(rateToValue(0.25), 12);
 });
 
-test("beyond the next step the rate of returns counts", () => {
-  const { anchors } = fourRuns("x", "x", "y", "y");
-  // Ten returns in 20 steps: two runs make one use a step; none at the next step, one at the step after.
+test("in the long run the rate of returns counts, of all but the one whose own prefix tells it better", () => {
+  const { anchors, variants } = fourRuns("x", "x", "x", "y");
+  // Ten returns in 20 steps.
   for (let i = 0; i < 10; i++) anchors.away(3, 2, true);
-  expect(anchors.value(3, "x", 4)).toBeCloseTo(rateToValue((0 + 2 * 0.5) / 2), 12);
+  expect(anchors.value(3, "x", 4)).toBeCloseTo(rateToValue(2 * 0.5), 12);
+  expect(anchors.value(3, "y", 4)).toBe(0);
+  anchors.arrive(3, variants[3], 0.25);
+  expect(anchors.value(3, "y", 4)).toBeCloseTo(rateToValue(0.25), 12);
 });
 
 test("runs that have not called the agent yet come with each anchor at its share", () => {
   const { anchors } = fourRuns("x", "x", "x", "y");
   anchors.arrive(3, undefined, 1);
   // y came once, nothing came twice: the discount is 1/(1 + 0 + 1). Shares are 2.5/4 and 0.5/4.
-  // Six open runs, of which two have not called it; all calls so far were of this agent.
-  expect(anchors.value(3, "x", 6)).toBeCloseTo(rateToValue((2.5 / 4 + (2.5 / 4) * 2) / 2), 12);
-  expect(anchors.value(3, "y", 6)).toBeCloseTo(rateToValue((0.5 / 4 + (0.5 / 4) * 2) / 2), 12);
+  // One run at the next step; six open runs, of which two have not called it; all calls so far were of this agent.
+  expect(anchors.value(3, "x", 4)).toBeCloseTo(rateToValue(2.5 / 4), 12);
+  expect(anchors.value(3, "x", 6)).toBeCloseTo(rateToValue((2.5 / 4) * 2), 12);
+  expect(anchors.value(3, "y", 6)).toBeCloseTo(rateToValue((0.5 / 4) * 2), 12);
 });
 
 test("an anchor of runs that have all left is worth what new ones may bring", () => {
