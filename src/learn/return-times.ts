@@ -1,4 +1,4 @@
-import { ANSWERS, type Answer, toolsOf } from "./answer.ts";
+import { ANSWERS, type Answer, UNKNOWN } from "./answer.ts";
 import { Contexts } from "./contexts.ts";
 import { CountReader, writeCounts } from "./counts.ts";
 import { Histograms } from "./histograms.ts";
@@ -32,8 +32,8 @@ export interface Whereabouts {
  * Return times: in how many steps (model calls of the run) does an agent call again?
  *
  * Counted in four contexts, each trusted over the one before as far as that has been right: any agent's absence; the agent
- * and its absence; the agent with the last two agents and whether tools were asked for; the agent with its absence, the
- * last two agents and what is known of the last answer. Below them all lies Zipf's law of recency, by which the chance to
+ * and its absence; the agent with the last two agents; the agent with its absence, the last two agents and the last answer,
+ * once that is known. Below them all lies Zipf's law of recency, by which the chance to
  * return falls as 1/absence: cold statistics therefore rank like LRU.
  */
 export class ReturnTimes {
@@ -67,7 +67,7 @@ export class ReturnTimes {
     this.#dense.refine(absence, law.doubt, out);
     this.#dense.refine(at.agent * ABSENCES + absence, agent.doubt, out);
     this.#sparse.refine(pairKey(at), pair.doubt, out);
-    this.#sparse.refine(answerKey(at), answer.doubt, out);
+    if (at.answer !== UNKNOWN) this.#sparse.refine(answerKey(at), answer.doubt, out);
   }
 
   /** Probability that the agent is the next to call, as its return times alone have it. */
@@ -77,7 +77,7 @@ export class ReturnTimes {
     let chance = this.#dense.refined(absence, law.doubt, 0, coldLaw(at.absence)[0] as number);
     chance = this.#dense.refined(at.agent * ABSENCES + absence, agent.doubt, 0, chance);
     chance = this.#sparse.refined(pairKey(at), pair.doubt, 0, chance);
-    return this.#sparse.refined(answerKey(at), answer.doubt, 0, chance);
+    return at.answer === UNKNOWN ? chance : this.#sparse.refined(answerKey(at), answer.doubt, 0, chance);
   }
 
   /** The contexts best known, as `writeCounts` has them: five numbers that name it, how many counts there are, and those by bucket. */
@@ -111,7 +111,7 @@ export class ReturnTimes {
     this.#dense.add(absence, bucket, weight);
     this.#addDense(from.agent * ABSENCES + absence, bucket, weight);
     this.#sparse.add(pairKey(from), bucket, weight);
-    this.#sparse.add(answerKey(from), bucket, weight);
+    if (from.answer !== UNKNOWN) this.#sparse.add(answerKey(from), bucket, weight);
   }
 
   #learnTrust(from: Whereabouts, bucket: number): void {
@@ -120,7 +120,7 @@ export class ReturnTimes {
     let chance = this.#dense.came(absence, law, bucket, coldLaw(from.absence)[bucket] as number);
     chance = this.#dense.came(from.agent * ABSENCES + absence, agent, bucket, chance);
     chance = this.#sparse.came(pairKey(from), pair, bucket, chance);
-    this.#sparse.came(answerKey(from), answer, bucket, chance);
+    if (from.answer !== UNKNOWN) this.#sparse.came(answerKey(from), answer, bucket, chance);
   }
 
   #addDense(slot: number, bucket: number, weight: number): void {
@@ -168,8 +168,7 @@ const SPARSE = AGENTS * ABSENCES;
 /** Stands for any absence. */
 const ANY_ABSENCE = 15;
 
-const pairKey = (at: Whereabouts) =>
-  sparseKey(at.agent, at.previous, at.current, ANY_ABSENCE, toolsOf(at.answer));
+const pairKey = (at: Whereabouts) => sparseKey(at.agent, at.previous, at.current, ANY_ABSENCE, UNKNOWN);
 const answerKey = (at: Whereabouts) =>
   sparseKey(at.agent, at.previous, at.current, Math.min(at.absence, LONGEST_ABSENCE), at.answer);
 

@@ -108,6 +108,15 @@ describe("return times", () => {
     expect(distribution(times, at(0, 3, other))[0]).toBeLessThan(0.2);
   });
 
+  test("of a call under way are those after any answer", () => {
+    const times = new ReturnTimes();
+    // Runs whose last answer never came ended; that tells nothing of a call whose answer is still to come.
+    for (let i = 0; i < 90; i++) times.returned(at(0, 3, answerOf(true, 100)), 1);
+    for (let i = 0; i < 10; i++) times.ended(at(0, 3));
+    expect(distribution(times, at(0, 3))[0]).toBeGreaterThan(0.8);
+    expect(distribution(times, at(0, 3))[NEVER]).toBeGreaterThan(0.05);
+  });
+
   test("keep contexts apart up to the last agent that has a number", () => {
     const last = { agent: 127, absence: 12, current: 127, previous: 127, answer: answerOf(true, 1e6) };
     const times = new ReturnTimes();
