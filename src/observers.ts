@@ -82,10 +82,11 @@ export class Observers {
     this.#each((observer) => observer.close?.());
   }
 
-  #each(tell: (observer: TelemetryObserver) => void): void {
+  #each(tell: (observer: TelemetryObserver) => unknown): void {
     for (const observer of this.#observers)
       try {
-        tell(observer);
+        const result = tell(observer);
+        if (result instanceof Promise) result.catch(() => this.#onFault());
       } catch {
         this.#onFault();
       }

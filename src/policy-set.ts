@@ -2,6 +2,7 @@ import { z } from "zod";
 import { parseOptions } from "./options.ts";
 import { registry } from "./registry.ts";
 import { Gate } from "./runtime/gate.ts";
+import { atOnce } from "./runtime/hook-result.ts";
 import { type InstalledPolicy, PolicyFaults } from "./runtime/installed-policy.ts";
 import type { Ledger } from "./runtime/ledger.ts";
 import type { PolicyContext, PolicyDefinition, Subject } from "./runtime/policy.ts";
@@ -99,7 +100,7 @@ export function closePolicies({ installed, faults, room }: PolicySet): void {
   room?.close();
   for (const one of installed) {
     try {
-      one.policy.close?.();
+      atOnce(one.policy.close?.());
     } catch (error) {
       faults.note(one, "close", error);
     }

@@ -83,8 +83,14 @@ describe("the packed package", () => {
     expect(loaded.filter(([, names]) => names.length === 0)).toEqual([]);
   });
 
-  it("offers policies and engines as default exports that are called like their file", async () => {
+  it("offers policies and engines as default exports that are called like their file, all there are", async () => {
     const wanted = (await specifiers()).filter((entry) => /\/(policies|engines)\//.test(entry));
+    const written = await Promise.all(
+      ["engines", "policies"].map(async (kind) =>
+        (await readdir(join(root, "src", kind))).map((file) => `cachesage/${kind}/${file.slice(0, -3)}`),
+      ),
+    );
+    expect(wanted.toSorted()).toEqual(written.flat().toSorted());
     const names = await inProject(
       `console.log(JSON.stringify(await Promise.all(${JSON.stringify(wanted)}.map(async (entry) => (await import(entry)).default.name))));`,
     );
@@ -102,12 +108,14 @@ describe("the packed package", () => {
        // @ts-expect-error a flag is no text: proof that these types are read at all
        CacheSage.connect({ cacheHints: "yes" });`,
     );
-    const flags = ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "use.ts"];
-    await expect(
-      run(process.execPath, [compilerOf(compiler), ...flags], { cwd: project }),
-    ).resolves.toMatchObject({
-      stdout: "",
-    });
+    await expect(compile(compiler, "use.ts")).resolves.toMatchObject({ stdout: "" });
+  });
+
+  it.each(compilers)("has types for every export, by %s", async (compiler) => {
+    const modules = (await specifiers()).filter((entry) => !entry.endsWith(".json"));
+    const lines = modules.map((entry, index) => `export * as m${index} from ${JSON.stringify(entry)};`);
+    await writeFile(join(project, "all.ts"), lines.join("\n"));
+    await expect(compile(compiler, "all.ts")).resolves.toMatchObject({ stdout: "" });
   });
 });
 
@@ -155,6 +163,11 @@ function installed(): string {
 
 function compilerOf(name: string): string {
   return join(root, "node_modules", name, "bin/tsc");
+}
+
+function compile(compiler: string, file: string) {
+  const flags = ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", file];
+  return run(process.execPath, [compilerOf(compiler), ...flags], { cwd: project });
 }
 
 function bin(): string {

@@ -1,6 +1,7 @@
-import type { Identity, PromptShape, RequestEndEvent, Status, Unfinished, Usage } from "../runtime/event.ts";
+import type { Identity, PromptShape, RequestEndEvent, Status, Usage } from "../runtime/event.ts";
 import type { Host } from "./host.ts";
 import type { Open, Run } from "./run.ts";
+import type { Unfinished } from "./unfinished.ts";
 
 /** One model call, from its start to its end. */
 export class Request implements Open {

@@ -1,5 +1,7 @@
-import type { OutgoingCall } from "../runtime/engine.ts";
+import type { OutgoingCall, Route } from "../runtime/engine.ts";
 import type { Host } from "./host.ts";
+import { guard } from "./safe-host.ts";
+import { isObject } from "./shapes.ts";
 import { statusOf } from "./status.ts";
 
 /** The signature of `fetch` as OpenAI-compatible clients call it. */
@@ -14,7 +16,7 @@ const GONE: ReadonlySet<number> = new Set([502, 503, 504]);
  */
 export function routedSend(host: Host, call: OutgoingCall, send: Fetch): Fetch {
   // A policy may have sent it elsewhere already.
-  const first = call.url.startsWith(host.baseURL) ? host.route?.(call) : undefined;
+  const first = call.url.startsWith(host.baseURL) ? routeOf(host, call) : undefined;
   if (!first) return send;
   return async (input, init) => {
     const url = String(input);
@@ -26,9 +28,24 @@ export function routedSend(host: Host, call: OutgoingCall, send: Fetch): Fetch {
     } catch (error) {
       if (statusOf(error) !== "failed") throw error;
       first.settled(false);
-      const second = host.route?.(call);
+      const second = routeOf(host, call);
       if (!second || second.baseURL === first.baseURL) throw error;
       return send(at(second.baseURL), init);
     }
   };
+}
+
+/** The adapter's choice, contained; undefined when it makes no sense. */
+function routeOf(host: Host, call: OutgoingCall): Route | undefined {
+  return guard(host, "route", () => {
+    const route: unknown = host.route?.(call);
+    if (!isObject(route)) return undefined;
+    const { baseURL, settled } = route;
+    if (typeof baseURL !== "string" || !URL.canParse(baseURL)) return undefined;
+    if (typeof settled !== "function") return undefined;
+    return {
+      baseURL,
+      settled: (isAnswered) => guard(host, "route", () => void settled.call(route, isAnswered)),
+    };
+  });
 }

@@ -1,10 +1,15 @@
 import type { Host } from "./host.ts";
 
-/** The same host with every method contained: whatever it throws ends in `fault`, and that is contained as well. */
+/**
+ * The same host with every method contained: whatever it throws, or a promise of its rejects with, ends in `fault`, and
+ * that is contained as well.
+ */
 export function safeHost(host: Host): Host {
   const contained = <T>(where: string, use: () => T): T | undefined => {
     try {
-      return use();
+      const result = use();
+      if (result instanceof Promise) result.catch((error: unknown) => fault(where, error));
+      return result;
     } catch (error) {
       fault(where, error);
       return undefined;

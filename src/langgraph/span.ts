@@ -1,7 +1,8 @@
-import type { AgentId, Identity, Unfinished } from "../runtime/event.ts";
+import type { AgentId, Identity } from "../runtime/event.ts";
 import type { NodePlan } from "./plan.ts";
 import type { Request } from "./request.ts";
 import type { Open, Run } from "./run.ts";
+import type { Unfinished } from "./unfinished.ts";
 
 /** One activation of an agent. */
 export interface Activation {

@@ -1,5 +1,6 @@
-import type { Unfinished, Usage } from "../runtime/event.ts";
+import type { Usage } from "../runtime/event.ts";
 import { isObject, text } from "./shapes.ts";
+import type { Unfinished } from "./unfinished.ts";
 
 /** Usage as LangChain reports it at the end of a call. A field that the engine left out stays out: that is not 0. */
 export function usageOf(output: unknown): Usage {

@@ -1,5 +1,7 @@
-import { type Hint, isVerdict, type PrefixRef } from "./action.ts";
+import type { Hint, PrefixRef } from "./action.ts";
 import { arbitrate, type Proposal } from "./arbiter.ts";
+import { atOnce, MAX_ACTIONS } from "./hook-result.ts";
+import { checkHint } from "./check-hint.ts";
 import type { Clock } from "./clock.ts";
 import type { Event, RunId } from "./event.ts";
 import { type InstalledPolicy, PolicyFaults, rates } from "./installed-policy.ts";
@@ -50,7 +52,7 @@ export class AgentRuntime {
     for (const installed of policies) {
       if (this.#faults.isLeftOut(installed)) continue;
       try {
-        installed.policy.observe?.(event);
+        atOnce(installed.policy.observe?.(event));
       } catch (error) {
         this.#faults.note(installed, "observe", error);
       }
@@ -120,13 +122,12 @@ function propose(
   },
   proposals: Proposal[],
 ): void {
-  const predictions = policy.predict?.(given.moment) ?? given.predictions;
+  const predictions = atOnce(policy.predict?.(given.moment)) ?? given.predictions;
   const ranked = rank(policy, given.candidates, predictions);
-  for (const action of policy.act?.(ranked, predictions, given.moment) ?? NONE) {
-    if (isVerdict(action) || !definition.actions.includes(action.type))
-      throw new Error(`returned ${String(action.type)}, which it does not declare`);
-    if ("value" in action && !(action.value >= 0 && action.value <= 1))
-      throw new Error(`returned a value outside [0, 1]: ${action.value}`);
+  let count = 0;
+  for (const action of atOnce(policy.act?.(ranked, predictions, given.moment)) ?? NONE) {
+    if (++count > MAX_ACTIONS) throw new Error(`returned over ${MAX_ACTIONS} actions at once`);
+    checkHint(action, definition.actions);
     proposals.push({ policy: definition.name, action });
   }
 }
@@ -140,7 +141,7 @@ function rank(
   if (!policy.score) return candidates.map((item) => ({ item, score: 0 }));
   const ranked: Scored<"prefix">[] = [];
   for (const item of candidates) {
-    const score = policy.score(item, predictions);
+    const score = atOnce(policy.score(item, predictions));
     if (!(score >= 0 && score <= 1)) throw new Error(`scored ${score}, outside [0, 1]`);
     ranked.push({ item, score });
   }

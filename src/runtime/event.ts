@@ -138,6 +138,3 @@ export type Event =
   | RequestEndEvent
   | ToolStartEvent
   | ToolEndEvent;
-
-/** An event, or a part of one, whose optional fields are still being filled in. */
-export type Unfinished<T> = { -readonly [Key in keyof T]: T[Key] };

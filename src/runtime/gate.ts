@@ -3,6 +3,7 @@ import { combinedScore, type Judgement, rule } from "./arbiter.ts";
 import type { CallKind, CallRef, CallResult, CallSubject } from "./call.ts";
 import type { Clock } from "./clock.ts";
 import type { Event } from "./event.ts";
+import { atOnce, MAX_ACTIONS } from "./hook-result.ts";
 import { type InstalledPolicy, type PolicyFaults, rates } from "./installed-policy.ts";
 import type { Ledger } from "./ledger.ts";
 import type { GateMoment, Scored } from "./policy.ts";
@@ -184,7 +185,8 @@ export class Gate {
       if (!policy.score || this.#parts.faults.isLeftOut(installed)) continue;
       try {
         const own: number[] = [];
-        for (const { call } of lane.waiting.values()) own.push(checkedScore(policy.score(call, NONE)));
+        for (const { call } of lane.waiting.values())
+          own.push(checkedScore(atOnce(policy.score(call, NONE))));
         let i = 0;
         for (const list of scores.values())
           list.push({ score: own[i++] as number, weight: policy.weight ?? 1 });
@@ -207,7 +209,9 @@ export class Gate {
     const { definition, policy } = installed;
     if (faults.isLeftOut(installed)) return;
     try {
-      for (const verdict of policy.act?.(ranked, NONE, moment) ?? NONE) {
+      let count = 0;
+      for (const verdict of atOnce(policy.act?.(ranked, NONE, moment)) ?? NONE) {
+        if (++count > MAX_ACTIONS) throw new Error(`returned over ${MAX_ACTIONS} verdicts at once`);
         if (!isVerdict(verdict) || !definition.actions.includes(verdict.type))
           throw new Error(`returned ${String(verdict.type)} for a call, which it does not declare`);
         if (verdict.type === "hold" && !(verdict.forMs >= 0))
@@ -263,10 +267,10 @@ export class Gate {
     this.#tell(lane, "decided", (installed) => installed.policy.decided?.(call, verdict));
   }
 
-  #tell(lane: Lane, hook: string, tell: (installed: InstalledPolicy) => void): void {
+  #tell(lane: Lane, hook: string, tell: (installed: InstalledPolicy) => unknown): void {
     for (const installed of lane.policies) {
       try {
-        tell(installed);
+        atOnce(tell(installed));
       } catch (error) {
         this.#parts.faults.note(installed, hook, error);
       }

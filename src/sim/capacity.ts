@@ -8,7 +8,7 @@ export const CAPACITY = /^(?=.*[1-9])(\d+(\.\d+)?%|\d+t?)$/;
  * Blocks of a cache of the given size, at least one.
  *
  * @param given as CAPACITY has it.
- * @throws InvalidOptionsError for a percentage of a workload that is too short to have a working set.
+ * @throws InvalidOptionsError for a percentage of a workload whose prompts fill no block.
  */
 export function capacityIn(given: string, { workload, workingSet }: Schedule): number {
   const size = Number.parseFloat(given);
@@ -17,7 +17,7 @@ export function capacityIn(given: string, { workload, workingSet }: Schedule): n
   if (workingSet > 0) return atLeastOne((size / 100) * workingSet);
   throw new InvalidOptionsError(
     "simulate",
-    `--capacity: ${given} of the working set, but ${workload.name} has too few calls to measure one`,
+    `--capacity: ${given} of the working set, but ${workload.name} has none: no prompt fills a block`,
     { hint: "Give blocks (64) or tokens (4096t) instead." },
   );
 }

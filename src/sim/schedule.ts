@@ -38,7 +38,7 @@ export interface ScheduleOptions {
   readonly maxTouches?: number;
 }
 
-/** Calls between two looks at the working set; a workload of fewer calls is looked at after each. */
+/** Calls between two looks at the working set; where there are fewer calls, it is looked at after each. */
 const SAMPLE_EVERY = 50;
 
 interface OpenRun {
@@ -65,8 +65,6 @@ export function schedule(workload: Workload, options: ScheduleOptions): Schedule
   const open: OpenRun[] = [];
   const calls: ScheduledCall[] = [];
   const sampler = new WorkingSet(workload.blockCount);
-  const callCount = runs.reduce((sum, run) => sum + run.calls.length, 0);
-  const sampleEvery = callCount < SAMPLE_EVERY ? 1 : SAMPLE_EVERY;
   let opened = 0;
   let touches = 0;
   const openNext = (at: number) => {
@@ -88,7 +86,9 @@ export function schedule(workload: Workload, options: ScheduleOptions): Schedule
     sampler.used(run.index, call.blocks);
     run.next++;
     run.busyUntil = Math.max(run.busyUntil, at + (call.durationMs ?? 0));
-    if (calls.length % sampleEvery === 0) sampler.sample(open.map(({ index }) => index));
+    if (calls.length === SAMPLE_EVERY) sampler.restart();
+    if (calls.length < SAMPLE_EVERY || calls.length % SAMPLE_EVERY === 0)
+      sampler.sample(open.map(({ index }) => index));
     if (!isLast) continue;
     open.splice(slot, 1);
     sampler.ended(run.index);
@@ -135,7 +135,9 @@ function shuffled<T>(items: readonly T[], below: (limit: number) => number): T[]
 /** Distinct blocks ever used by the runs that are open, averaged over samples. */
 class WorkingSet {
   readonly #blocks = new Map<number, Set<number>>();
+  /** By block, the look that counted it last; looks count on when the mean starts anew. */
   readonly #seenAt: Int32Array;
+  #looks = 0;
   #samples = 0;
   #sum = 0;
 
@@ -157,12 +159,19 @@ class WorkingSet {
     this.#blocks.delete(run);
   }
 
+  /** Forgets the samples so far. */
+  restart(): void {
+    this.#samples = 0;
+    this.#sum = 0;
+  }
+
   sample(open: readonly number[]): void {
     this.#samples++;
+    this.#looks++;
     for (const run of open)
       for (const block of this.#blocks.get(run) ?? [])
-        if (this.#seenAt[block] !== this.#samples) {
-          this.#seenAt[block] = this.#samples;
+        if (this.#seenAt[block] !== this.#looks) {
+          this.#seenAt[block] = this.#looks;
           this.#sum++;
         }
   }

@@ -156,7 +156,7 @@ export class HintQueue {
     try {
       body = this.#parts.compose(hint);
     } catch (error) {
-      return { status: "failed", reason: `prompt could not be composed: ${String(error)}` };
+      return { status: "failed", reason: `prompt could not be composed: ${textOf(error)}` };
     }
     if (body === undefined) return { status: "ignored", reason: "the prompt is not known yet" };
     if (this.#parts.mayPrefetch) {
@@ -211,7 +211,7 @@ export class HintQueue {
       const outcomes = await Promise.race([this.#parts.adapter.apply(hints, signal), gaveUp]);
       return Array.isArray(outcomes) ? (outcomes as readonly Outcome[]) : [];
     } catch (error) {
-      return hints.map(() => ({ status: "failed", reason: String(error) }));
+      return hints.map(() => ({ status: "failed", reason: textOf(error) }));
     } finally {
       clearTimeout(timer);
       this.#sent.delete(controller);
@@ -235,3 +235,12 @@ function aged(hint: PrefetchHint, waitedMs: number): PrefetchHint {
 
 const NO_ANSWER: Outcome = { status: "failed", reason: "the engine adapter gave no outcome" };
 const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn before it was sent" };
+
+/** Anything may be thrown, even what has no text. */
+function textOf(error: unknown): string {
+  try {
+    return String(error);
+  } catch {
+    return "an error without a text";
+  }
+}

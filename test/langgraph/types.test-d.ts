@@ -3,12 +3,15 @@ import {
   Annotation,
   Command,
   END,
+  entrypoint,
   MessagesAnnotation,
   Send,
   START,
   StateGraph,
   type LangGraphRunnableConfig,
 } from "@langchain/langgraph";
+import { createSupervisor } from "@langchain/langgraph-supervisor";
+import { createSwarm } from "@langchain/langgraph-swarm";
 import { ChatOpenAI } from "@langchain/openai";
 import { createAgent, createMiddleware, type AgentMiddleware } from "langchain";
 import { expectTypeOf, test } from "vitest";
@@ -78,8 +81,16 @@ test("instrument returns the very type it is given", () => {
   expectTypeOf(observed).toEqualTypeOf(graph);
   expectTypeOf(observed.invoke).parameters.toEqualTypeOf<Parameters<typeof graph.invoke>>();
   expectTypeOf<Awaited<ReturnType<typeof observed.invoke>>>().toEqualTypeOf<Values>();
-  const agent = createAgent({ model: new ChatOpenAI({ apiKey: "x" }), tools: [], name: "alice" });
+  const model = new ChatOpenAI({ apiKey: "x" });
+  const agent = createAgent({ model, tools: [], name: "alice" });
   expectTypeOf(sage.instrument(agent)).toEqualTypeOf(agent);
+  const flow = entrypoint("flow", async (topic: string) => topic.length);
+  expectTypeOf(sage.instrument(flow)).toEqualTypeOf(flow);
+  expectTypeOf<Awaited<ReturnType<typeof flow.invoke>>>().toEqualTypeOf<number>();
+  const supervisor = createSupervisor({ llm: model, agents: [] }).compile();
+  expectTypeOf(sage.instrument(supervisor)).toEqualTypeOf(supervisor);
+  const swarm = createSwarm({ agents: [], defaultActiveAgent: "alice" }).compile();
+  expectTypeOf(sage.instrument(swarm)).toEqualTypeOf(swarm);
 });
 
 test("model spreads into ChatOpenAI, alone, with fields and around others", () => {

@@ -53,6 +53,18 @@ test("same events, same decisions", () => {
   expect(play()).toEqual(play());
 });
 
+function* endlessly(): Generator<Action> {
+  for (;;) yield { type: "retain", prefix: { agent: "wild" }, value: 0.5 };
+}
+
+test("a policy that never stops is a fault and leaves the others their say", () => {
+  const app = new App();
+  const { layer, faults } = runtime((own) => [bad({ act: endlessly }), own]);
+  const agents = new Set(layer.observe(app.call("1", "a")).map(({ prefix }) => prefix.agent));
+  expect(agents).toEqual(new Set(["wild", "a"]));
+  expect(faults).toHaveLength(1);
+});
+
 test("a policy that throws or returns nonsense is a fault and changes nothing for the others", () => {
   const nonsense = fc.constantFrom<Policy<"prefix">>(
     {
@@ -65,6 +77,11 @@ test("a policy that throws or returns nonsense is a fault and changes nothing fo
     { act: () => [{ type: "evict", prefix: { agent: "a" } }] },
     { act: () => [{ type: "retain", prefix: { agent: "a" }, value: -1 }] },
     { act: () => JSON.parse("[null]") as [] },
+    { act: () => [{ type: "retain", prefix: JSON.parse('{"agent": 7}') as { agent: string }, value: 1 }] },
+    { act: () => JSON.parse('[{"type": "retain", "value": 1}]') as [] },
+    { act: () => Promise.reject(new Error("boom")) as unknown as [] },
+    { score: () => Promise.reject(new Error("boom")) as unknown as number },
+    { observe: () => Promise.reject(new Error("boom")) as unknown as undefined },
     {
       observe: () => {
         throw new Error("boom");

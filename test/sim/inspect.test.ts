@@ -222,8 +222,23 @@ describe("inspect", () => {
       expect(svg).toContain(`>${text}</text>`);
   });
 
-  it("describes a workload that is too short to replay, without sizes", async () => {
-    const inspection = await inspect(team(), { concurrency: 2, seed: 1, maxTouches: 20 });
+  it("measures and judges a short recording too, and says how short it is", async () => {
+    const inspection = await inspect(team(), { concurrency: 2, seed: 1, maxTouches: 100 });
+    expect(inspection.schedule.calls).toBeLessThan(50);
+    expect(inspection.schedule.working_set).toBeGreaterThan(0);
+    expect(inspection.sizes).toHaveLength(6);
+    const report = inspectionReport(inspection);
+    expect(report).not.toContain("a working set of 0 blocks");
+    expect(report).toContain(`Only ${inspection.schedule.calls} calls were looked at`);
+  });
+
+  it("describes a workload whose prompts fill no block, without sizes", async () => {
+    const workload = team();
+    const runs = workload.runs.map((run) => ({
+      ...run,
+      calls: run.calls.map((one) => ({ ...one, blocks: new Int32Array(0) })),
+    }));
+    const inspection = await inspect({ ...workload, runs }, { concurrency: 2, seed: 1 });
     expect(inspection.sizes).toEqual([]);
     expect(inspectionReport(inspection)).toContain("Too short to tell");
     expect(plotInspection(inspection)).toMatch(/^<svg /);

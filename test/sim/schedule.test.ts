@@ -147,6 +147,9 @@ test("the working set is what the open runs have ever used, averaged over time",
   // Two runs that share a block: 1, 1, then whatever is left of them, counted once.
   const shared = workload([call([0])], [call([0])]);
   expect(schedule(shared, { concurrency: 2, seed: 1 }).workingSet).toBe(1);
+  // Of a long one, of which only its first calls are played, all of these count: 1, 2 and 3 blocks.
+  const begun = workload(Array.from({ length: 100 }, (_, i) => call([i])));
+  expect(schedule(begun, { concurrency: 1, seed: 1, maxTouches: 3 }).workingSet).toBe(2);
   // From 50 calls on every 50th counts: 50 blocks at the first look, 100 at the second.
   const long = workload(Array.from({ length: 100 }, (_, i) => call([i])));
   expect(schedule(long, { concurrency: 1, seed: 1 }).workingSet).toBe(75);

@@ -130,7 +130,7 @@ function tooShort({ touches, first }: ReuseSummary): Verdict {
     from_prediction: null,
   };
   const sentence =
-    "Too short to tell: a working set is measured every 50 calls. " +
+    "Too short to tell: no prompt fills a single block. " +
     `Of ${touches} block touches ${share(1 - first)} are of blocks used before; record more runs.`;
   return { ...unknown, sentences: [sentence] };
 }

@@ -1,0 +1,20 @@
+import { type Action, type ActionType, type Hint, isVerdict } from "./action.ts";
+
+/** Throws where what a policy returned is no hint: undeclared, without a prefix, or with numbers that are none. */
+export function checkHint(action: Action, declared: readonly ActionType[]): asserts action is Hint {
+  if (isVerdict(action) || !declared.includes(action.type))
+    throw new Error(`returned ${String(action.type)}, which it does not declare`);
+  const { agent, run } = action.prefix;
+  if (typeof agent !== "string" || (run !== undefined && typeof run !== "string"))
+    throw new Error(`returned ${action.type} for a prefix that names no agent, or a run that is no text`);
+  if ("value" in action && !isShare(action.value))
+    throw new Error(`returned a value outside [0, 1]: ${String(action.value)}`);
+  if (action.type !== "prefetch") return;
+  const { probability, tokens, afterMs = 0 } = action;
+  if (!isShare(probability) || !(tokens >= 0) || !(afterMs >= 0))
+    throw new Error(`returned a prefetch of ${tokens} tokens at ${probability}, ${afterMs} ms from now`);
+}
+
+function isShare(value: number): boolean {
+  return value >= 0 && value <= 1;
+}
