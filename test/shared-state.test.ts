@@ -1,6 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { countsOf } from "../src/learn/exchange.ts";
 import { LearnedPredictor } from "../src/learn/predictor.ts";
+import { parseState } from "../src/learn/state.ts";
 import type { Event } from "../src/runtime/event.ts";
 import type { Store } from "../src/runtime/store.ts";
 import { SharedState } from "../src/shared-state.ts";
@@ -30,12 +32,8 @@ class Peer {
 const app = new App();
 let runs = 0;
 const run = (...agents: string[]) => app.run(`${++runs}`, ...agents);
-/** All that is learned, whatever the agents' numbers. */
-const known = (predictor: LearnedPredictor) => {
-  const probe = `${++runs}`;
-  for (const event of [app.start(probe), app.call(probe, "a", 1)]) predictor.observe(event);
-  return Object.fromEntries(predictor.next(probe).map(({ agent, probability }) => [agent, probability]));
-};
+/** All that is counted, whatever the agents' numbers. How far counts are trusted each process finds out for itself. */
+const known = (predictor: LearnedPredictor) => Object.fromEntries(countsOf(parseState(predictor.snapshot())));
 const alone = (...all: readonly (readonly Event[])[]) => {
   const predictor = new LearnedPredictor();
   for (const event of all.flat()) predictor.observe(event);

@@ -1,4 +1,4 @@
-import { type AgentId, START } from "../runtime/event.ts";
+import { type AgentId, END, START } from "../runtime/event.ts";
 import type { Prediction } from "../runtime/policy.ts";
 
 /** How good the predictions of next agents were. */
@@ -29,7 +29,7 @@ export class Accuracy {
     return { asked: this.#asked, right: this.#right, calibrationError };
   }
 
-  /** @param from agents whose turn it was; @param came the agent that called next, one of them perhaps. */
+  /** @param from agents whose turn it was; @param came the agent that called next, one of them perhaps, or END. */
   score(predicted: readonly Prediction[] | undefined, from: readonly AgentId[], came: AgentId): void {
     if (!predicted) return;
     for (const { agent, probability } of predicted) {
@@ -38,7 +38,7 @@ export class Accuracy {
       if (agent === came) this.#happened[bin] = (this.#happened[bin] as number) + 1;
       this.#predictions++;
     }
-    if (from.includes(came) || from.includes(START)) return;
+    if (came === END || from.includes(came) || from.includes(START)) return;
     this.#asked++;
     const other = predicted.find(({ agent }) => !from.includes(agent));
     if (other?.agent === came) this.#right++;

@@ -15,8 +15,8 @@ export class Agents {
   readonly #names: AgentId[] = [START, END, ""];
   readonly #limit: number;
 
-  /** @param limit agents told apart; default 128. */
-  constructor(limit = 128) {
+  /** @param limit agents told apart; default 125: with those that are none, indices have 7 bits. */
+  constructor(limit = 125) {
     this.#limit = limit + this.#names.length;
   }
 

@@ -1,4 +1,4 @@
-import { AnchorVariants } from "./anchor-variants.ts";
+import { type AnchorVariant, AnchorVariants } from "./anchor-variants.ts";
 import { rounded } from "./state.ts";
 
 /** Calls over which arrival rates are averaged: old counts are halved when this many have been seen. */
@@ -15,6 +15,12 @@ interface Prompts {
   shared: number;
   sharedSamples: number;
   readonly variants: AnchorVariants;
+  /** Open runs that have called the agent, and how many of the others are expected to call it at their next step. */
+  openRuns: number;
+  arrivals: number;
+  /** How often runs called the agent again, and their steps since they first did. */
+  returns: number;
+  steps: number;
 }
 
 /** Everything counted here, as flat numbers per agent index. */
@@ -47,17 +53,62 @@ export class Anchors {
   /**
    * Value of keeping an anchor, in [0, 1]: r/(1+r), r the uses that runs make of it in one round of all open runs.
    *
+   * Runs that have called the agent are expected to come with the same anchor again, others with each at its share. The
+   * better rate counts: that of their next step, which is forecast, or that of the long run, in which those that know the
+   * agent call it at its rate of returns, and the others at its share of all calls. Of those that know it one is left out in
+   * the long run: its own prefix, which the anchor is a part of, has a better forecast.
+   *
    * @param hash the anchor; default: the agent's latest.
-   * @param arrivals open runs that are expected to use it at their next step.
-   * @param openRuns in the long run each of them calls it at its share of all calls.
    */
-  value(agent: number, hash: string | undefined, arrivals: number, openRuns: number): number {
+  value(agent: number, hash: string | undefined, openRuns: number): number {
     const own = this.#agents[agent];
-    if (!own) return 0;
-    const frequency = this.#total === 0 ? 0 : own.calls / this.#total;
-    // What has not been called for longer than usual is called more rarely by now.
-    const longRun = Math.min(frequency, 1 / (1 + this.#clock - own.calledAt)) * openRuns;
-    return rateToValue(own.variants.share(hash ?? own.variants.latest) * Math.max(arrivals, longRun));
+    if (!own || this.#total === 0) return 0;
+    const variant = own.variants.find(hash ?? own.variants.latest);
+    const share = own.variants.share(variant);
+    const arrivals = (variant?.arrivals ?? 0) + share * own.arrivals;
+    const again = (Math.max(0, (variant?.openRuns ?? 0) - 1) * own.returns) / Math.max(1, own.steps);
+    const first = share * Math.max(0, openRuns - own.openRuns) * this.#frequency(own);
+    return rateToValue(Math.max(arrivals, again + first));
+  }
+
+  /** An open run is expected to call the agent at its next step. @param variant the anchor of its latest call, if there was one. */
+  arrive(agent: number, variant: AnchorVariant | undefined, probability: number): void {
+    const target = variant ?? this.#own(agent);
+    // Rounding may leave a trace below zero when the last run has gone.
+    target.arrivals = Math.max(0, target.arrivals + probability);
+  }
+
+  /** An open run calls the agent with this anchor. @param before the anchor of its call before, if there was one. */
+  used(agent: number, hash: string, before: AnchorVariant | undefined): AnchorVariant {
+    if (before?.hash === hash) return before;
+    const own = this.#own(agent);
+    const variant = own.variants.used(hash);
+    variant.openRuns++;
+    if (before) before.openRuns--;
+    else own.openRuns++;
+    return variant;
+  }
+
+  /** So many steps after its last call of the agent a run calls it again, or ends. */
+  away(agent: number, steps: number, returns: boolean): void {
+    const own = this.#own(agent);
+    own.steps += steps;
+    if (returns) own.returns++;
+    if (own.steps < WINDOW) return;
+    own.steps /= 2;
+    own.returns /= 2;
+  }
+
+  /** A run calls the agent for the first time. */
+  visited(agent: number, variant: AnchorVariant): void {
+    this.#own(agent).variants.visited(variant);
+  }
+
+  /** A run that called the agent last with this anchor has ended. */
+  left(agent: number, variant: AnchorVariant): void {
+    variant.openRuns = Math.max(0, variant.openRuns - 1);
+    const own = this.#own(agent);
+    own.openRuns = Math.max(0, own.openRuns - 1);
   }
 
   /** The agent was called right after another one; its prompt begins with this share of that one's history. */
@@ -65,11 +116,6 @@ export class Anchors {
     const own = this.#own(agent);
     own.shared += share;
     own.sharedSamples++;
-  }
-
-  /** A run calls the agent for the first time, with this anchor. */
-  visited(agent: number, hash: string): void {
-    this.#own(agent).variants.used(hash);
   }
 
   /** Expected share of the previous agent's history that the agent sees as well; 1/2 before anything is known. */
@@ -108,6 +154,11 @@ export class Anchors {
     this.#tokens += tokens;
   }
 
+  /** Share of all calls that is the agent's; what has not been called for longer than usual is called more rarely by now. */
+  #frequency({ calls, calledAt }: Prompts): number {
+    return Math.min(calls / this.#total, 1 / (1 + this.#clock - calledAt));
+  }
+
   #own(agent: number): Prompts {
     return (this.#agents[agent] ??= {
       calls: 0,
@@ -115,6 +166,10 @@ export class Anchors {
       shared: 0,
       sharedSamples: 0,
       variants: new AnchorVariants(),
+      openRuns: 0,
+      arrivals: 0,
+      returns: 0,
+      steps: 0,
     });
   }
 }

@@ -1,4 +1,5 @@
 import { Histograms } from "./histograms.ts";
+import type { Trust } from "./trust.ts";
 
 /** A context has so many places to be in, and competes for them with the others that fall on them. */
 const WAYS = 8;
@@ -22,9 +23,21 @@ export class Contexts {
   }
 
   /** As `Histograms.refine`; does nothing for a context that is not known. */
-  refine(key: number, out: Float64Array): void {
+  refine(key: number, doubt: number, out: Float64Array): void {
     const place = this.#find(key);
-    if (place >= 0) this.#histograms.refine(place, out);
+    if (place >= 0) this.#histograms.refine(place, doubt, out);
+  }
+
+  /** As `Histograms.refined`; `below` for a context that is not known. */
+  refined(key: number, doubt: number, bucket: number, below: number): number {
+    const place = this.#find(key);
+    return place < 0 ? below : this.#histograms.refined(place, doubt, bucket, below);
+  }
+
+  /** As `Histograms.came`; `below` for a context that is not known. */
+  came(key: number, trust: Trust, bucket: number, below: number): number {
+    const place = this.#find(key);
+    return place < 0 ? below : this.#histograms.came(place, trust, bucket, below);
   }
 
   /** Every context with its samples and counts by bucket, without trailing zeros. */

@@ -1,7 +1,6 @@
 import { END, START } from "../runtime/event.ts";
 import type { Counts } from "../runtime/store.ts";
 import { CountReader, readCounts, writeCounts } from "./counts.ts";
-import { isPairContext } from "./return-times.ts";
 import type { LearnedState } from "./state.ts";
 
 type Part = string | number;
@@ -9,6 +8,8 @@ type Part = string | number;
 type Path = readonly Part[];
 type Distribution = Map<Part, number>;
 
+/** Numbers and agents that name a context of return times. Versions before 5 had one less. */
+const CONTEXT_PARTS = 5;
 /** No more than so many samples are handed to a learner at once: it would halve them while it reads, the first ones most. */
 const MOST_SAMPLES = 500;
 /** Distributions that are lists of independent sums, and are handed on as they are. */
@@ -41,14 +42,21 @@ export function stateOf(counts: Counts): LearnedState {
   const listed = (kind: string, ...path: Path) => writeCounts(listOf(one(kind, ...path)));
   const rows: string[] = [];
   for (const [[from], row] of of("transitions")) rows[agents.of(from)] = writeCounts(agents.listOf(row));
-  const pairs = of("pairs").map(([[before, from], row]) => {
+  const pairs = of("pairs").map(([[before, from, answer = 0], row]) => {
     const successors = [...row].flatMap(([to, count]) => [agents.of(to), count]);
-    return writeCounts([agents.of(before), agents.of(from), successors.length, ...successors]);
+    return writeCounts([
+      agents.of(before),
+      agents.of(from),
+      Number(answer),
+      successors.length,
+      ...successors,
+    ]);
   });
-  const returns = of("returns").map(([[kind, agent, between, current], row]) => {
-    const middle = isPairContext(Number(kind)) ? agents.of(between) : Number(between);
+  const contexts = of("returns").filter(([path]) => path.length === CONTEXT_PARTS);
+  const returns = contexts.map(([[kind, agent, absence, previous, current], row]) => {
     const list = listOf(row);
-    return writeCounts([Number(kind), agents.of(agent), middle, agents.of(current), list.length, ...list]);
+    const last = [agents.of(previous), agents.of(current)];
+    return writeCounts([Number(kind), agents.of(agent), Number(absence), ...last, list.length, ...list]);
   });
   const survivors = new Set(of("survival").map(([[agent]]) => agent as Part));
   const survival = [...survivors].map((agent) => {
@@ -62,7 +70,7 @@ export function stateOf(counts: Counts): LearnedState {
     return [agents.of(agent), get("calls"), get("shared"), get("sharedSamples")] as const;
   });
   return {
-    version: 4,
+    version: 5,
     transitions: { agents: Array.from(rows, (row) => row ?? ""), pairs: pairs.join("") },
     returns: returns.join(""),
     survival: survival.join(""),
@@ -89,13 +97,13 @@ function* ownersOf(state: LearnedState): Generator<readonly [Path, Iterable<read
   for (const [from, row] of state.transitions.agents.entries())
     yield [["transitions", name(from)], [...readCounts(row).entries()].map(named)];
   for (const pairs = new CountReader(state.transitions.pairs); !pairs.isAtEnd;)
-    yield [["pairs", name(pairs.next()), name(pairs.next())], couples(pairs.list()).map(named)];
+    yield [["pairs", name(pairs.next()), name(pairs.next()), pairs.next()], couples(pairs.list()).map(named)];
   for (const returns = new CountReader(state.returns); !returns.isAtEnd;) {
     const kind = returns.next();
     const agent = name(returns.next());
-    const between = returns.next();
-    const middle = isPairContext(kind) ? name(between) : between;
-    yield [["returns", kind, agent, middle, name(returns.next())], returns.list().entries()];
+    const absence = returns.next();
+    const last = [name(returns.next()), name(returns.next())];
+    yield [["returns", kind, agent, absence, ...last], returns.list().entries()];
   }
   for (const survival = new CountReader(state.survival); !survival.isAtEnd;) {
     const agent = name(survival.next());

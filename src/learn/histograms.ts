@@ -1,4 +1,5 @@
 import { BUCKETS } from "./horizon.ts";
+import type { Trust } from "./trust.ts";
 
 /**
  * Samples of a histogram that count in full: at 512 the standard error of a probability is at most 2 %. Beyond, old
@@ -37,19 +38,35 @@ export class Histograms {
   }
 
   /**
-   * Mixes a histogram into the BUCKETS probabilities of `out` by Witten-Bell smoothing: n samples with t distinct
-   * outcomes have weight n/(n+t), what `out` held before has the rest (https://doi.org/10.1109/18.87000).
+   * Mixes a histogram into the BUCKETS probabilities of `out`: n samples with t distinct outcomes have weight
+   * n/(n + doubt t), what `out` held before has the rest. See `Trust`.
    */
-  refine(slot: number, out: Float64Array): void {
+  refine(slot: number, doubt: number, out: Float64Array): void {
     const samples = this.#samples[slot] ?? 0;
     if (samples === 0) return;
-    const distinct = this.#distinct[slot] as number;
+    const distinct = doubt * (this.#distinct[slot] as number);
     const share = 1 / (samples + distinct);
     const rest = distinct * share;
     const counts = this.#counts;
     const from = slot * BUCKETS;
     for (let bucket = 0; bucket < BUCKETS; bucket++)
       out[bucket] = (counts[from + bucket] as number) * share + (out[bucket] as number) * rest;
+  }
+
+  /** The same for the probability of a bucket alone, which was `below` before. */
+  refined(slot: number, doubt: number, bucket: number, below: number): number {
+    const samples = this.#samples[slot] ?? 0;
+    if (samples === 0) return below;
+    const distinct = doubt * (this.#distinct[slot] as number);
+    return ((this.#counts[slot * BUCKETS + bucket] as number) + distinct * below) / (samples + distinct);
+  }
+
+  /** A sample of a bucket came, before it is counted. @returns its probability, which was `below` before. */
+  came(slot: number, trust: Trust, bucket: number, below: number): number {
+    const samples = this.#samples[slot] ?? 0;
+    if (samples === 0) return below;
+    const count = this.#counts[slot * BUCKETS + bucket] as number;
+    return trust.came(count, samples, this.#distinct[slot] as number, below);
   }
 
   halve(slot: number): void {

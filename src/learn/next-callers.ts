@@ -1,6 +1,7 @@
 import type { AgentId, RunId, TopologyEvent } from "../runtime/event.ts";
 import type { Prediction } from "../runtime/policy.ts";
 import { type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
+import { type Answer, UNKNOWN } from "./answer.ts";
 import { StructuralPrior } from "./prior.ts";
 import type { RunState } from "./run-state.ts";
 import { Transitions, type TransitionState } from "./transitions.ts";
@@ -31,33 +32,35 @@ export class NextCallers {
   }
 
   /**
-   * The agent calls, as `state` has it by now.
+   * The agent calls, as `state` has it by now but for the call itself.
    *
    * @param again it was at work already.
    * @param before the agent before the one it follows.
    */
   called(state: RunState, agent: number, again: boolean, before: number): void {
-    if (again) return this.#transitions.count(before, agent, agent);
     const { from } = state;
+    const answer = answerOf(again ? state.frontier : from, state.answer);
+    if (again) return this.#transitions.count(before, agent, answer, agent);
     for (const predecessor of from)
-      this.#transitions.count(state.before, predecessor, agent, 1 / from.length);
+      this.#transitions.count(state.before, predecessor, answer, agent, 1 / from.length);
   }
 
   /** The run was completed. */
-  ended({ from, frontier }: RunState): void {
+  ended({ from, frontier, answer: latest }: RunState): void {
+    const answer = answerOf(frontier, latest);
     for (const agent of frontier)
-      this.#transitions.count(from[0] ?? START_INDEX, agent, END_INDEX, 1 / frontier.length);
+      this.#transitions.count(from[0] ?? START_INDEX, agent, answer, END_INDEX, 1 / frontier.length);
   }
 
   /** Fills `out` (length: agents.size at least) with each agent's probability to be next. */
-  predict({ exact, from, frontier }: RunState, out: number[]): void {
+  predict({ exact, from, frontier, answer }: RunState, out: number[]): void {
     const { size } = this.#agents;
     if (exact) return this.#firstCallers(exact, out);
     const before = from[0] ?? START_INDEX;
-    if (frontier.length === 1) return this.#transitions.next(before, frontier[0] ?? START_INDEX, out);
+    if (frontier.length === 1) return this.#transitions.next(before, frontier[0] ?? START_INDEX, answer, out);
     out.fill(0);
     for (const agent of frontier) {
-      this.#transitions.next(before, agent, this.#scratch);
+      this.#transitions.next(before, agent, UNKNOWN, this.#scratch);
       for (let to = 0; to < size; to++)
         out[to] = (out[to] as number) + (this.#scratch[to] as number) / frontier.length;
     }
@@ -105,4 +108,9 @@ export class NextCallers {
         for (const [to, probability] of this.#prior.after(agent)) add(to, probability);
       else add(agent, 1);
   }
+}
+
+/** Of several agents at work only one has given the latest answer. */
+function answerOf(agents: readonly number[], latest: Answer): Answer {
+  return agents.length === 1 ? latest : UNKNOWN;
 }

@@ -1,21 +1,24 @@
 import type { PrefixRef } from "../runtime/action.ts";
-import type {
-  AgentId,
-  Event,
-  PromptShape,
-  RequestStartEvent,
-  RunEndEvent,
-  RunId,
-  SessionId,
+import {
+  type AgentId,
+  END,
+  type Event,
+  type PromptShape,
+  type RequestStartEvent,
+  type RunEndEvent,
+  type RunId,
+  type SessionId,
 } from "../runtime/event.ts";
 import type { Prediction, Predictor } from "../runtime/policy.ts";
 import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
 import { Agents, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { Anchors, rateToValue } from "./anchors.ts";
+import { answerOf, UNKNOWN } from "./answer.ts";
 import { BUCKETS, hitRateIndex } from "./horizon.ts";
 import { charactersOf, type LatestPrompt, shareOf } from "./latest-prompts.ts";
 import { NextCallers } from "./next-callers.ts";
-import { CALLS_TOOLS, NO_TOOLS, ReturnTimes, TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
+import { Recurrence } from "./recurrence.ts";
+import { ReturnTimes, type Whereabouts } from "./return-times.ts";
 import { OpenRuns } from "./open-runs.ts";
 import { Pace } from "./pace.ts";
 import type { RunState } from "./run-state.ts";
@@ -25,6 +28,8 @@ import { Threads } from "./threads.ts";
 
 /** Steps of an absence from which is learned; they lie evenly spread. */
 const LESSONS = 4;
+/** Multiples of the golden ratio lie evenly in [0, 1) when their whole part is left out (Weyl 1910). */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 /**
  * The learned view of the future: which agents run next, and when a prefix is used again.
@@ -36,22 +41,23 @@ export class LearnedPredictor implements Predictor {
   readonly #agents = new Agents();
   readonly #next = new NextCallers(this.#agents);
   #returns = new ReturnTimes();
+  readonly #recurrence = new Recurrence();
   #survival = new Survival();
   #pace = new Pace();
   #now = 0;
   #anchors = new Anchors();
-  readonly #runs = new OpenRuns((dropped) => this.#forget(dropped));
+  readonly #runs = new OpenRuns((dropped) => this.#leave(dropped));
   /** Ended runs whose prefixes a later run of their thread has taken over, by that run's state. */
   readonly #heirs = new Map<RunId, RunState>();
   readonly #threads = new Threads();
   readonly #accuracy = new Accuracy();
-  readonly #place: Whereabouts = { agent: 0, absence: 0, current: 0, previous: 0, tools: TOOLS_UNKNOWN };
-  /** By agent: open runs expected to call it next, over the runs whose expectations stand. */
-  readonly #arrivals: number[] = [];
+  readonly #place: Whereabouts = { agent: 0, absence: 0, current: 0, previous: 0, answer: UNKNOWN };
   /** Return times computed last, of one agent of a run: it may be asked for again, with another place in the prompt. */
   readonly #returnTimes = new Float64Array(BUCKETS);
   #computedRun: RunState | undefined;
   #computedAgent = 0;
+  readonly #opinion: number[] = [];
+  #phase = 0;
 
   observe(event: Event): void {
     this.#now = Math.max(this.#now, event.at);
@@ -87,9 +93,9 @@ export class LearnedPredictor implements Predictor {
         state.since = event.at;
         if (event.usage?.promptTokens !== undefined && state.prompts.latest)
           this.#anchors.usage(lengthOf(state.prompts.latest), event.usage.promptTokens);
-        if (event.callsTools === undefined) return;
-        state.asked(event.callsTools ? CALLS_TOOLS : NO_TOOLS);
-        return this.#doubt(state);
+        state.answered(answerOf(event.callsTools, event.usage?.outputTokens));
+        if (state.answer !== UNKNOWN) this.#doubt(state);
+        return;
       }
       case "run-end":
         return this.#endRun(event);
@@ -107,8 +113,7 @@ export class LearnedPredictor implements Predictor {
   reuse({ agent, run, anchor }: PrefixRef, fromEnd = Number.POSITIVE_INFINITY, fetchedAgain = 0): number {
     const index = this.#agents.find(agent);
     if (index === undefined) return 0;
-    if (run === undefined)
-      return this.#anchors.value(index, anchor, this.#arrivals[index] ?? 0, this.#runs.size);
+    if (run === undefined) return this.#anchors.value(index, anchor, this.#runs.size);
     const place = placeOf(fromEnd);
     const isWhole = fromEnd === Number.POSITIVE_INFINITY;
     const keptLater = isWhole ? 1 : this.#survival.kept(index, false, place);
@@ -165,7 +170,7 @@ export class LearnedPredictor implements Predictor {
 
   snapshot(): LearnedState {
     return {
-      version: 4,
+      version: 5,
       agents: Array.from({ length: this.#agents.size }, (_, index) => this.#agents.name(index)),
       transitions: this.#next.snapshot(),
       returns: this.#returns.snapshot(),
@@ -214,6 +219,7 @@ export class LearnedPredictor implements Predictor {
     state.fit(size);
     state.covered = size;
     this.#next.predict(state, state.probabilities);
+    if (!state.exact) this.#recurrence.mix(this.#returns, state, state.probabilities);
     this.#arrive(state, 1);
     return state.probabilities;
   }
@@ -245,12 +251,15 @@ export class LearnedPredictor implements Predictor {
     state.covered = 0;
   }
 
-  #arrive({ probabilities, covered }: RunState, sign: 1 | -1): void {
-    const arrivals = this.#arrivals;
-    while (arrivals.length < covered) arrivals.push(0);
-    // Rounding may leave a trace below zero when the last run has gone.
-    for (let agent = 0; agent < covered; agent++)
-      arrivals[agent] = Math.max(0, (arrivals[agent] as number) + sign * (probabilities[agent] as number));
+  /** The run is not open any more. */
+  #leave(state: RunState): void {
+    this.#forget(state);
+    for (const [agent, anchor] of state.anchors.entries()) if (anchor) this.#anchors.left(agent, anchor);
+  }
+
+  #arrive({ probabilities, covered, anchors }: RunState, sign: 1 | -1): void {
+    for (let agent = OTHER_INDEX + 1; agent < covered; agent++)
+      this.#anchors.arrive(agent, anchors[agent], sign * (probabilities[agent] as number));
   }
 
   #request({ run, agent: name, namespace, step, prompt, request, at: now }: RequestStartEvent): void {
@@ -263,7 +272,9 @@ export class LearnedPredictor implements Predictor {
     state.since = now;
     const agent = this.#agents.index(name);
     state.fit(this.#agents.size);
+    this.#learnOpinions(state, agent);
     const predicted = state.early ?? state.predictions;
+    this.#forget(state);
     const again = state.frontier.includes(agent);
     const before = again ? state.from[0] : state.before;
     state.called(agent, namespace, step);
@@ -276,20 +287,30 @@ export class LearnedPredictor implements Predictor {
         name,
       );
     }
-    if (state.lastStep[agent]) this.#learnReturn(state, agent);
+    const last = state.lastStep[agent];
+    if (last) {
+      this.#learnReturn(state, agent);
+      this.#anchors.away(agent, state.step + 1 - last, true);
+    }
     this.#learnPrompt(state, agent, again, prompt);
     state.stepped(agent);
     state.activated(name);
     state.request = request;
     state.exact = undefined;
     state.early = undefined;
-    this.#forget(state);
+  }
+
+  #learnOpinions(state: RunState, came: number): void {
+    if (!this.#recurrence.isContest() || state.exact) return;
+    while (this.#opinion.length < this.#agents.size) this.#opinion.push(0);
+    this.#next.predict(state, this.#opinion);
+    this.#recurrence.contest(this.#returns, state, this.#opinion, came);
   }
 
   /** The agent calls again: what was to be expected at each step since its last call? */
   #learnReturn(state: RunState, agent: number): void {
     const stride = this.#stride(state, agent);
-    for (let at = state.step - (state.step % stride); at >= state.rememberedSince(agent); at -= stride)
+    for (let at = state.step - this.#offset(stride); at >= state.rememberedSince(agent); at -= stride)
       this.#returns.returned(state.look(agent, at, this.#place), state.step + 1 - at, stride);
   }
 
@@ -298,8 +319,16 @@ export class LearnedPredictor implements Predictor {
     return Math.ceil((state.step + 1 - state.rememberedSince(agent)) / LESSONS);
   }
 
+  /** Which of the last `stride` steps teaches: each as often as any other, and not in step with what a workload repeats. */
+  #offset(stride: number): number {
+    this.#phase = (this.#phase + GOLDEN) % 1;
+    return Math.floor(this.#phase * stride);
+  }
+
   #learnPrompt(state: RunState, agent: number, again: boolean, prompt: PromptShape): void {
     this.#anchors.called(agent);
+    const anchor = this.#anchors.used(agent, prompt.anchor.hash, state.anchors[agent]);
+    state.anchors[agent] = anchor;
     const { prompts } = state;
     const { latest } = prompts;
     const own = prompts.of(agent);
@@ -309,7 +338,7 @@ export class LearnedPredictor implements Predictor {
       const isSameAnchor = own.anchor.hash === prompt.anchor.hash;
       const kept = isSameAnchor ? shareOf(own, prompts.commonWith(own, prompt)) : 0;
       this.#survival.returned(agent, isNow, lostOf(own, kept));
-    } else this.#anchors.visited(agent, prompt.anchor.hash);
+    } else this.#anchors.visited(agent, anchor);
     if (latest && latest.length > 0 && !again)
       this.#anchors.followed(agent, shareOf(latest, prompts.commonWith(latest, prompt)));
     prompts.set(agent, prompt);
@@ -326,7 +355,8 @@ export class LearnedPredictor implements Predictor {
   #endRun({ run, session, status, at }: RunEndEvent): void {
     const state = this.#runs.get(run);
     if (!state) return;
-    this.#forget(state);
+    const predicted = state.early ?? state.predictions;
+    this.#leave(state);
     this.#runs.close(run);
     for (const earlier of state.inherits) this.#heirs.delete(earlier);
     const isInterrupted = status === "interrupted";
@@ -337,14 +367,18 @@ export class LearnedPredictor implements Predictor {
     if (isInterrupted && session !== undefined) return;
     // Where threads go on as a rule, what comes back with the next run is not over.
     if (session === undefined || this.#threads.probability(false) < 0.5) this.#learnEnd(state);
-    if (status === "completed" && state.step > 0) this.#next.ended(state);
+    if (status !== "completed" || state.step === 0) return;
+    this.#next.ended(state);
+    this.#accuracy.score(predicted, [], END);
   }
 
   #learnEnd(state: RunState): void {
     for (let agent = 0; agent < state.lastStep.length; agent++) {
-      if (!state.lastStep[agent]) continue;
+      const last = state.lastStep[agent];
+      if (!last) continue;
+      this.#anchors.away(agent, state.step - last, false);
       const stride = this.#stride(state, agent);
-      for (let at = state.step - (state.step % stride); at >= state.rememberedSince(agent); at -= stride)
+      for (let at = state.step - this.#offset(stride); at >= state.rememberedSince(agent); at -= stride)
         this.#returns.ended(state.look(agent, at, this.#place), stride);
     }
   }

@@ -1,43 +1,40 @@
+import { ANSWERS, type Answer, UNKNOWN } from "./answer.ts";
 import { Contexts } from "./contexts.ts";
 import { CountReader, writeCounts } from "./counts.ts";
 import { Histograms } from "./histograms.ts";
 import { BUCKETS, bucketOf, NEVER, STEPS } from "./horizon.ts";
-
-/** What the model call that a run made last is known to have asked for. */
-export const TOOLS_UNKNOWN = 0;
-export const NO_TOOLS = 1;
-export const CALLS_TOOLS = 2;
-/** All three are below this. */
-export const KINDS_OF_TOOLS = 4;
+import { Trust } from "./trust.ts";
 
 /** Absences are told apart up to this many steps; longer ones share a class. */
 const LONGEST_ABSENCE = 12;
 const ABSENCES = LONGEST_ABSENCE + 1;
 /** Contexts written to a snapshot, those of most samples, of at most 15 bytes as a rule. */
 const SAVED_CONTEXTS = 900;
+/** Lessons of which one teaches trust as well: those of one absence are much alike. */
+const TRUST_EVERY = 4;
 /** Cold chances are told apart up to this absence. */
 const COLD_ABSENCES = 64;
-/** No agent index is this large. */
-const AGENTS = 256;
+/** No agent index is this large, see `Agents`. */
+const AGENTS = 128;
 
-/** Where a run is, as seen from one agent of it. All but `absence` are agent indices or flags. */
+/** Where a run is, as seen from one agent of it. All but `absence` and `answer` are agent indices. */
 export interface Whereabouts {
   agent: number;
   /** Steps since the agent's last call; 0 when that was the run's last. */
   absence: number;
-  /** Agent of the run's last call, of the call before, and whether the last one asked for tools. */
+  /** Agent of the run's last call, of the call before, and the last one's answer. */
   current: number;
   previous: number;
-  tools: number;
+  answer: Answer;
 }
 
 /**
  * Return times: in how many steps (model calls of the run) does an agent call again?
  *
- * Counted in four contexts, each trusted by Witten-Bell smoothing over the one before: any agent's absence; the agent
- * and its absence; also the current agent and whether it asked for tools; the agent with the last two agents. Below
- * them all lies Zipf's law of recency, by which the chance to return falls as 1/absence: cold statistics therefore rank
- * like LRU.
+ * Counted in four contexts, each trusted over the one before as far as that has been right: any agent's absence; the agent
+ * and its absence; the agent with the last two agents; the agent with its absence, the last two agents and the last answer,
+ * once that is known. Below them all lies Zipf's law of recency, by which the chance to
+ * return falls as 1/absence: cold statistics therefore rank like LRU.
  */
 export class ReturnTimes {
   /** By agent and absence; agent 0, which is none, stands for any. */
@@ -45,6 +42,8 @@ export class ReturnTimes {
   #agents = 1;
   /** The two that know who called last. */
   readonly #sparse = new Contexts();
+  readonly #trust = { law: new Trust(), agent: new Trust(), pair: new Trust(), answer: new Trust() };
+  #lessons = 0;
 
   /** The agent came back after `steps` >= 1 from where it was. @param weight number of such observations. */
   returned(from: Whereabouts, steps: number, weight = 1): void {
@@ -64,13 +63,24 @@ export class ReturnTimes {
   distribution(at: Whereabouts, next: number | undefined, out: Float64Array): void {
     coldReturns(at.absence, next, out);
     const absence = Math.min(at.absence, LONGEST_ABSENCE);
-    this.#dense.refine(absence, out);
-    this.#dense.refine(at.agent * ABSENCES + absence, out);
-    this.#sparse.refine(currentKey(at), out);
-    this.#sparse.refine(pairKey(at), out);
+    const { law, agent, pair, answer } = this.#trust;
+    this.#dense.refine(absence, law.doubt, out);
+    this.#dense.refine(at.agent * ABSENCES + absence, agent.doubt, out);
+    this.#sparse.refine(pairKey(at), pair.doubt, out);
+    if (at.answer !== UNKNOWN) this.#sparse.refine(answerKey(at), answer.doubt, out);
   }
 
-  /** The contexts best known, as `writeCounts` has them: four numbers that name it, how many counts there are, and those by bucket. */
+  /** Probability that the agent is the next to call, as its return times alone have it. */
+  next(at: Whereabouts): number {
+    const absence = Math.min(at.absence, LONGEST_ABSENCE);
+    const { law, agent, pair, answer } = this.#trust;
+    let chance = this.#dense.refined(absence, law.doubt, 0, coldLaw(at.absence)[0] as number);
+    chance = this.#dense.refined(at.agent * ABSENCES + absence, agent.doubt, 0, chance);
+    chance = this.#sparse.refined(pairKey(at), pair.doubt, 0, chance);
+    return at.answer === UNKNOWN ? chance : this.#sparse.refined(answerKey(at), answer.doubt, 0, chance);
+  }
+
+  /** The contexts best known, as `writeCounts` has them: five numbers that name it, how many counts there are, and those by bucket. */
   snapshot(): string {
     const all = [...this.#sparse.entries()];
     for (let slot = 0; slot < this.#agents * ABSENCES; slot++)
@@ -86,7 +96,7 @@ export class ReturnTimes {
   /** Adds counts of another process. @param local translates its agent indices to this one's. */
   restore(text: string, local: (agent: number) => number): void {
     for (const reader = new CountReader(text); !reader.isAtEnd;) {
-      const key = keyOf([reader.next(), reader.next(), reader.next(), reader.next()], local);
+      const key = keyOf([reader.next(), reader.next(), reader.next(), reader.next(), reader.next()], local);
       for (const [bucket, count] of reader.list().entries()) {
         if (count === 0 || bucket >= BUCKETS) continue;
         if (key < SPARSE) this.#addDense(key, bucket, count);
@@ -97,10 +107,20 @@ export class ReturnTimes {
 
   #count(from: Whereabouts, bucket: number, weight: number): void {
     const absence = Math.min(from.absence, LONGEST_ABSENCE);
+    if (++this.#lessons % TRUST_EVERY === 0) this.#learnTrust(from, bucket);
     this.#dense.add(absence, bucket, weight);
     this.#addDense(from.agent * ABSENCES + absence, bucket, weight);
-    this.#sparse.add(currentKey(from), bucket, weight);
     this.#sparse.add(pairKey(from), bucket, weight);
+    if (from.answer !== UNKNOWN) this.#sparse.add(answerKey(from), bucket, weight);
+  }
+
+  #learnTrust(from: Whereabouts, bucket: number): void {
+    const absence = Math.min(from.absence, LONGEST_ABSENCE);
+    const { law, agent, pair, answer } = this.#trust;
+    let chance = this.#dense.came(absence, law, bucket, coldLaw(from.absence)[bucket] as number);
+    chance = this.#dense.came(from.agent * ABSENCES + absence, agent, bucket, chance);
+    chance = this.#sparse.came(pairKey(from), pair, bucket, chance);
+    if (from.answer !== UNKNOWN) this.#sparse.came(answerKey(from), answer, bucket, chance);
   }
 
   #addDense(slot: number, bucket: number, weight: number): void {
@@ -113,12 +133,16 @@ const cold: (Float64Array | undefined)[] = [];
 
 /** By Zipf's law: hazard 1/(absence + steps + 2) at each step to come; or `next` at the first one, and by the law from then on. */
 function coldReturns(absence: number, next: number | undefined, out: Float64Array): void {
-  const known = Math.min(absence, COLD_ABSENCES - 1);
-  const law = (cold[known] ??= zipf(known));
+  const law = coldLaw(absence);
   const first = law[0] as number;
   out[0] = next ?? first;
   const rest = next === undefined ? 1 : (1 - next) / (1 - first);
   for (let bucket = 1; bucket < BUCKETS; bucket++) out[bucket] = (law[bucket] as number) * rest;
+}
+
+function coldLaw(absence: number): Float64Array {
+  const known = Math.min(absence, COLD_ABSENCES - 1);
+  return (cold[known] ??= zipf(known));
 }
 
 function zipf(absence: number): Float64Array {
@@ -136,41 +160,52 @@ function zipf(absence: number): Float64Array {
   return law;
 }
 
-/** Keys of dense contexts are their slots; sparse ones are numbered from here on, within what V8 stores as a small integer. */
+/**
+ * Keys of dense contexts are their slots. Those of sparse ones are positive 32-bit integers: agent, last two agents, absence
+ * and answer, from the highest bits to the lowest; they lie above the slots, since no agent that calls has index 0.
+ */
 const SPARSE = AGENTS * ABSENCES;
-const PAIR = 1;
-const LEVELS = 2;
+/** Stands for any absence. */
+const ANY_ABSENCE = 15;
 
-const currentKey = (at: Whereabouts) =>
-  sparseKey(0, at.agent, Math.min(at.absence, LONGEST_ABSENCE), at.current, at.tools);
-const pairKey = (at: Whereabouts) => sparseKey(PAIR, at.agent, at.previous, at.current, at.tools);
+const pairKey = (at: Whereabouts) => sparseKey(at.agent, at.previous, at.current, ANY_ABSENCE, UNKNOWN);
+const answerKey = (at: Whereabouts) =>
+  sparseKey(at.agent, at.previous, at.current, Math.min(at.absence, LONGEST_ABSENCE), at.answer);
 
-/** @param between an absence, or for a pair an agent. */
-function sparseKey(level: number, agent: number, between: number, current: number, tools: number): number {
-  return SPARSE + (((level * AGENTS + agent) * AGENTS + between) * AGENTS + current) * KINDS_OF_TOOLS + tools;
+function sparseKey(
+  agent: number,
+  previous: number,
+  current: number,
+  absence: number,
+  answer: Answer,
+): number {
+  const agents = (agent * AGENTS + previous) * AGENTS + current;
+  return (agents * (ANY_ABSENCE + 1) + absence) * ANSWERS + answer;
 }
 
-/** Which kind of context and which tools, agent, absence or previous agent, current agent; kind 0 is dense. */
-type ContextParts = readonly [number, number, number, number];
+/** 0 for a dense context, else the answer and 1; the agent, its absence, the last two agents. */
+type ContextParts = readonly [number, number, number, number, number];
 
 function partsOf(key: number): ContextParts {
-  if (key < SPARSE) return [0, Math.floor(key / ABSENCES), key % ABSENCES, 0];
-  const rest = Math.floor((key - SPARSE) / KINDS_OF_TOOLS);
-  const level = Math.floor(rest / AGENTS ** 3);
-  const kind = 1 + level * KINDS_OF_TOOLS + ((key - SPARSE) % KINDS_OF_TOOLS);
-  return [kind, Math.floor(rest / AGENTS ** 2) % AGENTS, Math.floor(rest / AGENTS) % AGENTS, rest % AGENTS];
+  if (key < SPARSE) return [0, Math.floor(key / ABSENCES), key % ABSENCES, 0, 0];
+  const rest = Math.floor(key / ANSWERS);
+  const agents = Math.floor(rest / (ANY_ABSENCE + 1));
+  const last = [Math.floor(agents / AGENTS) % AGENTS, agents % AGENTS] as const;
+  return [1 + (key % ANSWERS), Math.floor(agents / AGENTS ** 2), rest % (ANY_ABSENCE + 1), ...last];
 }
 
-function keyOf([kind, agent, between, current]: ContextParts, local: (agent: number) => number): number {
-  const absence = Math.min(between, LONGEST_ABSENCE);
+function keyOf(
+  [kind, agent, away, previous, current]: ContextParts,
+  local: (agent: number) => number,
+): number {
+  const absence = Math.min(away, LONGEST_ABSENCE);
   if (kind === 0) return (agent === 0 ? 0 : local(agent)) * ABSENCES + absence;
-  const level = Math.floor((kind - 1) / KINDS_OF_TOOLS) % LEVELS;
-  const tools = (kind - 1) % KINDS_OF_TOOLS;
-  const middle = isPairContext(kind) ? local(between) : absence;
-  return sparseKey(level, local(agent), middle, local(current), tools);
-}
-
-/** Whether the third of the four numbers that name a context is an agent; else it is an absence. */
-export function isPairContext(kind: number): boolean {
-  return kind > 0 && Math.floor((kind - 1) / KINDS_OF_TOOLS) % LEVELS === PAIR;
+  const answer = (kind - 1) % ANSWERS;
+  return sparseKey(
+    local(agent),
+    local(previous),
+    local(current),
+    away === ANY_ABSENCE ? away : absence,
+    answer,
+  );
 }

@@ -1,8 +1,10 @@
 import type { AgentId, RunId } from "../runtime/event.ts";
 import type { Prediction } from "../runtime/policy.ts";
 import { START_INDEX } from "./agents.ts";
+import type { AnchorVariant } from "./anchor-variants.ts";
+import { ANSWERS, type Answer, toolsOf, UNKNOWN } from "./answer.ts";
 import { LatestPrompts } from "./latest-prompts.ts";
-import { KINDS_OF_TOOLS, TOOLS_UNKNOWN, type Whereabouts } from "./return-times.ts";
+import type { Whereabouts } from "./return-times.ts";
 
 /** Calls whose circumstances are remembered; returns after more steps teach from the last ones only. */
 const REMEMBERED = 64;
@@ -23,9 +25,11 @@ export class RunState {
   /** Step of each agent's latest call, 0 for none. */
   lastStep: number[] = [];
   readonly prompts = new LatestPrompts();
+  /** By agent: the anchor of its latest call in this run. */
+  anchors: (AnchorVariant | undefined)[] = [];
   /** Open activations, if there were any: has the agent called the model since it started? */
   #activations: Map<string, Activation> | undefined;
-  /** Agents of the latest calls and what they asked for, by step modulo REMEMBERED: `agent * KINDS_OF_TOOLS + tools`. */
+  /** Agents of the latest calls and their answers, by step modulo REMEMBERED: `agent * ANSWERS + answer`. */
   #calls: number[] = [0];
   /** Exactly known next agents, until one of them calls. */
   exact: readonly AgentId[] | undefined;
@@ -96,18 +100,23 @@ export class RunState {
   /** Counts the agent's call as the run's next step. */
   stepped(agent: number): void {
     this.lastStep[agent] = ++this.step;
-    this.#calls[this.step % REMEMBERED] = agent * KINDS_OF_TOOLS + TOOLS_UNKNOWN;
+    this.#calls[this.step % REMEMBERED] = agent * ANSWERS + UNKNOWN;
   }
 
-  /** Notes whether the latest call asked for tools. */
-  asked(tools: number): void {
+  /** Notes the latest call's answer. */
+  answered(answer: Answer): void {
     const at = this.step % REMEMBERED;
-    this.#calls[at] = (this.#calls[at] as number) - this.tools + tools;
+    this.#calls[at] = (this.#calls[at] as number) - this.answer + answer;
   }
 
-  /** What the latest call asked for. */
+  /** The latest call's answer. */
+  get answer(): Answer {
+    return (this.#calls[this.step % REMEMBERED] as number) % ANSWERS;
+  }
+
+  /** Whether it asks for tools, see `toolsOf`. */
   get tools(): number {
-    return (this.#calls[this.step % REMEMBERED] as number) % KINDS_OF_TOOLS;
+    return toolsOf(this.answer);
   }
 
   /** First step from an agent's latest call on that is still remembered. */
@@ -120,10 +129,9 @@ export class RunState {
     out.agent = agent;
     out.absence = step - (this.lastStep[agent] ?? step);
     const call = this.#calls[step % REMEMBERED] as number;
-    out.tools = call % KINDS_OF_TOOLS;
-    out.current = (call - out.tools) / KINDS_OF_TOOLS;
-    out.previous =
-      step > 1 ? ((this.#calls[(step - 1) % REMEMBERED] as number) / KINDS_OF_TOOLS) | 0 : START_INDEX;
+    out.answer = call % ANSWERS;
+    out.current = (call - out.answer) / ANSWERS;
+    out.previous = step > 1 ? ((this.#calls[(step - 1) % REMEMBERED] as number) / ANSWERS) | 0 : START_INDEX;
     return out;
   }
 
@@ -133,12 +141,15 @@ export class RunState {
     if (known >= agents) return;
     const lastStep = Array<number>(agents).fill(0);
     const probabilities = Array<number>(agents).fill(0);
+    const anchors = Array<AnchorVariant | undefined>(agents).fill(undefined);
     for (let agent = 0; agent < known; agent++) {
       lastStep[agent] = this.lastStep[agent] as number;
       probabilities[agent] = this.probabilities[agent] as number;
+      anchors[agent] = this.anchors[agent];
     }
     this.lastStep = lastStep;
     this.probabilities = probabilities;
+    this.anchors = anchors;
     this.prompts.fit(agents);
   }
 

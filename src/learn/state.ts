@@ -9,7 +9,7 @@ const counts = z.string().regex(WRITTEN_COUNTS, "no counts as snapshot() writes 
 
 /** Learned counts as JSON; agents are named once, then numbered. Counts of two processes add up. */
 const learnedState = z.object({
-  version: z.literal(4),
+  version: z.literal(5),
   /** Names by index; the first three are no agents. */
   agents: z.array(z.string()),
   transitions: z.object({ agents: z.array(counts).readonly(), pairs: counts }),

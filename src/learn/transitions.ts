@@ -1,6 +1,8 @@
 import { type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
+import { ANSWERS, type Answer, UNKNOWN } from "./answer.ts";
 import { CountReader, readCounts, writeCounts } from "./counts.ts";
 import type { StructuralPrior } from "./prior.ts";
+import { Trust } from "./trust.ts";
 
 /** Successor counts of one agent, by agent index. */
 interface Row {
@@ -9,8 +11,8 @@ interface Row {
   counts: number[];
 }
 
-/** Successors of two agents in a row, and how often each followed; few of those possible ever do. */
-interface PairRow {
+/** Successors in a context of more than one agent, and how often each followed; few of those possible ever do. */
+interface LongRow {
   total: number;
   readonly successors: number[];
   readonly counts: number[];
@@ -20,30 +22,34 @@ interface PairRow {
 export interface TransitionState {
   /** By agent: counts of its successors. */
   readonly agents: readonly string[];
-  /** One after the other: the agent before, the agent, twice the number of successors, those and their counts. */
+  /**
+   * One after the other: the agent before, the agent, its answer (UNKNOWN: any), twice the number of successors, those and
+   * their counts.
+   */
   readonly pairs: string;
 }
 
 /** Successors of an agent that count in full; beyond, old ones are halved, so that a workload that changes is followed. */
 const WINDOW = 1024;
-/** Counts of two-agent contexts kept; when there are more, all are halved and those below one go. */
-const MAX_PAIR_COUNTS = 384;
-/** No context has a before-index this large. */
-const PAIR_BASE = 4096;
+/** Counts of longer contexts kept; when there are more, all are halved and those below one go. */
+const MAX_LONG_COUNTS = 384;
+/** No agent index is this large, see `Agents`. */
+const AGENTS = 128;
 
 /**
  * Who calls the model after whom, counted per run.
  *
- * Two-agent contexts back off to one agent, that to the declared graph, that to all known agents alike, by
- * Witten-Bell smoothing: a context seen n times with t distinct successors trusts its own counts n/(n+t)
- * (Witten and Bell 1991, https://doi.org/10.1109/18.87000), so there is no constant to tune.
+ * Two agents and what is known of the last one's answer back off to the two agents, those to the last one, that to the
+ * declared graph, that to all known agents alike, each as far as its counts are to be trusted; see `Trust`.
  */
 export class Transitions {
   readonly #agents: Agents;
   readonly #prior: StructuralPrior;
   readonly #single: (Row | undefined)[] = [];
-  readonly #pairs = new Map<number, PairRow>();
-  #pairCounts = 0;
+  /** By `longKey`. */
+  readonly #long = new Map<number, LongRow>();
+  #longCounts = 0;
+  readonly #trust = { single: new Trust(), pair: new Trust(), answered: new Trust() };
   readonly #declared: (readonly number[] | undefined)[] = [];
   #declaredVersion = -1;
 
@@ -52,34 +58,34 @@ export class Transitions {
     this.#prior = prior;
   }
 
-  /** Counts that `to` followed `from`, which had followed `before`; all are agent indices. */
-  count(before: number, from: number, to: number, weight = 1): void {
+  /** Counts that `to` followed `from`, which had followed `before` and given this answer; all else are agent indices. */
+  count(before: number, from: number, answer: Answer, to: number, weight = 1): void {
+    this.#learnTrust(before, from, answer, to);
     this.#countSingle(from, to, weight);
-    this.#countPair(before, from, to, weight);
+    this.#countLong(longKey(before, from, UNKNOWN), to, weight);
+    if (answer !== UNKNOWN) this.#countLong(longKey(before, from, answer), to, weight);
   }
 
   /** Fills `out` (length: agents.size at least) with the probabilities of what follows; they sum to 1, or to 0 when nothing is known. */
-  next(before: number, from: number, out: number[]): void {
+  next(before: number, from: number, answer: Answer, out: number[]): void {
     const size = this.#agents.size;
     const single = this.#single[from];
     const base = this.#base(from, single);
-    const pair = this.#pairs.get(before * PAIR_BASE + from);
-    const pairSum = pair ? pair.total + pair.successors.length : 1;
-    const left = pair ? pair.successors.length / pairSum : 1;
-    const sum = single ? single.total + single.distinct : 1;
-    const share = left / sum;
-    const trust = single ? single.distinct * share : left;
+    const answered = answer === UNKNOWN ? undefined : this.#long.get(longKey(before, from, answer));
+    const pair = this.#long.get(longKey(before, from, UNKNOWN));
+    const doubts = this.#trust;
+    const afterAnswered = answered ? leftBy(answered, doubts.answered.doubt) : 1;
+    const left = pair ? afterAnswered * leftBy(pair, doubts.pair.doubt) : afterAnswered;
+    const doubt = single ? single.distinct * doubts.single.doubt : 0;
+    const share = single ? left / (single.total + doubt) : 0;
+    const trust = single ? doubt * share : left;
     const seen = single ? Math.min(size, single.counts.length) : 0;
     if (single)
       for (let to = 0; to < seen; to++)
         out[to] = (single.counts[to] as number) * share + (base[to] as number) * trust;
     for (let to = seen; to < size; to++) out[to] = (base[to] as number) * trust;
-    if (!pair) return;
-    const { successors, counts } = pair;
-    for (let i = 0; i < successors.length; i++) {
-      const to = successors[i] as number;
-      out[to] = (out[to] as number) + (counts[i] as number) / pairSum;
-    }
+    if (pair) mix(pair, doubts.pair.doubt, afterAnswered, out);
+    if (answered) mix(answered, doubts.answered.doubt, 1, out);
   }
 
   snapshot(): TransitionState {
@@ -87,10 +93,11 @@ export class Transitions {
       writeCounts(this.#single[from]?.counts ?? []),
     );
     let pairs = "";
-    for (const [key, { successors, counts }] of this.#pairs)
+    for (const [key, { successors, counts }] of this.#long)
       pairs += writeCounts([
-        Math.floor(key / PAIR_BASE),
-        key % PAIR_BASE,
+        Math.floor(key / AGENTS) % AGENTS,
+        key % AGENTS,
+        Math.floor(key / AGENTS ** 2),
         2 * successors.length,
         ...successors.flatMap((to, i) => [to, counts[i] as number]),
       ]);
@@ -104,12 +111,12 @@ export class Transitions {
       for (const [to, count] of row.counts.entries()) row.counts[to] = count - Math.round(count);
       row.total = sumOf(row.counts);
     }
-    for (const [key, pair] of this.#pairs) {
-      for (const [i, count] of pair.counts.entries()) pair.counts[i] = count - Math.round(count);
-      pair.total = sumOf(pair.counts);
-      if (pair.counts.some((count) => count !== 0)) continue;
-      this.#pairs.delete(key);
-      this.#pairCounts -= pair.counts.length;
+    for (const [key, row] of this.#long) {
+      for (const [i, count] of row.counts.entries()) row.counts[i] = count - Math.round(count);
+      row.total = sumOf(row.counts);
+      if (row.counts.some((count) => count !== 0)) continue;
+      this.#long.delete(key);
+      this.#longCounts -= row.counts.length;
     }
   }
 
@@ -121,11 +128,24 @@ export class Transitions {
     for (const reader = new CountReader(pairs); !reader.isAtEnd;) {
       const before = local(reader.next());
       const from = local(reader.next());
+      const key = longKey(before, from, reader.next() % ANSWERS);
       const successors = reader.list();
       for (let i = 0; i + 1 < successors.length; i += 2)
         if (successors[i + 1] !== 0)
-          this.#countPair(before, from, local(successors[i] as number), successors[i + 1] as number);
+          this.#countLong(key, local(successors[i] as number), successors[i + 1] as number);
     }
+  }
+
+  #learnTrust(before: number, from: number, answer: Answer, to: number): void {
+    const single = this.#single[from];
+    if (!single) return;
+    const { counts, total, distinct } = single;
+    const base = this.#base(from, single)[to] ?? 0;
+    const short = this.#trust.single.came(counts[to] ?? 0, total, distinct, base);
+    const pair = this.#long.get(longKey(before, from, UNKNOWN));
+    const longer = pair ? cameAfter(this.#trust.pair, pair, to, short) : short;
+    const answered = answer === UNKNOWN ? undefined : this.#long.get(longKey(before, from, answer));
+    if (answered) cameAfter(this.#trust.answered, answered, to, longer);
   }
 
   #countSingle(from: number, to: number, weight: number): void {
@@ -140,47 +160,46 @@ export class Transitions {
     for (let i = 0; i < row.counts.length; i++) row.counts[i] = (row.counts[i] as number) / 2;
   }
 
-  #countPair(before: number, from: number, to: number, weight: number): void {
-    const key = before * PAIR_BASE + from;
-    let pair = this.#pairs.get(key);
-    if (!pair) this.#pairs.set(key, (pair = { total: 0, successors: [], counts: [] }));
-    pair.total += weight;
-    const known = pair.successors.indexOf(to);
+  #countLong(key: number, to: number, weight: number): void {
+    let row = this.#long.get(key);
+    if (!row) this.#long.set(key, (row = { total: 0, successors: [], counts: [] }));
+    row.total += weight;
+    const known = row.successors.indexOf(to);
     if (known >= 0) {
-      pair.counts[known] = (pair.counts[known] as number) + weight;
+      row.counts[known] = (row.counts[known] as number) + weight;
       return;
     }
-    pair.successors.push(to);
-    pair.counts.push(weight);
-    if (++this.#pairCounts > MAX_PAIR_COUNTS) this.#halvePairs();
+    row.successors.push(to);
+    row.counts.push(weight);
+    if (++this.#longCounts > MAX_LONG_COUNTS) this.#halveLong();
   }
 
-  /** Ages two-agent contexts: what was seen once or twice in a random workload carries no evidence. */
-  #halvePairs(): void {
-    this.#pairCounts = 0;
-    for (const [key, pair] of this.#pairs) {
-      const { successors, counts } = pair;
+  /** Ages longer contexts: what was seen once or twice in a random workload carries no evidence. */
+  #halveLong(): void {
+    this.#longCounts = 0;
+    for (const [key, row] of this.#long) {
+      const { successors, counts } = row;
       let kept = 0;
-      pair.total = 0;
+      row.total = 0;
       for (let i = 0; i < successors.length; i++) {
         const count = counts[i] as number;
         if (count < 2) continue;
         successors[kept] = successors[i] as number;
         counts[kept++] = count / 2;
-        pair.total += count / 2;
+        row.total += count / 2;
       }
       successors.length = kept;
       counts.length = kept;
-      if (kept === 0) this.#pairs.delete(key);
-      this.#pairCounts += kept;
+      if (kept === 0) this.#long.delete(key);
+      this.#longCounts += kept;
     }
   }
 
   /** The declared graph, or nothing better than "any agent seen so far, or the end". */
   #base(from: number, single: Row | undefined): readonly number[] {
     const size = this.#agents.size;
-    if (this.#declaredVersion !== this.#prior.version * PAIR_BASE + size) {
-      this.#declaredVersion = this.#prior.version * PAIR_BASE + size;
+    if (this.#declaredVersion !== this.#prior.version * AGENTS + size) {
+      this.#declaredVersion = this.#prior.version * AGENTS + size;
       this.#declared.length = 0;
     }
     return (this.#declared[from] ??= this.#declare(from, single !== undefined));
@@ -197,6 +216,29 @@ export class Transitions {
     for (let to = 0; to < size; to++) if (to !== START_INDEX && to !== OTHER_INDEX) base[to] = 1 / known;
     if (known === 1) base[END_INDEX] = 1;
     return base;
+  }
+}
+
+function longKey(before: number, from: number, answer: Answer): number {
+  return (answer * AGENTS + before) * AGENTS + from;
+}
+
+function cameAfter(trust: Trust, { total, successors, counts }: LongRow, to: number, below: number): number {
+  return trust.came(counts[successors.indexOf(to)] ?? 0, total, successors.length, below);
+}
+
+/** Share of its probabilities that a context leaves to shorter ones. */
+function leftBy({ total, successors }: LongRow, doubt: number): number {
+  const doubted = doubt * successors.length;
+  return doubted / (total + doubted);
+}
+
+/** Adds what followed in a context, of which longer ones have left `share`. */
+function mix({ total, successors, counts }: LongRow, doubt: number, share: number, out: number[]): void {
+  const scale = share / (total + doubt * successors.length);
+  for (let i = 0; i < successors.length; i++) {
+    const to = successors[i] as number;
+    out[to] = (out[to] as number) + (counts[i] as number) * scale;
   }
 }
 

@@ -102,7 +102,7 @@ export class LearnedPolicy implements CachePolicy {
     return this.#held.victim();
   }
 
-  completed({ run, agent, at, callsTools }: Completion): void {
+  completed({ run, agent, at, outputTokens, callsTools }: Completion): void {
     if (this.#isTimed) this.#now = Math.max(this.#now, at);
     this.#predictor.observe({
       type: "request-end",
@@ -112,9 +112,10 @@ export class LearnedPolicy implements CachePolicy {
       namespace: "",
       request: String(run),
       status: "completed",
+      usage: { outputTokens },
       ...(callsTools !== undefined && { callsTools }),
     });
-    if (callsTools !== undefined) this.#revalue(run);
+    this.#revalue(run);
   }
 
   ended(run: number): void {

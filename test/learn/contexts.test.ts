@@ -4,7 +4,7 @@ import { BUCKETS } from "../../src/learn/horizon.ts";
 
 const share = (contexts: Contexts, key: number) => {
   const out = new Float64Array(BUCKETS);
-  contexts.refine(key, out);
+  contexts.refine(key, 1, out);
   return out[0];
 };
 

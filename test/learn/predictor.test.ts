@@ -1,4 +1,6 @@
 import * as fc from "fast-check";
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { expect, test } from "vitest";
 import { readCounts } from "../../src/learn/counts.ts";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
@@ -117,6 +119,65 @@ test("two agents of context tell apart what one cannot", () => {
   expect(predictor.next("q")[0]?.agent).toBe("y");
 });
 
+test("how long an answer is tells who is next", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  const answered = (run: string, outputTokens: number, step: number): readonly Event[] => {
+    const call = app.call(run, "hub", step) as Extract<Event, { type: "request-start" }>;
+    return [call, { ...call, type: "request-end", status: "completed", usage: { outputTokens } }];
+  };
+  for (let i = 0; i < 10; i++) {
+    feed(predictor, [
+      app.start(`${i}a`),
+      ...answered(`${i}a`, 5, 1),
+      app.call(`${i}a`, "x", 2),
+      app.end(`${i}a`),
+    ]);
+    feed(predictor, [
+      app.start(`${i}b`),
+      ...answered(`${i}b`, 300, 1),
+      app.call(`${i}b`, "y", 2),
+      app.end(`${i}b`),
+    ]);
+  }
+  feed(predictor, [app.start("p"), ...answered("p", 6, 1), app.start("q"), ...answered("q", 400, 1)]);
+  expect(predictor.next("p")[0]?.agent).toBe("x");
+  expect(predictor.next("q")[0]?.agent).toBe("y");
+  const copy = new LearnedPredictor();
+  copy.restore(JSON.parse(JSON.stringify(predictor.snapshot())));
+  feed(copy, [app.start("r"), ...answered("r", 7, 1)]);
+  expect(probabilities(copy, "r")["x"]).toBeCloseTo(probabilities(predictor, "p")["x"] ?? 0, 4);
+});
+
+test("where agents take turns in an order of their own, who has been away for long is next", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  const random = xoroshiro128plus(1);
+  // Rounds in which each of six speaks once, in an order that has nothing to do with the one before.
+  const round = () => {
+    const left = [..."abcdef"];
+    return Array.from({ length: 6 }, () => left.splice(uniformInt(random, 0, left.length - 1), 1)[0] ?? "");
+  };
+  for (let i = 0; i < 60; i++)
+    feed(predictor, app.run(`${i}`, ...round(), ...round(), ...round(), ...round()));
+  feed(predictor, [app.start("x"), ...[..."abcdefebdfc"].map((agent, i) => app.call("x", agent, i + 1))]);
+  const [first, second] = predictor.next("x");
+  expect(first?.agent).toBe("a");
+  expect(first?.probability).toBeGreaterThan(2 * (second?.probability ?? 0));
+});
+
+test("an end that was not expected counts against what was said to come", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  for (let i = 0; i < 20; i++) feed(predictor, app.run(`${i}`, "a", "b"));
+  feed(predictor, [app.start("x"), app.call("x", "a", 1)]);
+  predictor.next("x");
+  const before = predictor.accuracy;
+  predictor.observe(app.end("x"));
+  expect(predictor.accuracy.asked).toBe(before.asked);
+  expect(predictor.accuracy.calibrationError ?? 0).toBeGreaterThan(before.calibrationError ?? 0);
+});
+
 test("accuracy asks only where the agent changes, before the exact signal", () => {
   const predictor = new LearnedPredictor();
   const app = new App();
@@ -211,7 +272,7 @@ test("24 agents in any order take at most 20 KB", () => {
 
 test("restore says what is wrong with a state that is none", () => {
   const broken = { ...new LearnedPredictor().snapshot(), returns: '"' };
-  expect(() => new LearnedPredictor().restore({ version: 2 })).toThrow(/learned state.*version/s);
+  expect(() => new LearnedPredictor().restore({ version: 4 })).toThrow(/learned state.*version/s);
   expect(() => new LearnedPredictor().restore(broken)).toThrow(/learned state.*returns/s);
 });
 

@@ -1,14 +1,15 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BUCKETS, bucketOf, hitRateIndex, NEVER, STEPS } from "../../src/learn/horizon.ts";
-import { CALLS_TOOLS, NO_TOOLS, ReturnTimes, TOOLS_UNKNOWN } from "../../src/learn/return-times.ts";
+import { answerOf, UNKNOWN } from "../../src/learn/answer.ts";
+import { ReturnTimes } from "../../src/learn/return-times.ts";
 
-const at = (absence: number, current: number, tools = TOOLS_UNKNOWN) => ({
+const at = (absence: number, current: number, answer = UNKNOWN) => ({
   agent: 3,
   absence,
   current,
   previous: 4,
-  tools,
+  answer,
 });
 const distribution = (times: ReturnTimes, from: ReturnType<typeof at>, next?: number) => {
   const out = new Float64Array(BUCKETS);
@@ -89,19 +90,46 @@ describe("return times", () => {
       times.returned(at(1, 5), 1);
       times.returned(at(1, 6), 4);
     }
-    expect(distribution(times, at(1, 5))[0]).toBeGreaterThan(0.98);
-    expect(distribution(times, at(1, 6))[bucketOf(4)]).toBeGreaterThan(0.98);
+    expect(distribution(times, at(1, 5))[0]).toBeGreaterThan(0.95);
+    expect(distribution(times, at(1, 6))[bucketOf(4)]).toBeGreaterThan(0.95);
     expect(STEPS[bucketOf(4)]).toBe(4);
   });
 
-  test("tell calls that ask for tools from others", () => {
+  test.each([
+    { what: "that ask for tools", one: answerOf(true, undefined), other: answerOf(false, undefined) },
+    { what: "that are short", one: answerOf(undefined, 5), other: answerOf(undefined, 300) },
+  ])("tell answers $what from others", ({ one, other }) => {
     const times = new ReturnTimes();
     for (let i = 0; i < 100; i++) {
-      times.returned(at(0, 3, CALLS_TOOLS), 1);
-      times.returned(at(0, 3, NO_TOOLS), 2);
+      times.returned(at(0, 3, one), 1);
+      times.returned(at(0, 3, other), 2);
     }
-    expect(distribution(times, at(0, 3, CALLS_TOOLS))[0]).toBeGreaterThan(0.9);
-    expect(distribution(times, at(0, 3, NO_TOOLS))[0]).toBeLessThan(0.1);
+    expect(distribution(times, at(0, 3, one))[0]).toBeGreaterThan(0.8);
+    expect(distribution(times, at(0, 3, other))[0]).toBeLessThan(0.2);
+  });
+
+  test("of a call under way are those after any answer", () => {
+    const times = new ReturnTimes();
+    // Runs whose last answer never came ended; that tells nothing of a call whose answer is still to come.
+    for (let i = 0; i < 90; i++) times.returned(at(0, 3, answerOf(true, 100)), 1);
+    for (let i = 0; i < 10; i++) times.ended(at(0, 3));
+    expect(distribution(times, at(0, 3))[0]).toBeGreaterThan(0.8);
+    expect(distribution(times, at(0, 3))[NEVER]).toBeGreaterThan(0.05);
+  });
+
+  test("keep contexts apart up to the last agent that has a number", () => {
+    const last = { agent: 127, absence: 12, current: 127, previous: 127, answer: answerOf(true, 1e6) };
+    const times = new ReturnTimes();
+    times.returned(last, 3);
+    const copy = new ReturnTimes();
+    copy.restore(times.snapshot(), (agent) => agent);
+    expect(copy.snapshot()).toBe(times.snapshot());
+    expect(distribution(copy, last)).toEqual(distribution(times, last));
+    // One agent less in any place is another context: only what holds for any agent is known of it.
+    const unknown = distribution(times, { ...last, agent: 126 });
+    for (const other of [{ current: 126 }, { previous: 126 }, { answer: answerOf(true, 5) }])
+      expect(distribution(times, { ...last, ...other })).not.toEqual(distribution(times, last));
+    expect(unknown[bucketOf(3)]).toBeLessThan(distribution(times, last)[bucketOf(3)] ?? 0);
   });
 
   test("of two processes add up, in either order", () => {

@@ -1,14 +1,18 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import belady from "../../src/sim/baselines/belady.ts";
 import lru from "../../src/sim/baselines/lru.ts";
+import cachesage from "../../src/sim/baselines/cachesage.ts";
 import orderOracle from "../../src/sim/baselines/order-oracle.ts";
 import { loadWorkload } from "../../src/sim/load.ts";
+import { registry } from "../../src/registry.ts";
+import type { Baseline } from "../../src/sim/cache-policy.ts";
 import { replay } from "../../src/sim/replay.ts";
 import { schedule, type Schedule } from "../../src/sim/schedule.ts";
 
 const file = fileURLToPath(new URL("../../../shared/traces/magentic_one.jsonl.gz", import.meta.url));
+const folder = fileURLToPath(new URL("../../../shared/traces/", import.meta.url));
 const isThere = existsSync(file);
 if (!isThere)
   console.warn(
@@ -37,7 +41,31 @@ describe.skipIf(!isThere)("magentic_one, 8 open runs, a quarter of their working
     { baseline: lru, hits: 50_952, evictions: 147_531 },
     { baseline: orderOracle, hits: 86_090, evictions: 112_393 },
     { baseline: belady, hits: 98_650, evictions: 99_833 },
+    { baseline: cachesage, hits: 82_126, evictions: 116_357 },
   ])("$baseline.name finds $hits blocks", ({ baseline, hits, evictions }) => {
     expect(replay(played, baseline, { capacity })).toMatchObject({ touches: 201_043, hits, evictions });
   });
+});
+
+describe.skipIf(!isThere)("on every recorded workload", () => {
+  const traces = isThere ? readdirSync(folder).filter((name) => name.endsWith(".jsonl.gz")) : [];
+
+  test.each(traces)(
+    "%s: no policy hits more than Belady's rule",
+    async (trace) => {
+      const known = registry<Baseline>("baseline", new URL("../../src/sim/baselines/", import.meta.url));
+      const names = await known.names();
+      const baselines = await Promise.all(names.map((name) => known.load(name)));
+      const workload = await loadWorkload(`${folder}${trace}`);
+      const played = schedule(workload, { concurrency: 8, seed: 1, maxTouches: 20_000 });
+      const capacity = Math.max(1, Math.floor(played.workingSet * 0.25));
+      const most = replay(played, belady, { capacity }).hits;
+      const better = baselines
+        .filter((baseline) => baseline.isUnbounded !== true)
+        .map((baseline) => [baseline.name, replay(played, baseline, { capacity }).hits] as const)
+        .filter(([, hits]) => hits > most);
+      expect(better).toEqual([]);
+    },
+    60_000,
+  );
 });

@@ -17,10 +17,10 @@ export function summariseForecast({ calls, isTimed }: Schedule): ForecastSummary
   for (const { call, run, at: recorded, isLast } of calls) {
     const at = isTimed ? recorded : 0;
     const id = String(run);
-    const { agent, step, callsTools, namespace = "" } = call;
+    const { agent, step, callsTools, promptTokens, outputTokens, namespace = "" } = call;
     if (!open.has(run)) predictor.observe({ type: "run-start", at, run: id });
     open.add(run);
-    // Asked as late as can be: whether the call before wanted tools is known by then.
+    // Asked as late as can be: what the call before answered is known by then.
     predictor.next(id);
     predictor.observe({
       type: "request-start",
@@ -40,10 +40,12 @@ export function summariseForecast({ calls, isTimed }: Schedule): ForecastSummary
       namespace,
       request: id,
       status: "completed",
+      usage: { promptTokens, outputTokens },
       ...(callsTools !== undefined && { callsTools }),
     });
     if (!isLast) continue;
     open.delete(run);
+    predictor.next(id);
     predictor.observe({ type: "run-end", at, run: id, status: "completed" });
   }
   const { asked, right, calibrationError } = predictor.accuracy;
