@@ -7,8 +7,10 @@ const COLUMNS = 2;
 const PANEL = { width: 460, height: 300 } as const;
 const INSIDE = { left: 62, right: 28, top: 44, bottom: 50 } as const;
 const LEGEND = 40;
+/** They know what is to come: no policy can be better. */
+const BOUNDS: readonly string[] = ["unbounded", "belady", "order-oracle"];
 
-/** Hit rate against cache size as SVG: a panel for each workload and number of open runs, a line for each policy. */
+/** Hit rate against cache size as SVG: a panel for each workload and number of open runs, a line for each policy, the first one bold, bounds dashed. */
 export function plotRows(rows: readonly SimulationRow[]): string {
   const policies = [...new Set(rows.map(({ policy }) => policy))];
   const panels = [...new Set(rows.map(nameOf))];
@@ -22,7 +24,14 @@ export function plotRows(rows: readonly SimulationRow[]): string {
     top: LEGEND + Math.floor(panel / columns) * PANEL.height,
   });
   const option = {
-    legend: { top: 10, data: policies },
+    legend: {
+      top: 10,
+      data: policies,
+      itemWidth: 18,
+      itemHeight: 8,
+      itemGap: 8,
+      textStyle: { fontSize: 11 },
+    },
     title: panels.map((text, panel) => ({
       text,
       left: place(panel).left + INSIDE.left,
@@ -53,9 +62,12 @@ export function plotRows(rows: readonly SimulationRow[]): string {
       nameGap: 34,
     })),
     series: panels.flatMap((panel, axis) =>
-      policies.map((policy) => ({
+      policies.map((policy, index) => ({
         name: policy,
         type: "line",
+        symbolSize: index === 0 ? 6 : 4,
+        lineStyle: { width: index === 0 ? 3 : 1.5, type: BOUNDS.includes(policy) ? "dashed" : "solid" },
+        z: index === 0 ? 3 : 2,
         xAxisIndex: axis,
         yAxisIndex: axis,
         data: points(

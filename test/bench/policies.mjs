@@ -1,5 +1,5 @@
-// The whole table: every recorded workload, baseline and capacity, two numbers of open runs, three seeds; then a plot of
-// hit rate against cache size per workload, into plots/. About half an hour. Arguments are passed on to `simulate`.
+// The whole table: every recorded workload, baseline and capacity, two numbers of open runs, three seeds. About half an hour.
+// Arguments are passed on to `simulate`.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -13,7 +13,6 @@ const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const all = readdirSync(new URL("../../src/sim/baselines/", import.meta.url)).map((file) =>
   file.replace(".ts", ""),
 );
-const plotted = ["unbounded", "belady", "no-prediction", "paper", "lru"];
 
 const traces = readdirSync(folder).filter((file) => file.endsWith(".jsonl.gz"));
 /** Long prompts: fewer calls would fill no cache. */
@@ -39,10 +38,3 @@ for (const trace of traces) simulate(trace, "--order", order(trace), "--baseline
 // Its own times tell which run comes next.
 for (const trace of traces.filter((file) => file.startsWith("claude_code")))
   simulate(trace, "--order", "own", "--baseline", all.join());
-for (const trace of traces) {
-  const file = fileURLToPath(new URL(`plots/${trace.replace(".jsonl.gz", ".svg")}`, import.meta.url));
-  const sizes = "2%,5%,10%,25%,50%,75%,100%";
-  const own = trace.startsWith("claude_code") ? "own" : order(trace);
-  const what = ["--order", own, "--baseline", plotted.join(), "--capacity", sizes, "--concurrency", "8"];
-  simulate(trace, ...what, "--seed", "1", "--plot", file);
-}
