@@ -1,3 +1,5 @@
+import { didYouMean } from "./nearest.ts";
+
 const brand = Symbol.for("cachesage.error");
 
 export type ErrorCode =
@@ -49,7 +51,7 @@ export class InvalidOptionsError extends CacheSageError {
 export class UnknownNameError extends CacheSageError {
   constructor(kind: string, got: string, known: readonly string[]) {
     super("UNKNOWN_NAME", `[${kind}] no ${kind} is called ${JSON.stringify(got)}`, {
-      hint: `Known: ${known.join(", ")}.`,
+      hint: [didYouMean(got, known), `Known: ${known.join(", ")}.`].filter(Boolean).join(" "),
     });
     this.name = "UnknownNameError";
   }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { InvalidOptionsError } from "./errors.ts";
+import { didYouMean } from "./nearest.ts";
 
 /** Checks a value against a schema. Throws InvalidOptionsError that names the option, what was wrong and what was got. */
 export function parseOptions<Schema extends z.ZodType>(
@@ -15,9 +16,23 @@ export function parseOptions<Schema extends z.ZodType>(
     return `${path ? `option ${path}: ` : ""}${issue.message}${got === undefined ? "" : `, got ${show(got)}`}`;
   });
   const names = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
-  throw new InvalidOptionsError(owner, problems.join("; "), {
-    ...(names.length > 0 && { hint: `Options are: ${names.join(", ")}.` }),
-  });
+  const meant = parsed.error.issues.map((issue) => suggestion(issue, valueAt(value, issue.path), names));
+  if (names.length > 0) meant.push(`Options are: ${names.join(", ")}.`);
+  const hint = meant.filter(Boolean).join(" ");
+  throw new InvalidOptionsError(owner, problems.join("; "), hint === "" ? {} : { hint });
+}
+
+/** What was probably meant by a misspelt value, or a misspelt option. */
+export function suggestion(
+  issue: z.core.$ZodIssue,
+  got: unknown,
+  names: readonly string[] = [],
+): string | undefined {
+  if (issue.code === "unrecognized_keys" && issue.path.length === 0)
+    return issue.keys.map((key) => didYouMean(key, names)).find(Boolean);
+  if (issue.code === "invalid_value" && typeof got === "string")
+    return didYouMean(got, issue.values.map(String));
+  return undefined;
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

@@ -22,10 +22,16 @@ export default defineCommand({
   options,
   async run({ name, json, markdown }, io) {
     const { engines } = await import("../engine-registry.ts");
-    const names = name === undefined ? await engines.names() : [name];
-    const found = await Promise.all(names.map(async (one) => described(await engines.load(one))));
+    if (name !== undefined) {
+      const definition = await engines.load(name);
+      const all = { ...described(definition), options: schemaOf(definition) };
+      io.stdout(json ? `${JSON.stringify(all)}\n` : optionsOf(definition));
+      return 0;
+    }
+    const found = await Promise.all(
+      (await engines.names()).map(async (one) => described(await engines.load(one))),
+    );
     if (json) io.stdout(`${JSON.stringify(found)}\n`);
-    else if (name !== undefined) io.stdout(optionsOf(await engines.load(name)));
     else io.stdout(markdown ? markdownTable(head, found.map(markdownCells)) : `${await plainTable(found)}\n`);
     return 0;
   },
@@ -79,8 +85,13 @@ async function plainTable(found: readonly Described[]): Promise<string> {
   return table.toString();
 }
 
-function optionsOf({ name, description, options: schema }: EngineDefinition): string {
-  const { properties = {} } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+function schemaOf({ options: schema }: EngineDefinition) {
+  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+}
+
+function optionsOf(definition: EngineDefinition): string {
+  const { name, description } = definition;
+  const { properties = {} } = schemaOf(definition);
   const lines = Object.entries(properties).map(([option, field]) => {
     const { description: words = "", default: value } = field as { description?: string; default?: unknown };
     return `  ${option}: ${words}${value === undefined ? "" : ` (default: ${JSON.stringify(value)})`}\n`;

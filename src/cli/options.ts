@@ -1,6 +1,7 @@
 import { Argument, type Command, Option } from "commander";
 import { z } from "zod";
 import { InvalidOptionsError } from "../errors.ts";
+import { suggestion } from "../options.ts";
 import type { CommandDefinition } from "./command.ts";
 
 type JsonSchema = z.core.JSONSchema.JSONSchema;
@@ -48,8 +49,9 @@ export function readOptions<Schema extends z.ZodObject>(
   const problems = parsed.error.issues.map(({ path: [key], message, input }) =>
     key === undefined ? message : `${nameOf(definition, String(key))}: ${message}${got(input)}`,
   );
+  const meant = parsed.error.issues.map((issue) => suggestion(issue, issue.input));
   throw new InvalidOptionsError(definition.name, problems.join("; "), {
-    hint: `See: cachesage ${definition.name} --help`,
+    hint: [...meant, `See: cachesage ${definition.name} --help`].filter(Boolean).join(" "),
   });
 }
 

@@ -7,8 +7,9 @@ const everything = "everything";
 
 /** Which parts of `src` each part may import; `errors.ts` is open to all, a part always to itself. */
 const allowed: Readonly<Record<string, readonly string[] | typeof everything>> = {
-  errors: [],
-  options: [],
+  nearest: [],
+  errors: ["nearest"],
+  options: ["nearest"],
   registry: [],
   "engine-registry": ["registry", "runtime", "options", "wire"],
   runtime: [],

@@ -19,11 +19,14 @@ const touches = (trace) => (trace.startsWith("claude_code") ? "1500000" : "30000
 mkdirSync(pictures, { recursive: true });
 for (const trace of readdirSync(folder).filter((file) => file.endsWith(".jsonl.gz"))) {
   const words = [
-    ...["simulate", join(folder, trace), "--baseline", baselines.join()],
-    ...["--capacity", "2%,5%,10%,25%,50%,75%,100%", "--concurrency", "8", "--seed", "1"],
-    ...["--order", isTimed(trace) ? "own" : "random", "--max-touches", touches(trace)],
-    ...["--plot", join(pictures, trace.replace(".jsonl.gz", ".svg")), ...more],
+    "simulate",
+    join(folder, trace),
+    "--plot",
+    join(pictures, trace.replace(".jsonl.gz", ".svg")),
   ];
+  words.push("--baseline", baselines.join(), "--capacity", "2%,5%,10%,25%,50%,75%,100%");
+  words.push("--concurrency", "8", "--seed", "1", "--order", isTimed(trace) ? "own" : "random");
+  words.push("--max-touches", touches(trace), ...more);
   const { status } = spawnSync(process.execPath, [main, ...words], { stdio: "inherit" });
   process.exitCode ||= status ?? 1;
 }

@@ -1,0 +1,132 @@
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { builtPackage, run } from "../record/build.ts";
+import { checkCommandLine, commandLines } from "../readme/command-lines.ts";
+
+const built = builtPackage();
+const sources = new URL("../../src/cli/", import.meta.url);
+/** What the folder has beside its commands. */
+const parts = ["command", "json-object", "main", "markdown-table", "options", "out-file", "program"];
+const commands = readdirSync(sources)
+  .map((file) => file.replace(".ts", ""))
+  .filter((name) => !parts.includes(name));
+
+const call = { session: "1", prompt_tokens: 32, output_tokens: 8, sys_tokens: 16, ref: -1, keep: 0 };
+const trace = () => {
+  const file = built.file("trace.jsonl");
+  const calls = ["planner", "coder", "planner"].map((agent, index) => ({
+    ...call,
+    agent,
+    new: [[2 * index, 2]],
+  }));
+  writeFileSync(file, calls.map((one) => `${JSON.stringify(one)}\n`).join(""));
+  return file;
+};
+const cell = ["--capacity", "2", "--concurrency", "1", "--seed", "1"];
+
+describe.each(commands)("cachesage %s", (name) => {
+  it("tells what it is, with an example that it knows", async () => {
+    const { code, stdout, stderr } = await built.cachesage([name, "--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const [, example = ""] = /Example:\n {2}\$ (.+)\n/.exec(stdout) ?? [];
+    const [words = []] = commandLines(example);
+    expect(words.slice(0, 2)).toEqual(["cachesage", name]);
+    await expect(checkCommandLine(words)).resolves.toBeUndefined();
+  });
+
+  it("says near names of a misspelt option, and exits with 2", async () => {
+    const { code, stdout, stderr } = await built.cachesage([name, "--hlep"]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain("Did you mean --help?");
+  });
+});
+
+describe("a misspelt name", () => {
+  it.each([
+    ["a command", ["simulat"], "simulate"],
+    ["a policy", ["policies", "tool-mem"], "tool-memo"],
+    ["an engine", ["engines", "vlm"], "vllm"],
+    ["the engine of a server", ["doctor", "--engine", "sglan", "--url", "http://127.0.0.1:9"], "sglang"],
+    ["a baseline", ["simulate", "x.jsonl", "--baseline", "lru,belady,seive"], "sieve"],
+    ["a choice", ["simulate", "x.jsonl", "--order", "rnadom"], "random"],
+    ["one of several choices", ["demo", "--arms", "lru,hint"], "hints"],
+    ["a choice by position", ["state", "shwo", "./learned"], "show"],
+  ])("suggests the near one: %s", async (_, words, meant) => {
+    const { code, stdout, stderr } = await built.cachesage(words);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain(`Did you mean ${meant}?`);
+  });
+
+  it("suggests nothing where nothing is near", async () => {
+    const { code, stderr } = await built.cachesage(["policies", "weather-forecast"]);
+    expect(code).toBe(2);
+    expect(stderr).not.toContain("Did you mean");
+    expect(stderr).toContain("Known: admission");
+  });
+});
+
+describe("exit codes", () => {
+  it.each([
+    ["done", () => ["policies"], 0],
+    ["done, as JSON", () => ["simulate", trace(), ...cell, "--json"], 0],
+    ["failed: a file that is not there", () => ["inspect", "missing.jsonl"], 1],
+    ["failed: a server that is down", () => ["state", "show", "redis://127.0.0.1:9"], 1],
+    ["used wrongly: no argument", () => ["simulate"], 2],
+    ["used wrongly: a value out of range", () => ["simulate", trace(), "--concurrency", "0"], 2],
+    [
+      "used wrongly: a plot that cannot be written",
+      () => ["simulate", trace(), "--plot", "no/such/folder.svg"],
+      2,
+    ],
+    [
+      "a gate that is not met",
+      () => ["simulate", trace(), ...cell, "--policy", "lru", "--fail-below", "101"],
+      3,
+    ],
+  ])("%s", async (_, words, wanted) => {
+    const { code, stdout, stderr } = await built.cachesage(words());
+    expect(code).toBe(wanted);
+    expect(wanted === 1 || wanted === 2 ? stdout : "").toBe("");
+    expect(wanted === 0 ? "" : stderr).toMatch(wanted === 0 ? /^$/ : /\S/);
+  });
+});
+
+describe("output", () => {
+  it.each([
+    ["policies", () => ["policies", "--json"]],
+    ["one policy", () => ["policies", "safety", "--json"]],
+    ["engines", () => ["engines", "--json"]],
+    ["one engine", () => ["engines", "vllm", "--json"]],
+    ["inspect", () => ["inspect", trace(), "--json"]],
+    ["simulate", () => ["simulate", trace(), ...cell, "--json"]],
+    ["state", () => ["state", "show", folder("learned"), "--json"]],
+    ["audit", () => ["audit", "verify", emptyFile(), "--json"]],
+  ])("is one JSON value with --json: %s", async (_, words) => {
+    const { code, stdout } = await built.cachesage(words());
+    expect(code).toBe(0);
+    expect(stdout.trimEnd().split("\n")).toHaveLength(1);
+    expect(JSON.parse(stdout)).toBeTypeOf("object");
+  });
+
+  it.each([{ NO_COLOR: "1" }, { FORCE_COLOR: "1", TERM: "xterm-256color" }])(
+    "has no control codes where no terminal reads it: %o",
+    async (env) => {
+      const main = built.file("dist/cli/main.js");
+      for (const words of [["--help"], ["policies"], ["simulate", trace(), ...cell], ["simulate", "--bad"]]) {
+        const { stdout, stderr } = await run([main, ...words], undefined, env);
+        expect(stdout + stderr).not.toContain("\u001b");
+        expect(stdout + stderr).not.toContain("\r");
+      }
+    },
+  );
+});
+
+function folder(name: string): string {
+  mkdirSync(built.file(name), { recursive: true });
+  return built.file(name);
+}
+
+function emptyFile(): string {
+  writeFileSync(built.file("audit.jsonl"), "");
+  return built.file("audit.jsonl");
+}
