@@ -200,11 +200,12 @@ export class CacheSage {
       ledger: this.ledger,
       predictor,
       prefixes,
-      policies: policies.installed.map(({ definition, policy }, index) => ({
-        name: definition.name,
-        description: definition.description,
+      policies: policies.installed.map((installed, index) => ({
+        name: installed.definition.name,
+        description: installed.definition.description,
         options: parts.policies[index]?.options,
-        policy,
+        policy: installed.policy,
+        isLeftOut: () => policies.faults.isLeftOut(installed),
       })),
       policiesOff: Object.keys(settings.policies).filter((name) => settings.policies[name] === false),
       stats: () => this.stats,

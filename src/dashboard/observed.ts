@@ -5,17 +5,16 @@ import { EngineEvents } from "./engine-events.ts";
 import { EngineWatch } from "./engine-watch.ts";
 import { addFirstToken, History } from "./history.ts";
 import { HookTimes } from "./hook-times.ts";
-import { Newest } from "./newest.ts";
+import { Newest } from "../shadow/newest.ts";
 import { RunTimelines } from "./run-timelines.ts";
-import { ShadowCache } from "./shadow-cache.ts";
+import { type ShadowShares, Shadows } from "../shadow/shadows.ts";
 import type { DashboardSource } from "./source.ts";
 
 interface OpenRequest {
   readonly startedAt: number;
   firstTokenAt?: number;
-  /** Shares of the prompt that the shadows found; absent: the engine's capacity is not known. */
-  readonly lruShare?: number;
-  readonly releaseShare?: number;
+  /** What the shadows found; absent: the engine's capacity is not known. */
+  readonly shares?: ShadowShares;
 }
 
 export interface ObservedOptions {
@@ -42,8 +41,7 @@ export class Observed {
   /** Faults by place and kind of error. */
   readonly faults = new Newest<string, number>(MAX_FAULT_KINDS);
   readonly #requests = new Newest<string, OpenRequest>(MAX_REQUESTS);
-  readonly #lru = new ShadowCache(false);
-  readonly #release = new ShadowCache(true);
+  readonly #shadows = new Shadows();
   readonly #stop: () => void;
   /** The engine may hold what was asked for before a shadow looked on; it catches up by the time it is full. */
   readonly #sawAll: boolean;
@@ -88,7 +86,7 @@ export class Observed {
 
   /** Whether the shadows know what the engine has been asked for so far. */
   get shadowsCount(): boolean {
-    return this.#capacityTokens !== undefined && (this.#sawAll || this.#lru.wasFull);
+    return this.#capacityTokens !== undefined && (this.#sawAll || this.#shadows.wereFull);
   }
 
   /** Lets go of everything that it looks at. */
@@ -105,8 +103,7 @@ export class Observed {
     this.runs.observe(event);
     switch (event.type) {
       case "run-start":
-        this.#lru.started(event.run, event.session);
-        return this.#release.started(event.run, event.session);
+        return this.#shadows.started(event.run, event.session);
       case "request-start":
         return this.#requestStarted(event);
       case "request-first-token": {
@@ -117,8 +114,7 @@ export class Observed {
       case "request-end":
         return this.#requestEnded(event);
       case "run-end":
-        this.#lru.ended(event.run, event.session);
-        return this.#release.ended(event.run, event.session);
+        return this.#shadows.ended(event.run, event.session);
       default:
         return;
     }
@@ -130,13 +126,9 @@ export class Observed {
       return;
     }
     const capacity = this.#capacityTokens / this.#tokensPerCharacter();
-    let length = prompt.anchor.length;
-    for (const part of prompt.history) length += part.length;
-    const share = (shadow: ShadowCache) => shadow.request(run, agent, prompt, capacity) / Math.max(1, length);
     this.#requests.set(request, {
       startedAt: at,
-      lruShare: share(this.#lru),
-      releaseShare: share(this.#release),
+      shares: this.#shadows.request(run, agent, prompt, capacity),
     });
   }
 
@@ -153,19 +145,15 @@ export class Observed {
       const kind = cachedShare === undefined ? 2 : cachedShare >= 0.5 ? 0 : 1;
       addFirstToken(bucket.firstTokens[kind], request.firstTokenAt - request.startedAt);
     }
-    if (request.lruShare !== undefined) {
-      const characters = outputTokens / this.#tokensPerCharacter();
-      this.#lru.answered(run, agent, characters);
-      this.#release.answered(run, agent, characters);
-    }
+    const { shares } = request;
+    if (shares) this.#shadows.answered(run, agent, outputTokens / this.#tokensPerCharacter());
     if (promptTokens === undefined || cachedTokens === undefined) return;
     bucket.promptTokens += promptTokens;
     bucket.cachedTokens += cachedTokens;
-    const { lruShare, releaseShare } = request;
-    if (lruShare === undefined || releaseShare === undefined || !this.shadowsCount) return;
+    if (!shares || !this.shadowsCount) return;
     bucket.shadowedTokens += promptTokens;
-    bucket.lruTokens += lruShare * promptTokens;
-    bucket.releaseTokens += releaseShare * promptTokens;
+    bucket.lruTokens += shares.lru * promptTokens;
+    bucket.releaseTokens += shares.release * promptTokens;
   }
 
   #noteStatus({ capacityTokens, residentTokens }: EngineStatus): void {

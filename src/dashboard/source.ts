@@ -18,6 +18,8 @@ export interface ShownPolicy {
   readonly options: unknown;
   /** The policy at work. */
   readonly policy: Policy;
+  /** Whether it has faulted so often that it is not asked any more. */
+  isLeftOut(): boolean;
 }
 
 /** Counts that are kept whether or not a dashboard looks on. */

@@ -5,6 +5,7 @@ import { parseOptions } from "../options.ts";
 import prefixCache from "../policies/prefix-cache.ts";
 import { AgentRuntime } from "../runtime/agent-runtime.ts";
 import type { Event } from "../runtime/event.ts";
+import { PolicyFaults } from "../runtime/installed-policy.ts";
 import { Ledger } from "../runtime/ledger.ts";
 import { LivePrefixes } from "../runtime/live-prefixes.ts";
 import cachesage from "../sim/baselines/cachesage.ts";
@@ -57,11 +58,14 @@ export class Player {
     const options = parseOptions("policy prefix-cache", prefixCache.options, {});
     const policy = prefixCache.create({ options, clock, predictor, prefixes });
     let faults = 0;
+    const installed = { definition: prefixCache, policy };
+    const policyFaults = new PolicyFaults(() => faults++);
     this.#runtime = new AgentRuntime({
       clock,
       predictor,
       prefixes,
-      policies: [{ definition: prefixCache, policy }],
+      policies: [installed],
+      faults: policyFaults,
       ledger,
       onFault: () => faults++,
     });
@@ -81,7 +85,7 @@ export class Player {
       ledger,
       predictor,
       prefixes,
-      policies: [{ name, description, options, policy }],
+      policies: [{ name, description, options, policy, isLeftOut: () => policyFaults.isLeftOut(installed) }],
       policiesOff: [],
       stats: () => ({
         nextAgent: predictor.accuracy,

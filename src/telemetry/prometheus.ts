@@ -5,6 +5,7 @@ import { parseOptions } from "../options.ts";
 import { prefixId } from "../runtime/action.ts";
 import type { Event, RequestEndEvent } from "../runtime/event.ts";
 import type { Telemetry, TelemetryObserver, TelemetrySource, TelemetryStats } from "../runtime/telemetry.ts";
+import { ShadowTokens } from "../shadow/shadow-tokens.ts";
 
 const options = z.strictObject({
   registry: z
@@ -23,6 +24,13 @@ const options = z.strictObject({
     .array(z.number().positive())
     .default([0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4])
     .describe("Upper ends of the buckets of the time to first token, in seconds."),
+  kvTokens: z
+    .int()
+    .positive()
+    .optional()
+    .describe(
+      "KV budget of the engine in tokens; with it two shadow caches get the same requests, to compare.",
+    ),
 });
 
 /** Decisions take microseconds. */
@@ -49,7 +57,8 @@ export function prometheus(given: z.input<typeof options>): Telemetry {
     name: "prometheus",
     attach: (source) => {
       sources.add(source);
-      return observe(source, metrics, agentLabel, () => {
+      const shadow = settings.kvTokens === undefined ? undefined : new ShadowTokens(settings.kvTokens);
+      return observe(source, { metrics, agentLabel, shadow }, () => {
         sources.delete(source);
         metrics.up.remove({ engine: source.engine });
       });
@@ -124,6 +133,11 @@ function metricsIn(
     requests: counter("requests_total", "Model calls that ended", ["engine", "agent", "status"]),
     prompt: counter("prompt_tokens_total", "Prompt tokens as the engine reports them", ["engine", "agent"]),
     cached: counter("cached_tokens_total", "Prompt tokens that the engine had in cache", ["engine", "agent"]),
+    shadowed: counter(
+      "shadow_cached_tokens_total",
+      "Prompt tokens that a cache of kvTokens would have had: by LRU, and by LRU that lets go of ended runs first",
+      ["engine", "shadow"],
+    ),
     ttft: histogram(
       "ttft_seconds",
       "Time from sending a request to its first token",
@@ -154,10 +168,14 @@ function metricsIn(
 
 function observe(
   { engine }: TelemetrySource,
-  metrics: Metrics,
-  agentLabel: (agent: string) => string,
+  parts: {
+    readonly metrics: Metrics;
+    readonly agentLabel: (agent: string) => string;
+    readonly shadow: ShadowTokens | undefined;
+  },
   onClose: () => void,
 ): TelemetryObserver {
+  const { metrics, agentLabel, shadow } = parts;
   const begun = new Map<string, number>();
   /** Tokens by prefix, prefetched and not yet asked for. */
   const ahead = new Map<string, number>();
@@ -182,6 +200,11 @@ function observe(
     wasted(id);
   };
   const event = (seen: Event) => {
+    const found = shadow?.observe(seen);
+    if (found) {
+      metrics.shadowed.inc({ engine, shadow: "lru" }, found.lru);
+      metrics.shadowed.inc({ engine, shadow: "release" }, found.release);
+    }
     if (seen.type === "request-start") remember(begun, seen.request, seen.at);
     else if (seen.type === "request-first-token") {
       const at = begun.get(seen.request);

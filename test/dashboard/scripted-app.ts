@@ -58,7 +58,15 @@ export class ScriptedApp {
       ledger,
       predictor,
       prefixes,
-      policies: [{ name: prefixCache.name, description: prefixCache.description, options, policy }],
+      policies: [
+        {
+          name: prefixCache.name,
+          description: prefixCache.description,
+          options,
+          policy,
+          isLeftOut: () => false,
+        },
+      ],
       policiesOff: ["hedging"],
       stats: () => ({
         nextAgent: predictor.accuracy,

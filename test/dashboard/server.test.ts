@@ -3,7 +3,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
 import { describe, expect, it } from "vitest";
-import { CacheSage, InvalidOptionsError, type EngineAdapter } from "../../src/index.ts";
+import { z } from "zod";
+import { CacheSage, definePolicy, InvalidOptionsError, type EngineAdapter } from "../../src/index.ts";
 import type { DashboardSource } from "../../src/dashboard/source.ts";
 import { ScriptedServer } from "../langgraph/scripted-server.ts";
 import { ScriptedApp, viewOf } from "./scripted-app.ts";
@@ -140,6 +141,52 @@ describe("what is sent", () => {
     expect(rows[0]?.reason).toBe("the server says …");
     const { faultKinds } = await viewOf<{ faultKinds: { kind: string }[] }>(url, "overview");
     expect(faultKinds.map(({ kind }) => kind)).toContain("onEvent: Error");
+  });
+
+  it("tells a policy that was left out from one that is at work", async () => {
+    await using server = await ScriptedServer.start(() => ({ text: "a haiku" }));
+    const broken = definePolicy({
+      name: "broken",
+      description: "Fails whenever it is asked",
+      subject: "prefix",
+      actions: ["retain"],
+      options: z.strictObject({}),
+      create: () => ({
+        act: () => {
+          throw new Error(SECRET);
+        },
+      }),
+    });
+    const engine: EngineAdapter = {
+      specificationVersion: "v1",
+      name: "scripted",
+      baseURL: server.url,
+      apiKey: "local",
+      supports: {},
+      connect: async () => ({ engine: "scripted", models: ["scripted"] }),
+      apply: async () => [],
+      close: async () => {},
+    };
+    await using sage = await CacheSage.connect({ engine, policies: { broken } });
+    const { url } = await sage.dashboard({ port: 0 });
+    const leftOut = async () => {
+      const { policies } = await viewOf<{ policies: { name: string; isLeftOut: boolean }[] }>(
+        url,
+        "policies",
+      );
+      return policies.filter(({ isLeftOut }) => isLeftOut).map(({ name }) => name);
+    };
+    const model = new ChatOpenAI({ model: "scripted", maxRetries: 0, ...sage.model() });
+    const graph = sage.instrument(
+      new StateGraph(MessagesAnnotation)
+        .addNode("planner", async ({ messages }) => ({ messages: [await model.invoke(messages)] }))
+        .addEdge(START, "planner")
+        .compile(),
+    );
+    await graph.invoke({ messages: [{ role: "user", content: "write" }] });
+    expect(await leftOut()).toEqual([]);
+    for (let run = 0; run < 20; run++) await graph.invoke({ messages: [{ role: "user", content: "write" }] });
+    expect(await leftOut()).toEqual(["broken"]);
   });
 
   it("never holds user, password or query of the engine's address", async () => {

@@ -57,7 +57,7 @@ test("a real app's metrics are in the user's registry, with bounded labels only"
       values.flatMap((one) => Object.keys(one.labels)),
     ),
   );
-  const allowed = ["engine", "agent", "status", "policy", "verb", "result", "reason", "le"];
+  const allowed = ["engine", "agent", "status", "policy", "verb", "result", "reason", "le", "shadow"];
   expect([...labels].filter((label) => !allowed.includes(label))).toEqual([]);
   expect(await registry.metrics()).toContain("# TYPE cachesage_ttft_seconds histogram");
 });
@@ -103,6 +103,51 @@ test("prefetched tokens are used as far as the request found them cached, and wa
     { value: 50, labels: { engine: "e", result: "used" } },
     { value: 42, labels: { engine: "e", result: "wasted" } },
   ]);
+});
+
+test("shadow caches of the engine's size get the same requests, where the size is told", async () => {
+  const registry = new Registry();
+  const observer = prometheus({ registry, kvTokens: 150 }).attach(source("e"));
+  const [start, end] = [
+    (run: string) => observer.event?.({ type: "run-start", at: 0, run }),
+    (run: string) => observer.event?.({ type: "run-end", at: 99, run, status: "completed" }),
+  ];
+  let requests = 0;
+  // Prompts of 100 characters are 100 tokens: the cache has room for one and a half.
+  const ask = (run: string, agent: string, message: string) => {
+    const request = String(++requests);
+    const prompt = { anchor: { hash: "shared", length: 20 }, history: [{ hash: message, length: 80 }] };
+    observer.event?.({ type: "request-start", at: 0, run, agent, namespace: "", request, prompt });
+    const usage = { promptTokens: 100, cachedTokens: 0 };
+    const ended = { type: "request-end", at: 9, run, agent, namespace: "", request } as const;
+    observer.event?.({ ...ended, status: "completed", usage });
+  };
+  const found = async () =>
+    Object.fromEntries(
+      (await samples(registry, "cachesage_shadow_cached_tokens_total")).map(({ labels, value }) => [
+        labels["shadow"],
+        Math.round(value),
+      ]),
+    );
+  start("1");
+  ask("1", "a", "one");
+  ask("1", "a", "one");
+  expect(await found()).toEqual({ lru: 100, release: 100 });
+  start("2");
+  ask("2", "b", "two");
+  end("2");
+  start("3");
+  ask("3", "c", "three");
+  // 20 characters are shared by all. For the third prompt LRU gave up the rest of the first, release that of the ended run.
+  ask("1", "a", "one");
+  expect(await found()).toEqual({ lru: 100 + 20 + 20 + 20, release: 100 + 20 + 20 + 20 + 50 });
+});
+
+test("no shadow is kept where the size of the cache is not told", async () => {
+  const registry = new Registry();
+  const observer = prometheus({ registry }).attach(source("e"));
+  call(observer, "a", 0);
+  expect(await samples(registry, "cachesage_shadow_cached_tokens_total")).toEqual([]);
 });
 
 test("one is attached to several connections; what they count themselves is read once, and let go when they close", async () => {

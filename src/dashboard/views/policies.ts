@@ -9,8 +9,9 @@ export function policies({ source, hookTimes, faults }: Observed) {
   return {
     cacheHints: source.cacheHints,
     kind: source.kind,
-    policies: source.policies.map(({ name, description, options }) => ({
+    policies: source.policies.map(({ name, description, options, isLeftOut }) => ({
       name,
+      isLeftOut: isLeftOut(),
       description,
       options: JSON.parse(JSON.stringify(options ?? {})) as unknown,
       decisions: decided.get(name) ?? 0,

@@ -29,7 +29,7 @@ function policyCard({ name, description }) {
     ),
     update(policy) {
       about.update([
-        ["State", "on"],
+        ["State", policy.isLeftOut ? "left out: it failed 20 times in a row" : "on"],
         ["Decisions still known", count(policy.decisions)],
         ...Object.entries(policy.options).map(([option, value]) => [option, optionText(value)]),
       ]);
@@ -39,7 +39,7 @@ function policyCard({ name, description }) {
         faults,
         sum === 0
           ? "No fault."
-          : `${count(sum)} faults: ${policy.faults.map(({ kind }) => kind).join("; ")}. After 20 in a row a policy is left out.`,
+          : `${count(sum)} faults: ${policy.faults.map(({ kind }) => kind).join("; ")}.${policy.isLeftOut ? "" : " After 20 in a row a policy is left out, unless it fails closed."}`,
       );
       faults.className = sum === 0 ? "note" : "note bad";
     },
@@ -61,7 +61,7 @@ export default {
       elements: [tiles(on, p50, p95, p99), all, off],
       update({ policies, decision, cacheHints, kind, off: left }) {
         on.update(
-          count(policies.length),
+          count(policies.filter(({ isLeftOut }) => !isLeftOut).length),
           cacheHints
             ? "their hints are sent"
             : kind === "app"

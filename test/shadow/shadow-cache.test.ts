@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ShadowCache } from "../../src/dashboard/shadow-cache.ts";
+import { ShadowCache } from "../../src/shadow/shadow-cache.ts";
 import type { PromptShape } from "../../src/runtime/event.ts";
 import lru from "../../src/sim/baselines/lru.ts";
 import { replay } from "../../src/sim/replay.ts";
