@@ -7,6 +7,7 @@ import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
+import { load, metricStatus } from "../wire/metric-status.ts";
 import { OutputLengths } from "../wire/output-lengths.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
@@ -78,6 +79,9 @@ class Dynamo {
       apiKey: apiKey ?? "none",
       prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
+      status: metricStatus(this.#http, (sums) =>
+        load(sums, { waiting: "dynamo_frontend_router_queue_pending_requests" }),
+      ),
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { agent, run, session } }) => {
         const osl = this.#lengths.of(agent);

@@ -7,6 +7,7 @@ import type { Event } from "../runtime/event.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
 import { Foreground } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
+import { load, metricStatus } from "../wire/metric-status.ts";
 import { SavedSlots } from "../wire/saved-slots.ts";
 import { SlotTable } from "../wire/slot-table.ts";
 
@@ -77,6 +78,9 @@ class LlamaServer {
       apiKey: this.#options.apiKey ?? "none",
       prefetchesAtOnce: 1,
       probe: (signal) => this.#probe(signal),
+      status: metricStatus(this.#http, (sums) =>
+        load(sums, { running: "llamacpp:requests_processing", waiting: "llamacpp:requests_deferred" }),
+      ),
       supports: () => this.#supports(),
       decorate: ({ identity: { agent, run } }) => {
         const slot = this.#table.claim({ agent, run }, performance.now());

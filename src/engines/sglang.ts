@@ -8,6 +8,7 @@ import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
+import { load, metricStatus } from "../wire/metric-status.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
 
@@ -83,6 +84,9 @@ class SgLang {
       apiKey: apiKey ?? "none",
       prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
+      status: metricStatus(this.#http, (sums) =>
+        load(sums, { running: "sglang:num_running_reqs", waiting: "sglang:num_queue_reqs" }),
+      ),
       supports: () => ({
         prefetch: "emulated",
         cancel: "emulated",

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { EngineError } from "../errors.ts";
 import type { PrefixRef } from "../runtime/action.ts";
 import type { CacheEvent } from "../runtime/cache-event.ts";
-import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
+import type { EngineAdapter, EngineDefinition, EngineInfo, EngineStatus } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { retainEnvelope } from "../wire/hint-envelope.ts";
@@ -10,6 +10,7 @@ import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { readAll } from "../wire/kv-event-streams.ts";
 import type { KvEventStream } from "../wire/kv-events.ts";
+import { load, metricStatus } from "../wire/metric-status.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { tokenizeChat } from "../wire/tokenize-chat.ts";
 import { WarmUp } from "../wire/warm-up.ts";
@@ -108,6 +109,7 @@ class Vllm {
         this.#foreground.observe(event);
       },
       tokenize: (body, signal) => tokenizeChat(this.#http, body, signal),
+      status: metricStatus(this.#http, statusOf),
       events: (signal) => this.#events(signal),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
@@ -168,6 +170,22 @@ class Vllm {
     const page = await this.#http.text("/metrics", { signal }).catch(() => "");
     return Number(/vllm:cache_config_info\{[^}]*\bblock_size="(\d+)"/.exec(page)?.[1]) || undefined;
   }
+}
+
+/** Ranks of one server are alike, so that the mean of what they use is that of all. */
+function statusOf(sums: ReadonlyMap<string, number>, page: string): EngineStatus {
+  const ranks = [...page.matchAll(/^vllm:cache_config_info\{(.*)\}/gm)].map(([, labels = ""]) => {
+    const of = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(labels)?.[1]);
+    return of("block_size") * of("num_gpu_blocks");
+  });
+  const capacityTokens = ranks.reduce((sum, tokens) => sum + tokens, 0);
+  const used = sums.get("vllm:kv_cache_usage_perc");
+  return {
+    ...load(sums, { running: "vllm:num_requests_running", waiting: "vllm:num_requests_waiting" }),
+    ...(capacityTokens > 0 && { capacityTokens }),
+    ...(capacityTokens > 0 &&
+      used !== undefined && { residentTokens: Math.round((capacityTokens * used) / ranks.length) }),
+  };
 }
 
 function sessionHeader(session: string | undefined): Readonly<Record<string, string>> {

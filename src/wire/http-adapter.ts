@@ -10,7 +10,7 @@ export type Verb = (hint: Hint, signal: AbortSignal | undefined) => Promise<Outc
 
 export interface HttpAdapterParts extends Pick<
   EngineAdapter,
-  "prefetchesAtOnce" | "decorate" | "observe" | "answered" | "tokenize" | "events"
+  "prefetchesAtOnce" | "decorate" | "observe" | "answered" | "tokenize" | "status" | "events"
 > {
   readonly name: string;
   readonly http: EngineHttp;
@@ -76,6 +76,7 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     ...(parts.observe && { observe: parts.observe }),
     ...(parts.answered && { answered: parts.answered }),
     ...(parts.tokenize && { tokenize: parts.tokenize }),
+    ...(parts.status && { status: parts.status }),
     ...(parts.events && { events: parts.events }),
     async apply(hints, signal) {
       const outcomes = new Map<Hint, Outcome>();
