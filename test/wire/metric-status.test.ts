@@ -81,10 +81,11 @@ it.each(names)("%s that does not answer is down", async (name) => {
   await adapter.close();
 });
 
+const rank = (engine: string, used: number) =>
+  `vllm:kv_cache_usage_perc{engine="${engine}"} ${used}\n` +
+  `vllm:cache_config_info{block_size="16",engine="${engine}",num_gpu_blocks="100"} 1\n`;
+
 it("sums up what the ranks of a vLLM server hold", async () => {
-  const rank = (engine: string, used: number) =>
-    `vllm:kv_cache_usage_perc{engine="${engine}"} ${used}\n` +
-    `vllm:cache_config_info{block_size="16",engine="${engine}",num_gpu_blocks="100"} 1\n`;
   await using server = await serve(rank("0", 0.5) + rank("1", 0.25));
   const adapter = await createEngine("vllm", [server.url], {});
   expect(await adapter.status?.()).toEqual({ capacityTokens: 3200, residentTokens: 1200 });
