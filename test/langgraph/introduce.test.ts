@@ -54,9 +54,8 @@ test("without a model call to the engine it says what it wants, and what went wr
   await using bench = await startBench();
   const { sage } = bench;
   await expect(sage.introduce("silent", () => 1)).rejects.toThrow(/\[introduce\].*got none.*as silent does/s);
-  const broken = () => {
-    throw new Error("no such model");
-  };
-  await expect(sage.introduce("broken", broken)).rejects.toThrow(/no such model/);
+  await expect(sage.introduce("broken", () => Promise.reject(new Error("no such model")))).rejects.toThrow(
+    /no such model/,
+  );
   expect(bench.events).toEqual([]);
 });
