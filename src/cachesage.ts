@@ -183,6 +183,7 @@ export class CacheSage {
         contained(() => prompts.request(identity, body), fault, "prompts");
         contained(() => drift.request(identity, body), fault, "anchor drift");
       },
+      introduction: (agent, body) => prompts.introduce(agent, body),
       answer: (identity, text) => contained(() => prompts.answer(identity, text), fault, "prompts"),
       ...(room && { gate: room }),
       tokens: (characters) => predictor.tokens(characters),
@@ -286,6 +287,14 @@ export class CacheSage {
   /** Wraps a tool, or a function that is one, so that its calls ask policies first. Not needed in instrumented graphs. */
   get tool(): Framework["tool"] {
     return this.#framework.tool;
+  }
+
+  /**
+   * Makes known what an agent's prompts begin with before its first call: `sage.introduce("coder", () =>
+   * model.bindTools(tools).invoke([system]))`. The call is looked at, not sent.
+   */
+  get introduce(): Framework["introduce"] {
+    return this.#framework.introduce;
   }
 
   get stats(): CacheSageStats {

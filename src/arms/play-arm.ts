@@ -11,6 +11,8 @@ import type { Target } from "./target.ts";
 export interface ArmApp<Run, Log extends CallLog> {
   readonly log: Log;
   readonly graph: object;
+  /** What agents' prompts begin with, where the app tells cachesage before it starts. */
+  firstCalls?(): readonly (readonly [agent: string, call: () => unknown])[];
   /** Plays one run on the graph, which is observed by then where the arm observes. */
   invoke(run: Run, index: number): Promise<unknown>;
 }
@@ -63,6 +65,7 @@ async function play<Run, Log extends CallLog>(
 ): Promise<ArmResult<Log>> {
   const app = build(modelsOf(target, sage));
   sage?.instrument(app.graph);
+  for (const [agent, call] of app.firstCalls?.() ?? []) await sage?.introduce(agent, call);
   const queue = new PQueue({ concurrency });
   // Every open run listens to the one signal of Ctrl-C, which is no leak.
   setMaxListeners(0, signal);

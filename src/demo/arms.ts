@@ -1,7 +1,7 @@
 import type { Arm, ArmResult } from "../arms/arm.ts";
 import { playArm } from "../arms/play-arm.ts";
 import { startTarget } from "../arms/target.ts";
-import { buildTeam, runConfig, type RunPlan, TeamLog } from "./graph.ts";
+import { buildTeam, firstCalls, runConfig, type RunPlan, TeamLog } from "./graph.ts";
 import type { Route } from "./routing.ts";
 import { attachTarget } from "./running-server.ts";
 
@@ -48,10 +48,12 @@ export function playTeam(arm: Arm, options: TeamArmOptions): Promise<ArmResult<T
     app(modelOf) {
       const log = new TeamLog();
       const nonce = engine === undefined ? "" : `[${options.nonce}] `;
-      const graph = buildTeam({ model: modelOf(options.answerTokens), toolMs, route, log, nonce });
+      const team = { model: modelOf(options.answerTokens), toolMs, route, log, nonce };
+      const graph = buildTeam(team);
       return {
         log,
         graph,
+        firstCalls: () => firstCalls(team),
         invoke: (plan, index) =>
           graph.invoke(
             { messages: [{ role: "user", content: plan.task }] },

@@ -49,6 +49,16 @@ const State = Annotation.Root({
   named: Annotation<string | undefined>({ reducer: (_, next) => next, default: () => undefined }),
 });
 
+const members: readonly Member[] = [planner, architect, coder, tester, reviewer, documenter];
+
+/** For each agent a call of the model that begins as its prompts will. */
+export function firstCalls({ model, nonce }: TeamOptions): readonly (readonly [string, () => unknown])[] {
+  return members.map((member) => {
+    const tools = member.tools.map((one) => langchainTool(one, new Workspace(), 0, () => 0));
+    return [member.name, () => model.bindTools(tools).invoke([systemMessage(member, nonce)])];
+  });
+}
+
 /** The demo's LangGraph.js app: six agents with shared messages, tools that take time, conditional hand-overs. */
 export function buildTeam(options: TeamOptions) {
   const builder = new StateGraph(State);
@@ -58,8 +68,7 @@ export function buildTeam(options: TeamOptions) {
     typeof State.Update,
     string
   >;
-  for (const member of [planner, architect, coder, tester, reviewer, documenter])
-    graph = graph.addNode(member.name, node(member, options)) as typeof graph;
+  for (const member of members) graph = graph.addNode(member.name, node(member, options)) as typeof graph;
   for (const name of team)
     graph.addConditionalEdges(name, (state, config) => route(state, plan(config), options), [
       ...declaredNext(name, options.route),
@@ -81,7 +90,7 @@ function node(member: Member, { model, toolMs, log, nonce }: TeamOptions) {
     const { task, random, answers } = plan(config);
     const workspace = config.configurable?.["workspace"] as Workspace;
     const tools = member.tools.map((one) => langchainTool(one, workspace, toolMs, random));
-    const prompt: BaseMessage[] = [new SystemMessage(nonce + member.system), ...state.messages];
+    const prompt: BaseMessage[] = [systemMessage(member, nonce), ...state.messages];
     const { text: answer, record } = await timedAnswer(model.bindTools(tools), prompt, member.name, config);
     log.calls.push(record);
     const pinned = answers.get(state.step);
@@ -99,6 +108,10 @@ function node(member: Member, { model, toolMs, log, nonce }: TeamOptions) {
       named: namedNext(answer),
     };
   };
+}
+
+function systemMessage({ system }: Member, nonce: string): SystemMessage {
+  return new SystemMessage(nonce + system);
 }
 
 function route(state: typeof State.State, { path }: RunPlan, { route: by, log }: TeamOptions): string {

@@ -18,7 +18,7 @@ interface Step {
 }
 
 /** Larger prefetch chunks would make an arriving request wait noticeably. */
-const largestPrefetchChunk = 128;
+const largestPrefetchChunk = 64;
 
 /** Milliseconds after which prefetches for which there was no room are tried again: their values rise with time. */
 const retryMs = 20;

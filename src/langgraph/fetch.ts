@@ -6,6 +6,8 @@ import type { Decision } from "../runtime/gate.ts";
 import { askGate, denialOf } from "./ask-gate.ts";
 import { deniedResponse } from "./denied-response.ts";
 import type { CallGate, Host } from "./host.ts";
+import type { Introductions } from "./introductions.ts";
+import type { Observer } from "./observer.ts";
 import { bodyShape } from "./prompt.ts";
 import { Request as ModelRequest } from "./request.ts";
 import { type Fetch, routedSend } from "./routed-send.ts";
@@ -42,16 +44,20 @@ const REFUSED: ReadonlySet<number> = new Set([400, 422]);
 export class EngineFetch {
   readonly #host: Host;
   readonly #tracker: Tracker;
+  readonly #introductions: Introductions;
   readonly #refused = new Set<string>();
 
-  constructor(host: Host, tracker: Tracker) {
+  constructor({ host, tracker, introductions }: Observer) {
     this.#host = host;
     this.#tracker = tracker;
+    this.#introductions = introductions;
   }
 
   /** A fetch around the user's own, or around the global one. */
   around(base?: Fetch): Fetch {
     return (input, init) => {
+      const introduced = guard(this.#host, "fetch", () => this.#introduced(input, init));
+      if (introduced) return Promise.resolve(introduced);
       const send = base ?? globalThis.fetch;
       const call = guard(this.#host, "fetch", () => this.#call(input, init));
       if (!call) return send(input, init);
@@ -59,6 +65,11 @@ export class EngineFetch {
       if (!gate?.handles("request")) return this.#go(call, send, input, init);
       return this.#wait(gate, call, send, input);
     };
+  }
+
+  #introduced(input: string | URL | Request, init: RequestInit | undefined): Response | undefined {
+    if (!this.#introductions.isOpen || typeof init?.body !== "string") return undefined;
+    return this.#enginePath(input) === undefined ? undefined : this.#introductions.answer(init.body);
   }
 
   #call(input: string | URL | Request, init: RequestInit | undefined): EngineCall | undefined {

@@ -1,11 +1,14 @@
 import { withHandler } from "./callbacks.ts";
+import type { AgentId } from "../runtime/event.ts";
 import { EngineFetch } from "./fetch.ts";
 import type { CacheSageHandler } from "./handler.ts";
 import type { Host } from "./host.ts";
 import { createInstrument } from "./instrument.ts";
 import { createMiddleware, type ModelCallMiddleware } from "./middleware.ts";
 import { createObserver } from "./observer.ts";
+import { bodyShape } from "./prompt.ts";
 import type { Fetch } from "./routed-send.ts";
+import { isObject } from "./shapes.ts";
 import { createGatedTool, type GatedTool } from "./tool-gate.ts";
 import { createWrapNode, type WrapNode } from "./wrap-node.ts";
 
@@ -46,13 +49,21 @@ export interface Framework {
    * instrumented graph, and of a createAgent with the middleware, need no wrapping.
    */
   readonly tool: GatedTool;
+  /**
+   * Makes known what an agent's prompts begin with, so that they can be prefetched before its first call.
+   *
+   * @param call makes a model call as the agent does, with its system message and tools. It is looked at and not sent: it ends
+   * with HTTP 403, which is expected.
+   * @throws InvalidOptionsError when it makes no call to the engine.
+   */
+  readonly introduce: (agent: AgentId, call: () => unknown) => Promise<void>;
 }
 
 /** Makes the framework side. Nothing in it ever throws into the application or waits for the host. */
 export function createFramework(given: Host): Framework {
   const observer = createObserver(given);
-  const { host, tracker, handler } = observer;
-  const engine = new EngineFetch(host, tracker);
+  const { host, handler, introductions } = observer;
+  const engine = new EngineFetch(observer);
 
   const model = <F extends object = Record<never, never>>(fields?: F): F & ObservedModelFields => {
     const { callbacks, apiKey, openAIApiKey, configuration } = (fields ?? {}) as ModelFields;
@@ -73,5 +84,12 @@ export function createFramework(given: Host): Framework {
     wrapNode: createWrapNode(observer),
     middleware: createMiddleware(observer),
     tool: createGatedTool(observer),
+    async introduce(agent, call) {
+      const body = await introductions.bodyOf(agent, call);
+      const parsed: unknown = JSON.parse(body);
+      const { anchor } = bodyShape(isObject(parsed) ? parsed : {});
+      if (host.cacheHints) host.introduction?.(agent, body);
+      host.emit({ type: "anchor", at: host.clock.now(), agent, anchor });
+    },
   };
 }

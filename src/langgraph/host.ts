@@ -2,7 +2,7 @@ import type { AdmitVerdict, DenyVerdict } from "../runtime/action.ts";
 import type { CallKind, CallRef, CallResult, CallSubject } from "../runtime/call.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Decoration, OutgoingCall, Route } from "../runtime/engine.ts";
-import type { Event, Identity } from "../runtime/event.ts";
+import type { AgentId, Event, Identity } from "../runtime/event.ts";
 import type { Decision } from "../runtime/gate.ts";
 
 /** Where calls wait for verdicts, when a policy that gives any is switched on. */
@@ -35,6 +35,8 @@ export interface Host {
   answered?(call: OutgoingCall, headers: Headers): void;
   /** The JSON body of a request as sent by the client, before decoration. Only told when `cacheHints` is true. */
   requestBody(identity: Identity, body: string): void;
+  /** The same of an agent whose prompts were made known before its first call. Only told when `cacheHints` is true. */
+  introduction?(agent: AgentId, body: string): void;
   /** Text of a completed answer without tool calls. Only told when `cacheHints` is true. */
   answer(identity: Identity, text: string): void;
   /** The prompt of a call that callbacks see, right after its `request-start`; left out when nobody looks at texts. */

@@ -1,5 +1,6 @@
 import { CacheSageHandler } from "./handler.ts";
 import type { Host } from "./host.ts";
+import { Introductions } from "./introductions.ts";
 import { NextAgents } from "./next-agents.ts";
 import { safeHost } from "./safe-host.ts";
 import { StepGate } from "./step-gate.ts";
@@ -14,11 +15,13 @@ export interface Observer {
   readonly next: NextAgents;
   readonly handler: CacheSageHandler;
   readonly steps: StepGate;
+  readonly introductions: Introductions;
 }
 
 /** Makes an observer. Nothing in it ever throws into the application or waits for the host. */
 export function createObserver(given: Host, name?: string): Observer {
-  const host = safeHost(given);
+  const introductions = new Introductions();
+  const host = introductions.deaf(safeHost(given));
   const tracker = new Tracker(host);
   const unattended = new Unattended(tracker);
   const next = new NextAgents(host, tracker.names);
@@ -28,6 +31,7 @@ export function createObserver(given: Host, name?: string): Observer {
     unattended,
     next,
     steps: new StepGate(host),
+    introductions,
     handler: new CacheSageHandler(host, tracker, next, unattended, name),
   };
 }

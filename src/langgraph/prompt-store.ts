@@ -41,6 +41,11 @@ export class PromptStore {
     put(this.#runs, run, stored, MAX_RUNS);
   }
 
+  /** The prompt of an agent's first call, as far as it is known before. */
+  introduce(agent: AgentId, raw: string): void {
+    if (!this.#anchors.has(agent)) put(this.#anchors, agent, { agent, raw }, MAX_AGENTS);
+  }
+
   answer({ agent, run }: Identity, text: string): void {
     const stored = this.#runs.get(run);
     if (stored?.agent === agent) stored.answer = text;

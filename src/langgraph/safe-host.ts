@@ -49,6 +49,9 @@ export function safeHost(host: Host): Host {
       answered: (call, headers) => void contained("answered", () => host.answered?.(call, headers)),
     }),
     requestBody: (identity, body) => contained("requestBody", () => host.requestBody(identity, body)),
+    ...(host.introduction && {
+      introduction: (agent, body) => void contained("introduction", () => host.introduction?.(agent, body)),
+    }),
     answer: (identity, answer) => contained("answer", () => host.answer(identity, answer)),
     ...(host.prompt && {
       prompt: (...call) => void contained("prompt", () => host.prompt?.(...call)),

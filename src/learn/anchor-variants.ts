@@ -43,6 +43,11 @@ export class AnchorVariants {
     return variant;
   }
 
+  /** What the first call will come with, if there was none yet. */
+  declare(hash: string): void {
+    if (this.#variants.size === 0) this.used(hash);
+  }
+
   /** The call was the first of its run. */
   visited(variant: AnchorVariant): void {
     variant.visits++;
@@ -59,6 +64,8 @@ export class AnchorVariants {
    */
   share(variant: AnchorVariant | undefined): number {
     if (!variant) return 0;
+    // Declared, and not contradicted yet.
+    if (this.#total === 0) return variant.hash === this.latest ? 1 : 0;
     if (Number.isNaN(this.#discount)) this.#discount = this.#absoluteDiscount();
     return Math.max(0, variant.visits - this.#discount) / Math.max(1, this.#total);
   }

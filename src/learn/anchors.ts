@@ -71,6 +71,11 @@ export class Anchors {
     return rateToValue(Math.max(arrivals, again + first));
   }
 
+  /** What the agent's first call will begin with is known. */
+  declare(agent: number, hash: string): void {
+    this.#own(agent).variants.declare(hash);
+  }
+
   /** An open run is expected to call the agent at its next step. @param variant the anchor of its latest call, if there was one. */
   arrive(agent: number, variant: AnchorVariant | undefined, probability: number): void {
     const target = variant ?? this.#own(agent);

@@ -65,6 +65,8 @@ export class LearnedPredictor implements Predictor {
     switch (event.type) {
       case "topology":
         return this.#next.declare(event);
+      case "anchor":
+        return this.#anchors.declare(this.#agents.index(event.agent), event.anchor.hash);
       case "run-start":
         return this.#startRun(event.run, event.session, event.at);
       case "agent-start":

@@ -1,9 +1,11 @@
 import { z } from "zod";
+import { BusyShare } from "../learn/busy-share.ts";
 import type { Action, LaterValues, PrefetchHint, PrefixRef } from "../runtime/action.ts";
 import type { AgentId, Event, RunId } from "../runtime/event.ts";
 import {
   definePolicy,
   type Moment,
+  NEVER,
   type Policy,
   type PolicyContext,
   type Prediction,
@@ -17,8 +19,10 @@ const options = z.strictObject({
   wasteWeight: z
     .number()
     .min(0)
-    .default(0.5)
-    .describe("Cost of one token prefetched in vain, in tokens saved; higher prefetches less."),
+    .default(1)
+    .describe(
+      "Cost of one token prefetched in vain while the engine is busy, in tokens saved; higher prefetches less. An idle engine computes for nothing.",
+    ),
   budgetTokens: z
     .number()
     .int()
@@ -72,12 +76,15 @@ class PrefixCache implements Policy<"prefix"> {
   #awaitedRequests = 0;
   /** Share of these that found it, an exponential average. */
   #inTime = 0;
+  readonly #busy = new BusyShare();
 
   constructor(context: PolicyContext<Options>) {
     this.#context = context;
   }
 
   observe(event: Event): void {
+    if (event.type === "request-start") this.#busy.started(event.at);
+    else if (event.type === "request-end") this.#busy.ended(event.at);
     if (event.type === "request-start")
       this.#awaited.set(event.run, this.#ahead.get(event.run)?.get(event.agent) ?? 0);
     else if (event.type === "run-end") this.#awaited.delete(event.run);
@@ -159,13 +166,16 @@ class PrefixCache implements Policy<"prefix"> {
     const current = "agent" in event ? event.agent : undefined;
     const latest = newest(prefixes.of(run));
     const history = latest ? Math.max(0, latest.tokens - (prefixes.anchor(latest.agent)?.tokens ?? 0)) : 0;
+    const cost = limits.wasteWeight * this.#busy.at(event.at);
     for (const { agent, probability } of predictions) {
       if (plan.length >= limits.maxPerRun) break;
       const anchor = prefixes.anchor(agent);
       // The agent at work has its own prefix in cache already.
       if (agent === current || !anchor || !latest) continue;
       const tokens = anchor.tokens + Math.round(history * predictor.sharedHistory(agent));
-      const worth = probability >= limits.wasteWeight * (1 - probability);
+      // An anchor that nobody has used yet is not fetched in vain: other runs will come to it.
+      const vain = anchor.usedAt === NEVER ? tokens - anchor.tokens : tokens;
+      const worth = probability * tokens >= cost * (1 - probability) * vain;
       if (!worth || !this.#reserve(run, agent, tokens)) continue;
       const prefix: PrefixRef = { agent, run };
       const value = predictor.reuse(prefix, undefined, this.#inTime);

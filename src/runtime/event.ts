@@ -66,6 +66,12 @@ export interface TopologyEvent extends At {
   readonly agents: readonly AgentId[];
   readonly edges: readonly DeclaredEdge[];
 }
+/** What an agent's prompts will begin with became known before its first call. */
+export interface AnchorEvent extends At {
+  readonly type: "anchor";
+  readonly agent: AgentId;
+  readonly anchor: PromptPart;
+}
 export interface RunStartEvent extends At {
   readonly type: "run-start";
   readonly run: RunId;
@@ -128,6 +134,7 @@ export interface ToolEndEvent extends At, Identity {
 /** Everything cachesage observes. Names are noun-verb. */
 export type Event =
   | TopologyEvent
+  | AnchorEvent
   | RunStartEvent
   | RunEndEvent
   | AgentStartEvent

@@ -1,6 +1,6 @@
 import type { PrefixRef } from "./action.ts";
-import type { AgentId, Event, RequestStartEvent, RunId, SessionId } from "./event.ts";
-import type { Prefixes, PrefixSubject } from "./policy.ts";
+import type { AgentId, AnchorEvent, Event, RequestStartEvent, RunId, SessionId } from "./event.ts";
+import { NEVER, type Prefixes, type PrefixSubject } from "./policy.ts";
 
 const MAX_SUSPENDED = 1024;
 const NONE: readonly never[] = [];
@@ -42,6 +42,7 @@ export class LivePrefixes implements Prefixes {
   observe(event: Event): void {
     if (event.type === "run-start") this.#resume(event.run, event.session);
     else if (event.type === "request-start") this.#request(event);
+    else if (event.type === "anchor") this.#declare(event);
     else if (event.type === "run-end" && event.session !== undefined) this.#suspend(event.run, event.session);
   }
 
@@ -88,8 +89,12 @@ export class LivePrefixes implements Prefixes {
     prefixes[place] = prefix;
   }
 
+  #declare({ agent, anchor }: AnchorEvent): void {
+    if (!this.#anchors.has(agent)) this.#addAnchor(agent).tokens = this.#tokens(anchor.length);
+  }
+
   #addAnchor(agent: AgentId): LivePrefix {
-    const anchor: LivePrefix = { agent, tokens: 0, usedAt: 0 };
+    const anchor: LivePrefix = { agent, tokens: 0, usedAt: NEVER };
     this.#anchors.set(agent, anchor);
     return anchor;
   }

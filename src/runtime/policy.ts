@@ -8,9 +8,12 @@ import type { AgentId, Event, RunId } from "./event.ts";
 export interface PrefixSubject extends PrefixRef {
   /** Estimated tokens of the whole prefix. */
   readonly tokens: number;
-  /** Clock time of its last use. */
+  /** Clock time of its last use; NEVER for an anchor that is only known of. */
   readonly usedAt: number;
 }
+
+/** When something was used that no call has used yet. */
+export const NEVER = Number.NEGATIVE_INFINITY;
 
 /** What policies rate, by kind: prefixes get hints, waiting calls get verdicts. */
 export interface SubjectMap {
@@ -88,7 +91,7 @@ export type MomentOf<S extends Subject> = S extends "prefix" ? Moment : GateMome
 export interface Prefixes {
   readonly openRuns: number;
   of(run: RunId): readonly PrefixSubject[];
-  /** System message and tools of an agent; undefined until it has made a request. */
+  /** System message and tools of an agent; undefined until it has made a request, or its anchor was made known. */
   anchor(agent: AgentId): PrefixSubject | undefined;
   anchors(): Iterable<PrefixSubject>;
 }

@@ -77,11 +77,12 @@ export async function startBench(
   };
 }
 
-/** Events as short lines, in order: what the tests compare. Topology is left out. */
+/** Events as short lines, in order: what the tests compare. What is known beforehand is left out. */
 export function lines(events: readonly Event[]): readonly string[] {
   return events.flatMap((event) => {
     switch (event.type) {
       case "topology":
+      case "anchor":
         return [];
       case "run-start":
         return ["run-start"];

@@ -150,3 +150,22 @@ test("an agent about to return is worth more than one that never does", () => {
   expect(value("a")).toBeGreaterThan(0.4);
   expect(value("once")).toBeLessThan(0.1);
 });
+
+const introduce = (agent: string): Event => ({
+  type: "anchor",
+  at: 0,
+  agent,
+  anchor: { hash: `anchor of ${agent}`, length: 4000 },
+});
+
+test("an agent whose anchor is known is prefetched before its first call, also when the graph says only one in three", () => {
+  const app = new App();
+  const agents = ["a", "b", "c", "d"];
+  const edges = ["b", "c", "d"].map((to) => ({ from: "a", to, weight: 1 / 3 }));
+  const topology: Event = { type: "topology", at: 0, graph: "g", agents, edges };
+  const unknown = policy();
+  expect(prefetched(unknown(topology, app.start("1"), app.call("1", "a", 1)))).toEqual([]);
+  const known = policy();
+  known(topology, ...agents.map(introduce), app.start("1"));
+  expect(prefetched(known(app.call("1", "a", 1)))).toEqual(["prefetch run/1/b", "prefetch run/1/c"]);
+});
