@@ -31,6 +31,13 @@ const options = z.strictObject({
     .positive()
     .optional()
     .describe("Stop each replay after this many block touches; all by default."),
+  prefetch: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe(
+      "Blocks that the engine has the time to compute ahead between two calls, for policies that prefetch.",
+    ),
   format: z.string().optional().describe("Trace format; told from the first record by default."),
   json: z.boolean().default(false).describe("Print one JSON object instead of tables."),
   plot: z.string().min(1).optional().describe("Write hit rate against cache size to this SVG file."),

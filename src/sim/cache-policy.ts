@@ -36,6 +36,14 @@ export interface CachePolicy {
    * @param needed how many have to go before the next request, this one included.
    */
   victim(needed: number): number;
+  /**
+   * Blocks to compute before anyone asks for them, none of them resident; from then on they are. Asked after each request, when
+   * its evictions are done.
+   *
+   * @param most blocks that the engine has the time to compute before the next request.
+   * @param free blocks that the cache has room for without an eviction.
+   */
+  prefetch?(most: number, free: number): readonly number[];
   completed?(completion: Completion): void;
   /** The run has ended. Comes after the evictions that its last request caused. */
   ended?(run: number): void;

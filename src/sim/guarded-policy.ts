@@ -51,13 +51,9 @@ export class GuardedPolicy implements CachePolicy {
     if (changed) this.#changeSides();
     recency.usePrompt(blocks);
     this.#policy.request(arrival);
+    this.#evictHeld();
     const followsRecency = this.#duel.hasSecondLead;
     const { capacity } = this.#context;
-    for (; this.#heldSize > capacity; this.#heldSize--) {
-      const victim = this.#policy.victim(this.#heldSize - capacity);
-      this.#held[victim] = 0;
-      if (!followsRecency) this.#surplus.push(victim);
-    }
     for (; this.#recentSize > capacity; this.#recentSize--) {
       const victim = this.#recency.takeOldest();
       if (followsRecency) this.#surplus.push(victim);
@@ -72,6 +68,18 @@ export class GuardedPolicy implements CachePolicy {
       return block;
     }
     throw new Error("the cache holds no more than the leader's shadow");
+  }
+
+  prefetch(most: number): readonly number[] {
+    const { capacity, isResident } = this.#context;
+    const fetched = this.#policy.prefetch?.(most, capacity - this.#heldSize) ?? [];
+    for (const block of fetched) {
+      this.#held[block] = 1;
+      this.#heldSize++;
+    }
+    this.#evictHeld();
+    if (this.#duel.hasSecondLead) return [];
+    return fetched.filter((block) => this.#held[block] === 1 && !isResident(block));
   }
 
   completed(completion: Completion): void {
@@ -95,6 +103,15 @@ export class GuardedPolicy implements CachePolicy {
 
   #leaderHas(block: number): boolean {
     return this.#duel.hasSecondLead ? this.#recency.has(block) : this.#held[block] === 1;
+  }
+
+  #evictHeld(): void {
+    const { capacity } = this.#context;
+    for (; this.#heldSize > capacity; this.#heldSize--) {
+      const victim = this.#policy.victim(this.#heldSize - capacity);
+      this.#held[victim] = 0;
+      if (!this.#duel.hasSecondLead) this.#surplus.push(victim);
+    }
   }
 
   #clear(): void {

@@ -64,6 +64,31 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
     else if (prefix.value < before) this.#up(prefix.slot);
   }
 
+  /** Value of what would go first; -1 when a block is resident that nobody holds, infinite when none is resident. */
+  get least(): number {
+    return this.#free.oldest === undefined ? (this.#heap[0]?.value ?? Number.POSITIVE_INFINITY) : -1;
+  }
+
+  /** What a prefix would be worth if so many of its blocks were held. */
+  worthAt(prefix: Prefix, length: number): number {
+    const { length: held, value, steadyTo } = prefix;
+    prefix.length = length;
+    this.#rate(prefix);
+    const worth = prefix.value;
+    Object.assign(prefix, { length: held, value, steadyTo });
+    return worth;
+  }
+
+  /** Holds more of a prefix again, all of it resident from now on. @param length blocks, more than it holds. */
+  extend(prefix: Prefix, length: number): void {
+    for (let at = prefix.length; at < length; at++) this.#take(prefix.blocks[at] as number);
+    prefix.length = length;
+    if (prefix.slot >= 0) return this.revalue(prefix);
+    this.#rated(prefix);
+    prefix.slot = this.#heap.push(prefix) - 1;
+    this.#up(prefix.slot);
+  }
+
   /** A resident block that nobody holds, or the last block of the least valuable prefix. Throws when there is none. */
   victim(): number {
     for (;;) {

@@ -59,6 +59,7 @@ export class LearnedPolicy implements CachePolicy {
   #now = 0;
   /** By agent and hash. */
   readonly #anchors = new Map<string, Anchor>();
+  #latest: Pick<Arrival, "run" | "agent"> = { run: -1, agent: "" };
   readonly #runsInTurn = new InTurn(this.#runs);
   readonly #anchorsInTurn = new InTurn(this.#anchors);
 
@@ -75,6 +76,7 @@ export class LearnedPolicy implements CachePolicy {
     const { index, run, agent, blocks, anchorBlocks } = arrival;
     const at = this.#isTimed ? arrival.at : 0;
     this.#now = at;
+    this.#latest = arrival;
     if (this.#isTimed) this.#refresh();
     const runId = String(run);
     const prefixes = this.#runs.get(run) ?? this.#open(run, arrival.session);
@@ -100,6 +102,26 @@ export class LearnedPolicy implements CachePolicy {
 
   victim(): number {
     return this.#held.victim();
+  }
+
+  /**
+   * Brings back what was given up of the prefix that the run which called last is more likely than not to use next, if it is
+   * worth more than what it displaces.
+   */
+  prefetch(most: number, free: number): readonly number[] {
+    const { run, agent } = this.#latest;
+    const prefixes = this.#runs.get(run);
+    const [next] = prefixes ? this.#predictor.next(String(run)) : [];
+    const prefix = next && next.probability >= 0.5 ? prefixes?.get(next.agent) : undefined;
+    // The agent at work has its own prefix in cache already.
+    if (!prefix || next?.agent === agent || this.#ablation.anchorsOnly === true) return [];
+    const length = Math.min(prefix.blocks.length, prefix.length + most);
+    const wanted = [...prefix.blocks.subarray(prefix.length, length)];
+    const missing = wanted.filter((block) => !this.#context.isResident(block));
+    if (missing.length === 0) return [];
+    if (missing.length > free && this.#held.worthAt(prefix, length) <= this.#held.least) return [];
+    this.#held.extend(prefix, length);
+    return missing;
   }
 
   completed({ run, agent, at, outputTokens, callsTools }: Completion): void {

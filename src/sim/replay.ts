@@ -9,6 +9,8 @@ export interface Outcome {
   /** Touches found in cache, contiguous from the prompt's start. */
   readonly hits: number;
   readonly evictions: number;
+  /** Blocks computed ahead of time: those that a later prompt found, and the others. */
+  readonly prefetch: { readonly used: number; readonly wasted: number };
   /** Hits of each call, for times and for cuts. */
   readonly hitsByCall: Int32Array;
   /** Microseconds that the policy took per call, when asked for. */
@@ -18,6 +20,8 @@ export interface Outcome {
 export interface ReplayOptions {
   /** Blocks. */
   readonly capacity: number;
+  /** Blocks that the engine has the time to compute ahead between two calls. Default: 0. */
+  readonly prefetchBlocks?: number;
   /** Milliseconds, to time decisions by. */
   readonly now?: () => number;
   readonly signal?: AbortSignal;
@@ -25,11 +29,12 @@ export interface ReplayOptions {
 
 /**
  * Plays a schedule through a block cache. A prompt's blocks hit as long as they are contiguous from its start; then the
- * whole prompt is inserted, and the policy names blocks to evict until the cache fits.
+ * whole prompt is inserted, and the policy names blocks to evict until the cache fits. Where there is time to compute ahead,
+ * the policy may then name blocks to bring.
  */
 export function replay(schedule: Schedule, baseline: Baseline, options: ReplayOptions): Outcome {
   const { calls, workload } = schedule;
-  const { capacity, now, signal } = options;
+  const { capacity, now, signal, prefetchBlocks = 0 } = options;
   const resident = new Uint8Array(workload.blockCount);
   const policy = baseline.create({
     capacity,
@@ -44,7 +49,20 @@ export function replay(schedule: Schedule, baseline: Baseline, options: ReplayOp
   const completions = new Completions(policy);
   const hitsByCall = new Int32Array(calls.length);
   const decisionUs: number[] = [];
+  const ahead = new Ahead(workload.blockCount);
   let [size, touches, hits, evictions] = [0, 0, 0, 0];
+  const evict = () => {
+    if (baseline.isUnbounded === true) return;
+    while (size > capacity) {
+      const victim = policy.victim(size - capacity);
+      if (resident[victim] !== 1)
+        throw new Error(`${baseline.name} evicts block ${victim}, which is not in cache`);
+      resident[victim] = 0;
+      size--;
+      evictions++;
+      ahead.gone(victim);
+    }
+  };
   for (const [index, scheduled] of calls.entries()) {
     if (signal?.aborted) throw signal.reason;
     const { blocks } = scheduled.call;
@@ -53,6 +71,7 @@ export function replay(schedule: Schedule, baseline: Baseline, options: ReplayOp
     while (hit < blocks.length && resident[blocks[hit] as number] === 1) hit++;
     hitsByCall[index] = hit;
     hits += hit;
+    ahead.asked(blocks, hit);
     touches += blocks.length;
     for (const block of blocks)
       if (resident[block] === 0) {
@@ -61,26 +80,57 @@ export function replay(schedule: Schedule, baseline: Baseline, options: ReplayOp
       }
     const started = now?.() ?? 0;
     policy.request(toArrival(scheduled, index));
-    if (baseline.isUnbounded !== true)
-      while (size > capacity) {
-        const victim = policy.victim(size - capacity);
-        if (resident[victim] !== 1)
-          throw new Error(`${baseline.name} evicts block ${victim}, which is not in cache`);
-        resident[victim] = 0;
-        size--;
-        evictions++;
-      }
+    evict();
     if (now) decisionUs.push((now() - started) * 1000);
     completions.add(scheduled, schedule.isTimed);
+    if (prefetchBlocks === 0) continue;
+    for (const block of policy.prefetch?.(prefetchBlocks, capacity - size) ?? []) {
+      if (resident[block] === 1)
+        throw new Error(`${baseline.name} prefetches block ${block}, which is in cache`);
+      resident[block] = 1;
+      size++;
+      ahead.fetched(block);
+    }
+    evict();
   }
   completions.until(Number.POSITIVE_INFINITY);
   policy.finished?.();
-  return { calls: calls.length, touches, hits, evictions, hitsByCall, decisionUs };
+  const prefetch = { used: ahead.used, wasted: ahead.fetches - ahead.used };
+  return { calls: calls.length, touches, hits, evictions, prefetch, hitsByCall, decisionUs };
 }
 
 function toArrival({ call, run, recorded, at }: ScheduledCall, index: number): Arrival {
   const { agent, blocks, anchorBlocks, step, namespace } = call;
   return { index, run, session: recorded.session, agent, blocks, anchorBlocks, step, namespace, at };
+}
+
+/** What was computed ahead, and whether a prompt found it. */
+class Ahead {
+  fetches = 0;
+  used = 0;
+  readonly #waiting: Uint8Array;
+
+  constructor(blockCount: number) {
+    this.#waiting = new Uint8Array(blockCount);
+  }
+
+  fetched(block: number): void {
+    this.#waiting[block] = 1;
+    this.fetches++;
+  }
+
+  gone(block: number): void {
+    this.#waiting[block] = 0;
+  }
+
+  /** A prompt came, of which the first `hits` blocks were there. What stands behind a gap is computed anew. */
+  asked(blocks: Int32Array, hits: number): void {
+    if (this.fetches === 0) return;
+    for (const [at, block] of blocks.entries()) {
+      if (at < hits) this.used += this.#waiting[block] as number;
+      this.#waiting[block] = 0;
+    }
+  }
 }
 
 /** Requests under way, told to the policy in the order in which they end; a run ends with the last of its own. */

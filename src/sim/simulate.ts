@@ -30,6 +30,8 @@ export interface SimulationOptions {
   readonly order?: ScheduleOptions["order"];
   /** Block touches after which a replay stops. */
   readonly maxTouches?: number | undefined;
+  /** Blocks that the engine has the time to compute ahead between two calls. Default: 0. */
+  readonly prefetch?: number;
   /** Looked at between any two calls, heard between any two replays. */
   readonly signal?: AbortSignal;
   /** Told after each replay what it was. */
@@ -73,7 +75,7 @@ export async function simulate(
 async function simulateCell(
   scheduled: Schedule,
   given: string,
-  { contenders, signal, onReplay }: SimulationOptions,
+  { contenders, prefetch = 0, signal, onReplay }: SimulationOptions,
 ): Promise<readonly SimulationRow[]> {
   const capacity = capacityIn(given, scheduled);
   const { workload, concurrency, seed } = scheduled;
@@ -84,7 +86,12 @@ async function simulateCell(
     signal?.throwIfAborted();
     outcomes.set(
       policy,
-      replay(scheduled, policy, { capacity, now: milliseconds, ...(signal && { signal }) }),
+      replay(scheduled, policy, {
+        capacity,
+        prefetchBlocks: prefetch,
+        now: milliseconds,
+        ...(signal && { signal }),
+      }),
     );
     onReplay?.(`${workload.name}: ${policy.name}, capacity ${given}, ${concurrency} open runs, seed ${seed}`);
   }

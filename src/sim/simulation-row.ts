@@ -84,7 +84,7 @@ export function toRow(cell: Cell): SimulationRow {
     prefill_tokens: times.prefillTokens,
     ttft_ms: { mean: average(ttft), p50: at(ttft, 0.5), p95: at(ttft, 0.95), p99: at(ttft, 0.99) },
     calls_per_second: times.callsPerSecond,
-    prefetch: { used: 0, wasted: 0 },
+    prefetch: outcome.prefetch,
     decision_us: { mean: average(outcome.decisionUs), p99: at(outcome.decisionUs, 0.99) },
   };
 }

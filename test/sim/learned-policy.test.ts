@@ -1,8 +1,11 @@
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import cachesage from "../../src/sim/baselines/cachesage.ts";
 import noGuard from "../../src/sim/baselines/no-guard.ts";
 import { replay } from "../../src/sim/replay.ts";
-import type { Schedule, ScheduledCall } from "../../src/sim/schedule.ts";
+import { schedule, type Schedule, type ScheduledCall } from "../../src/sim/schedule.ts";
 import { BlockIds, type RecordedRun } from "../../src/sim/workload.ts";
+import { chainedWorkload } from "./random-workload.ts";
 
 /** Four chats of ten turns each, a run a turn; each turn's prompt begins with all that was said before. */
 function chats(withThreads: boolean): Schedule {
@@ -40,4 +43,52 @@ test("a chat's prefix stays after its run when its thread is known", () => {
   // At the last but a few turns all that was said before is there: at most 8 new blocks a round.
   expect(hits).toBeGreaterThan(370);
   expect(hits).toBeGreaterThanOrEqual(unknown.hits);
+});
+
+test("brings back what a run is about to use, where there is time to", () => {
+  // Each run goes writer, critic, writer, critic, and so on; prompts of four runs do not fit beside each other.
+  const runs = Array.from({ length: 24 }, (_, run) =>
+    Array.from({ length: 12 }, (_, step) => `${run}:${step % 2 === 0 ? "writer" : "critic"}`),
+  );
+  const order = Array.from({ length: 6 }, (_, group) =>
+    Array.from({ length: 12 }, (_, step) => runs.slice(4 * group, 4 * group + 4).map((run) => run[step])),
+  ).flat(2);
+  const ids = new BlockIds();
+  const recorded = runs.map((_, run): RecordedRun => ({ id: String(run), calls: [] }));
+  const calls = order.map((name = "", at): ScheduledCall => {
+    const [run = "0", agent = ""] = name.split(":");
+    const blocks = Int32Array.from({ length: 10 }, (_, i) => ids.id(`${run} ${agent} ${i}`));
+    const call = { agent, blocks, anchorBlocks: 0, promptTokens: 160, outputTokens: 5 };
+    const index = Number(run);
+    const isLast = order.lastIndexOf(order.findLast((other) => other?.startsWith(`${run}:`))) === at;
+    return { call, run: index, recorded: recorded[index] as RecordedRun, at, isLast };
+  });
+  const workload = { name: "pairs", blockTokens: 16, blockCount: ids.count, runs: recorded };
+  const played = { workload, concurrency: 4, seed: 1, isTimed: false, calls, workingSet: 80 };
+  const plain = replay(played, noGuard, { capacity: 40 });
+  const ahead = replay(played, noGuard, { capacity: 40, prefetchBlocks: 10 });
+  expect(plain.prefetch).toEqual({ used: 0, wasted: 0 });
+  expect(ahead.prefetch.used).toBeGreaterThan(2 * ahead.prefetch.wasted);
+  expect(ahead.hits).toBeGreaterThan(1.2 * plain.hits);
+});
+
+test("keeps its books on any workload, also with time to compute ahead", () => {
+  const settings = fc.record({ concurrency: fc.integer({ min: 1, max: 4 }), seed: fc.nat(1000) });
+  const sizes = fc.record({
+    capacity: fc.integer({ min: 1, max: 12 }),
+    prefetchBlocks: fc.integer({ min: 1, max: 6 }),
+  });
+  fc.assert(
+    fc.property(
+      chainedWorkload,
+      settings,
+      sizes,
+      fc.constantFrom(noGuard, cachesage),
+      (workload, given, size, policy) => {
+        const { hits, touches, prefetch } = replay(schedule(workload, given), policy, size);
+        expect(hits).toBeLessThanOrEqual(touches);
+        expect(Math.min(prefetch.used, prefetch.wasted)).toBeGreaterThanOrEqual(0);
+      },
+    ),
+  );
 });

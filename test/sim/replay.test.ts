@@ -79,3 +79,43 @@ test("stops when it is aborted", () => {
   const signal = AbortSignal.abort(reason);
   expect(() => replay(written("a"), lru, { capacity: 1, signal })).toThrow(reason);
 });
+
+/** Brings these blocks after the call with that number, and evicts the lowest. */
+function fetching(blocks: Readonly<Record<number, readonly number[]>>): Baseline {
+  return {
+    name: "fetching",
+    description: "",
+    source: "",
+    create({ isResident, blockCount }) {
+      let latest = 0;
+      return {
+        request: ({ index }) => void (latest = index),
+        victim: () => Array.from({ length: blockCount }, (_, block) => block).find(isResident) ?? 0,
+        prefetch: (most) => (blocks[latest] ?? []).slice(0, most),
+      };
+    },
+  };
+}
+
+test("what was computed ahead is used when a prompt finds it, and wasted when it goes before or nobody asks", () => {
+  // a, b and c are blocks 0 to 2. After the first call b and c come: 2 + 3 + 1 of the other calls' blocks are there.
+  const played = replay(written("a ab acb a"), fetching({ 0: [1, 2] }), { capacity: 4, prefetchBlocks: 2 });
+  expect(played).toMatchObject({ hits: 6, prefetch: { used: 2, wasted: 0 } });
+  const unused = replay(written("a a d"), fetching({ 1: [1] }), { capacity: 1, prefetchBlocks: 2 });
+  // With room for one block, the second a is found; then a goes for d, which is asked for next.
+  expect(unused).toMatchObject({ hits: 2, evictions: 1, prefetch: { used: 1, wasted: 0 } });
+  const late = replay(written("a b c"), fetching({ 0: [2], 1: [] }), { capacity: 2, prefetchBlocks: 1 });
+  // c comes after a, and b, the third, takes a's place; c is found.
+  expect(late).toMatchObject({ hits: 1, prefetch: { used: 1, wasted: 0 } });
+  const never = replay(written("a b b"), fetching({ 1: [0] }), { capacity: 1, prefetchBlocks: 1 });
+  // a is brought back beside b, and goes at once, the lowest: one block computed for nothing.
+  expect(never.prefetch).toEqual({ used: 0, wasted: 1 });
+});
+
+test("without time to compute ahead nothing is, and a block that is there cannot be brought", () => {
+  const policy = fetching({ 0: [0] });
+  expect(replay(written("a a"), policy, { capacity: 2 }).prefetch).toEqual({ used: 0, wasted: 0 });
+  expect(() => replay(written("a a"), policy, { capacity: 2, prefetchBlocks: 1 })).toThrow(
+    /block 0.*in cache/,
+  );
+});

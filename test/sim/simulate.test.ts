@@ -106,7 +106,7 @@ describe("capacity", () => {
 
 /** What a replay says when each call found so many blocks. */
 function hits(...hitsByCall: readonly number[]): Outcome {
-  const counts = { touches: 0, hits: 0, evictions: 0 };
+  const counts = { touches: 0, hits: 0, evictions: 0, prefetch: { used: 0, wasted: 0 } };
   return { calls: hitsByCall.length, ...counts, hitsByCall: Int32Array.from(hitsByCall), decisionUs: [] };
 }
 
