@@ -1,15 +1,21 @@
-import { type Hint, prefixId, type Verdict } from "./action.ts";
+import { type Advice, prefixId, type Verdict } from "./action.ts";
+import { type AheadBudget, type AheadHint, isAhead } from "./ahead-budget.ts";
 import type { CallRef } from "./call.ts";
 
 /** A hint with the policy that wants it; position in the list is policy order. */
 export interface Proposal {
   readonly policy: string;
-  readonly action: Hint;
+  readonly action: Advice;
 }
 
 export interface Arbitration {
   readonly kept: readonly Proposal[];
-  readonly dropped: readonly { readonly proposal: Proposal; readonly reason: string }[];
+  readonly dropped: readonly Dropped[];
+}
+
+interface Dropped {
+  readonly proposal: Proposal;
+  readonly reason: string;
 }
 
 /** A verdict with the policy that gives it; position in the list is policy order. */
@@ -28,12 +34,18 @@ export interface Ruling {
  * Merges what several policies want into one action per prefix and verb.
  *
  * On one prefix `release` and `evict` give way to `retain` and `pin` of another policy (a hit lost costs more
- * than space kept), `cancel` gives way to `prefetch`, and of two values the higher wins. Ties break by policy order.
+ * than space kept), `cancel` gives way to `prefetch`, and both to `speculate`, which computes the prefix as well; of two values
+ * the higher wins. What is left of `prefetch` and `speculate` shares one budget of tokens, the most probable first. Ties
+ * break by policy order.
  */
-export function arbitrate(proposals: readonly Proposal[]): Arbitration {
-  if (proposals.length < 2) return { kept: proposals, dropped: [] };
+export function arbitrate(proposals: readonly Proposal[], budget?: AheadBudget): Arbitration {
+  const resolved = proposals.length < 2 ? { kept: proposals, dropped: [] } : resolve(proposals);
+  return budget ? afforded(resolved, budget) : resolved;
+}
+
+function resolve(proposals: readonly Proposal[]): Arbitration {
   const best = new Map<string, Proposal>();
-  const dropped: { proposal: Proposal; reason: string }[] = [];
+  const dropped: Dropped[] = [];
   for (const proposal of proposals) {
     const key = `${family(proposal.action)} ${prefixId(proposal.action.prefix)}`;
     const rival = best.get(key);
@@ -47,6 +59,27 @@ export function arbitrate(proposals: readonly Proposal[]): Arbitration {
     }
   }
   return { kept: [...best.values()], dropped };
+}
+
+/** Drops what the budget has no room for. */
+function afforded({ kept, dropped }: Arbitration, budget: AheadBudget): Arbitration {
+  const ahead: Proposal[] = [];
+  for (const proposal of kept) {
+    const { action } = proposal;
+    if (isAhead(action)) ahead.push(proposal);
+    else if (action.type === "cancel")
+      budget.giveBack(action.prefix.run ?? "", action.prefix.agent, "prefetch");
+  }
+  if (ahead.length === 0) return { kept, dropped };
+  const probability = ({ action }: Proposal) => (action as AheadHint).probability;
+  const refused = ahead
+    .toSorted((one, other) => probability(other) - probability(one))
+    .filter(({ action }) => !budget.take(action as AheadHint));
+  if (refused.length === 0) return { kept, dropped };
+  return {
+    kept: kept.filter((proposal) => !refused.includes(proposal)),
+    dropped: [...dropped, ...refused.map((proposal) => ({ proposal, reason: overBudget(proposal, budget) }))],
+  };
 }
 
 /**
@@ -103,13 +136,17 @@ function reason(loser: Proposal, winner: Proposal): string {
   return `${loser.action.type} gives way to ${winner.action.type} of ${winner.policy} on the same prefix`;
 }
 
+function overBudget({ action }: Proposal, { limit, tokens }: AheadBudget): string {
+  return `${(action as AheadHint).tokens} tokens are more than is left of the budget for work ahead: ${tokens} of ${limit} are taken`;
+}
+
 /** Verbs that contradict each other on one prefix. */
-function family(action: Hint): "keep" | "fetch" {
-  return action.type === "prefetch" || action.type === "cancel" ? "fetch" : "keep";
+function family(action: Advice): "keep" | "fetch" {
+  return isAhead(action) || action.type === "cancel" ? "fetch" : "keep";
 }
 
 /** Orders contradicting verbs; a value in [0, 1] orders equal verbs. */
-function strength(action: Hint): number {
+function strength(action: Advice): number {
   switch (action.type) {
     case "evict":
       return 0;
@@ -123,5 +160,7 @@ function strength(action: Hint): number {
       return 0;
     case "prefetch":
       return 1 + action.value;
+    case "speculate":
+      return 3 + action.probability;
   }
 }

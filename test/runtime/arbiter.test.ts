@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Hint } from "../../src/runtime/action.ts";
+import type { Advice, Hint } from "../../src/runtime/action.ts";
 import { prefixId } from "../../src/runtime/action.ts";
 import { arbitrate } from "../../src/runtime/arbiter.ts";
 
@@ -44,7 +44,7 @@ test("at most one keep verb and one fetch verb is left per prefix", () => {
   );
 });
 
-function winner(...actions: readonly Hint[]): Hint | undefined {
+function winner(...actions: readonly Hint[]): Advice | undefined {
   return arbitrate(actions.map((one, i) => ({ policy: `p${i}`, action: one }))).kept[0]?.action;
 }
 
