@@ -83,7 +83,7 @@ export class Speculator {
     const early = [...all.values()].find((one) => one.body === body);
     if (!early) return undefined;
     if (config && early.fits(input)) return early.take(span, config, again);
-    early.drop({ status: "cancelled", reason: "the node is called with another input" });
+    early.drop({ status: "rejected", reason: "the node is called with another input" });
     return undefined;
   }
 
