@@ -143,7 +143,8 @@ export class CacheSage {
     const settle = (hint: Advice, outcome: Outcome) => {
       const key = `${hint.type} ${outcome.status}`;
       counts.hints[key] = (counts.hints[key] ?? 0) + 1;
-      observers?.outcome(hint, outcome, runtime.settle(hint, outcome));
+      const policy = runtime.settle(hint, outcome);
+      observers?.outcome(hint, outcome, policy);
     };
     this.#queue = new HintQueue({
       adapter,
