@@ -51,7 +51,7 @@ function resolve(proposals: readonly Proposal[]): Arbitration {
     const rival = best.get(key);
     if (rival === undefined) {
       best.set(key, proposal);
-    } else if (strength(proposal.action) > strength(rival.action)) {
+    } else if (outweighs(proposal.action, rival.action)) {
       best.set(key, proposal);
       dropped.push({ proposal: rival, reason: reason(rival, proposal) });
     } else {
@@ -145,22 +145,16 @@ function family(action: Advice): "keep" | "fetch" {
   return isAhead(action) || action.type === "cancel" ? "fetch" : "keep";
 }
 
-/** Orders contradicting verbs; a value in [0, 1] orders equal verbs. */
-function strength(action: Advice): number {
-  switch (action.type) {
-    case "evict":
-      return 0;
-    case "release":
-      return 1;
-    case "retain":
-      return 2 + action.value;
-    case "pin":
-      return 4;
-    case "cancel":
-      return 0;
-    case "prefetch":
-      return 1 + action.value;
-    case "speculate":
-      return 3 + action.probability;
-  }
+/** Orders contradicting verbs, in each family for itself. */
+const STRENGTHS = { evict: 0, release: 1, retain: 2, pin: 3, cancel: 0, prefetch: 1, speculate: 2 } as const;
+
+/** The stronger verb wins, and of equal verbs the one that is worth more. */
+function outweighs(one: Advice, other: Advice): boolean {
+  const [own, rival] = [STRENGTHS[one.type], STRENGTHS[other.type]];
+  return own === rival ? worthOf(one) > worthOf(other) : own > rival;
+}
+
+function worthOf(action: Advice): number {
+  if (action.type === "speculate") return action.probability;
+  return "value" in action ? action.value : 0;
 }
