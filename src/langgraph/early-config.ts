@@ -58,7 +58,9 @@ export function earlyConfig(parts: EarlyParts): ConfigLike {
 }
 
 function namespaceOf({ name, config, standIn }: EarlyParts): string {
-  const around = String(config.configurable?.["checkpoint_ns"] ?? "").split("|").slice(0, -1);
+  const around = String(config.configurable?.["checkpoint_ns"] ?? "")
+    .split("|")
+    .slice(0, -1);
   return [...around, `${name}:${standIn}`].join("|");
 }
 
@@ -94,5 +96,7 @@ function without(
   all: Readonly<Record<string, unknown>> | undefined,
   some: Readonly<Record<string, unknown>> | undefined,
 ): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(all ?? {}).filter(([key, value]) => some?.[key] !== value || value === undefined));
+  return Object.fromEntries(
+    Object.entries(all ?? {}).filter(([key, value]) => some?.[key] !== value || value === undefined),
+  );
 }

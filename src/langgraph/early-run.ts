@@ -106,7 +106,8 @@ export class EarlyRun implements Early {
         if (this.#refusal !== undefined) this.drop({ status: "ignored", reason: this.#refusal });
       },
       (error: unknown) => {
-        const reason = this.#refusal ?? `it failed: ${isObject(error) ? String(error["message"]) : String(error)}`;
+        const reason =
+          this.#refusal ?? `it failed: ${isObject(error) ? String(error["message"]) : String(error)}`;
         this.drop({ status: this.#refusal === undefined ? "failed" : "ignored", reason });
       },
     );

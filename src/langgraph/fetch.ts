@@ -82,7 +82,9 @@ export class EngineFetch {
     if (path === undefined || !identity) return undefined;
     const unseen = request ? undefined : this.#unseen(scope, identity, body);
     const { early } = span;
-    const own = early ? { ...init, signal: init.signal ? AbortSignal.any([init.signal, early.signal]) : early.signal } : init;
+    const own = early
+      ? { ...init, signal: init.signal ? AbortSignal.any([init.signal, early.signal]) : early.signal }
+      : init;
     return { span, identity, path, init: own, body, seen: request, unseen };
   }
 

@@ -73,7 +73,9 @@ export function isHoldable(callbacks: unknown): callbacks is ManagerLike {
     isObject(callbacks) &&
     Array.isArray(callbacks["handlers"]) &&
     typeof callbacks["copy"] === "function" &&
-    callbacks["handlers"].every((handler: unknown) => isObject(handler) && !LIVE_ONLY.has(String(handler["name"])))
+    callbacks["handlers"].every(
+      (handler: unknown) => isObject(handler) && !LIVE_ONLY.has(String(handler["name"])),
+    )
   );
 }
 
@@ -160,16 +162,14 @@ function withRecorder(manager: ManagerLike, recorder: Recorder): ManagerLike {
     set(current);
   };
   manager.copy = (more = [], inherit = true) =>
-    withRecorder(
-      copy(),
-      current.with(more.map((handler) => ({ handler, inherit, isByName: false }))),
-    );
+    withRecorder(copy(), current.with(more.map((handler) => ({ handler, inherit, isByName: false }))));
   for (const start of Object.keys(STARTS)) {
     const original = Reflect.get(manager, start) as Method | undefined;
     if (!original) continue;
     Reflect.set(manager, start, async (...parameters: readonly unknown[]) => {
       const started: unknown = await Reflect.apply(original, manager, parameters);
-      for (const run of Array.isArray(started) ? started : [started]) withHeldChildren(run, current.inherited);
+      for (const run of Array.isArray(started) ? started : [started])
+        withHeldChildren(run, current.inherited);
       return started;
     });
   }
@@ -225,7 +225,7 @@ export class Telling {
 
   async #start({ method, parameters, locals }: HeldCallback): Promise<void> {
     const parent = this.#runs.get(parameters[PARENT]);
-    const manager = (parent ? (await call(parent, "getChild", [])) as ManagerLike : this.#real).copy();
+    const manager = (parent ? ((await call(parent, "getChild", [])) as ManagerLike) : this.#real).copy();
     for (const { handler, inherit, isByName } of locals)
       if (!isKnown(manager, handler, isByName)) manager.addHandler(handler, inherit);
     const places = STARTS[method] as (typeof STARTS)[string];
@@ -241,7 +241,8 @@ export class Telling {
   #parameters(method: string, parameters: readonly unknown[]): readonly unknown[] {
     const given = [...startParameters(method, parameters)];
     const extra = given[4];
-    if (!isObject(extra) || !isObject(extra["options"]) || !("executionInfo" in extra["options"])) return given;
+    if (!isObject(extra) || !isObject(extra["options"]) || !("executionInfo" in extra["options"]))
+      return given;
     given[4] = { ...extra, options: { ...extra["options"], executionInfo: this.#attempt } };
     return given;
   }

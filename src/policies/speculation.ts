@@ -30,7 +30,9 @@ const options = z.strictObject({
     .min(0)
     .max(1)
     .default(0.5)
-    .describe("Least probability that the result is used; below one half it is more likely to be in the way."),
+    .describe(
+      "Least probability that the result is used; below one half it is more likely to be in the way.",
+    ),
   tokensPerSecond: z
     .number()
     .nonnegative()
@@ -41,6 +43,12 @@ const options = z.strictObject({
     .nonnegative()
     .default(0.2)
     .describe("Most tokens spent in vain, as a share of those of all model calls."),
+  overlapCalls: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Start while the model call of the agent before is under way. false: only after it, for engines on which two calls take as long together as one after the other, such as one on a few CPU cores.",
+    ),
   warm: z
     .boolean()
     .default(true)
@@ -60,6 +68,8 @@ const BENEFIT_OF_DOUBT = 2;
 interface Cost {
   count: number;
   ms: number;
+  /** From the end of its last model call to its own end. */
+  tailMs: number;
   tokens: number;
 }
 
@@ -74,6 +84,7 @@ interface Pair {
 
 interface Activation {
   readonly since: number;
+  answeredAt: number;
   tokens: number;
   /** It ran early, so that its time is not what it takes. */
   isEarly: boolean;
@@ -126,20 +137,27 @@ class Speculation implements Policy<"prefix"> {
         for (const agent of event.free ?? []) this.#free.add(agent);
         return;
       case "agent-start":
-        this.#run(event.run).active.set(event.agent, { since: event.at, tokens: 0, isEarly: false });
+        this.#run(event.run).active.set(event.agent, {
+          since: event.at,
+          answeredAt: event.at,
+          tokens: 0,
+          isEarly: false,
+        });
         return;
       case "request-end": {
         const tokens = this.#tokensOf(event);
         this.#spent += tokens;
         const active = this.#runs.get(event.run)?.active.get(event.agent);
-        if (active) active.tokens += tokens;
+        if (!active) return;
+        active.tokens += tokens;
+        active.answeredAt = event.at;
         return;
       }
       case "agent-end": {
         const { active } = this.#run(event.run);
         const ended = active.get(event.agent);
         active.delete(event.agent);
-        if (ended && event.status === "completed") this.#learn(event.agent, ended, event.at - ended.since);
+        if (ended && event.status === "completed") this.#learn(event.agent, ended, event.at);
         return;
       }
       case "next-agents":
@@ -160,7 +178,10 @@ class Speculation implements Policy<"prefix"> {
   ): readonly Action[] {
     switch (event.type) {
       case "request-start":
-        return this.#ahead(event, predictions);
+      case "request-end":
+        return (event.type === "request-start") === this.#context.options.overlapCalls
+          ? this.#ahead(event, predictions)
+          : [];
       case "next-agents":
         return this.#withdraw(event);
       case "run-end":
@@ -189,7 +210,7 @@ class Speculation implements Policy<"prefix"> {
     if (status !== "cancelled" && pair) pair.spoilt++;
   }
 
-  #ahead(event: RequestStartEvent, predictions: readonly Prediction[]): readonly Action[] {
+  #ahead(event: RequestStartEvent | RequestEndEvent, predictions: readonly Prediction[]): readonly Action[] {
     const next = predictions.find(({ agent }) => agent !== event.agent);
     if (!next || next.probability < this.#context.options.minProbability) return [];
     const state = this.#run(event.run);
@@ -207,10 +228,10 @@ class Speculation implements Policy<"prefix"> {
   }
 
   #speculate(
-    { run, agent: from }: RequestStartEvent,
+    { run, agent: from }: RequestStartEvent | RequestEndEvent,
     { agent, probability }: Prediction,
   ): SpeculateHint | undefined {
-    const { minProbability, tokensPerSecond, wasteShare } = this.#context.options;
+    const { minProbability, tokensPerSecond, wasteShare, overlapCalls } = this.#context.options;
     const pair = this.#pairs.get(from)?.get(agent);
     const [cost, before] = [this.#costs.get(agent), this.#costs.get(from)];
     if (!pair || pair.seen === 0 || !cost || !before) return undefined;
@@ -225,7 +246,7 @@ class Speculation implements Policy<"prefix"> {
       tokens: Math.round(cost.tokens),
     };
     const loss = expectedLoss(hint);
-    const savedMs = chance * Math.min(cost.ms, before.ms);
+    const savedMs = chance * Math.min(cost.ms, overlapCalls ? before.ms : before.tailMs);
     if (loss * 1000 > savedMs * tokensPerSecond) return undefined;
     if (this.#lost + this.#atRisk + loss > wasteShare * this.#spent) return undefined;
     return hint;
@@ -254,15 +275,18 @@ class Speculation implements Policy<"prefix"> {
     return (usage?.promptTokens ?? known?.tokens ?? 0) + (usage?.outputTokens ?? 0);
   }
 
-  #learn(agent: AgentId, { tokens, isEarly }: Activation, ms: number): void {
+  #learn(agent: AgentId, { since, answeredAt, tokens, isEarly }: Activation, now: number): void {
+    const [ms, tailMs] = [now - since, now - answeredAt];
     const cost = this.#costs.get(agent);
     if (!cost) {
-      if (!isEarly && this.#costs.size < MAX_PAIRS) this.#costs.set(agent, { count: 1, ms, tokens });
+      if (!isEarly && this.#costs.size < MAX_PAIRS) this.#costs.set(agent, { count: 1, ms, tailMs, tokens });
       return;
     }
     const weight = Math.max(NEWEST, 1 / ++cost.count);
     cost.tokens += weight * (tokens - cost.tokens);
-    if (!isEarly) cost.ms += weight * (ms - cost.ms);
+    if (isEarly) return;
+    cost.ms += weight * (ms - cost.ms);
+    cost.tailMs += weight * (tailMs - cost.tailMs);
   }
 
   #run(run: RunId): RunState {

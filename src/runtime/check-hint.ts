@@ -12,7 +12,9 @@ export function checkHint(action: Action, declared: readonly ActionType[]): asse
   if (action.type === "speculate") {
     const { from, probability, tokens } = action;
     if (typeof from !== "string" || run === undefined || !isShare(probability) || !(tokens >= 0))
-      throw new Error(`returned a speculation of ${tokens} tokens at ${probability}, in no run or from no agent`);
+      throw new Error(
+        `returned a speculation of ${tokens} tokens at ${probability}, in no run or from no agent`,
+      );
   }
   if (action.type !== "prefetch") return;
   const { probability, tokens, afterMs = 0 } = action;

@@ -181,15 +181,15 @@ async function lookups(policies) {
   return { calls, ...result };
 }
 
-/** A router whose model is asked who is next, and which then looks something up for so long. */
-function routerGraph({ sage, model }, lookupMs) {
-  const agent = (system, maxTokens) => (state, config) => {
-    const prompt = [{ role: "system", content: system }, ...state.messages];
-    return streamed(model.withConfig({ max_tokens: maxTokens }), prompt, config);
+/** A router whose model is asked who is next in so many tokens, and which then looks something up for so long. */
+function routerGraph({ sage }, { decideTokens, lookupMs }) {
+  const agent = (system, maxTokens) => {
+    const model = new ChatOpenAI({ maxTokens, maxRetries: 0, ...sage.model({ model: "pico" }) });
+    return ({ messages }) => streamed(model, [{ role: "system", content: system }, ...messages]);
   };
-  const decide = agent("You decide who is next.", 40);
-  const research = agent("You research.", 48);
-  const write = agent("You write.", 48);
+  const decide = agent("You decide who is next.", decideTokens);
+  const research = agent("You research.", 40);
+  const write = agent("You write.", 40);
   return sage.instrument(
     new StateGraph(MessagesAnnotation)
       .addNode("router", async (state) => {
@@ -200,7 +200,10 @@ function routerGraph({ sage, model }, lookupMs) {
       .addNode("researcher", async (state) => ({ messages: [await research(state)] }))
       .addNode("writer", async (state) => ({ messages: [await write(state)] }))
       .addEdge(START, "router")
-      .addConditionalEdges("router", (_state, { configurable }) => configurable.next, ["researcher", "writer"])
+      .addConditionalEdges("router", (_state, { configurable }) => configurable.next, [
+        "researcher",
+        "writer",
+      ])
       .compile(),
   );
 }
@@ -210,7 +213,7 @@ function routerGraph({ sage, model }, lookupMs) {
  * turn: without and with the policy. The first ones are for learning. Times are medians of the runs that went to one agent,
  * weighted by how many did, so that a hiccup of the machine is no measure.
  */
-async function decisions(on, seed, lookupMs) {
+async function decisions(on, seed, router) {
   const random = randomNumbers(seed);
   const plan = Array.from({ length: LEARNING + MEASURED }, () => (random() < 0.8 ? "researcher" : "writer"));
   const arms = [{}, on].map((policies) => {
@@ -219,7 +222,7 @@ async function decisions(on, seed, lookupMs) {
   });
   const played = arms.map(({ policies, turn, times, answers }) =>
     withSage(policies, async (app) => {
-      const graph = routerGraph(app, lookupMs);
+      const graph = routerGraph(app, router);
       for (const [i, next] of plan.entries()) {
         const done = await turn[i].promise;
         const started = performance.now();
@@ -236,7 +239,10 @@ async function decisions(on, seed, lookupMs) {
   return (await Promise.all(played)).map(({ requests, ledger }, arm) => {
     const times = arms[arm].times.slice(LEARNING);
     const outcomes = ledger.filter(({ action }) => action.type === "speculate").map(({ outcome }) => outcome);
-    const tokens = requests.reduce((sum, { usage }) => sum + usage.promptTokens + (usage.outputTokens ?? 0), 0);
+    const tokens = requests.reduce(
+      (sum, { usage }) => sum + usage.promptTokens + (usage.outputTokens ?? 0),
+      0,
+    );
     return {
       ms: ["researcher", "writer"].reduce((sum, agent) => {
         const own = times.filter(({ next }) => next === agent).map(({ ms }) => ms);
@@ -251,11 +257,11 @@ async function decisions(on, seed, lookupMs) {
 }
 
 /** Both arms at once, by seed; the median of each measure. */
-async function compareDecisions(lookupMs) {
+async function compareDecisions(router, options = {}) {
   const rows = { off: [], on: [] };
   const same = [];
   for (let seed = 1; seed <= REPEATS; seed++) {
-    const [off, on] = await decisions({ speculation: { nodes: ["researcher", "writer"] } }, seed, lookupMs);
+    const [off, on] = await decisions({ speculation: { nodes: ["researcher", "writer"], ...options } }, seed, router);
     rows.off.push(off);
     rows.on.push(on);
     same.push(off.answers === on.answers);
@@ -313,10 +319,13 @@ const measures = {
     await compare(lookups, { "tool-memo": { tools: { look: { scope: "global" } } } }),
     { calls: "tool calls of 20 lookups of 4 things", ms: "time, ms", answers: "answers" },
   ],
-  speculation: async () => [await compareDecisions(0), decisionMeasures("a model call")],
+  speculation: async () => [
+    await compareDecisions({ decideTokens: 40, lookupMs: 0 }),
+    decisionMeasures("a model call"),
+  ],
   "speculation with a lookup": async () => [
-    await compareDecisions(100),
-    decisionMeasures("a model call and a lookup of 100 ms"),
+    await compareDecisions({ decideTokens: 8, lookupMs: 150 }, { overlapCalls: false }),
+    decisionMeasures("a short model call and a lookup of 150 ms"),
   ],
   fairness: async () => [
     await compare(greedy, { fairness: { concurrency: 16 } }),

@@ -34,28 +34,51 @@ async function play(arm: Arm, streamMode: ("messages" | "updates" | "values" | "
   const taken = signal<void>();
   const researched = signal<void>();
   const halfway = signal<void>();
-  await using bench: Bench = await startBench(({ body }) => ({ text: `answer to ${String(body.messages?.at(-1)?.content)}` }), () => ({
-    speculates: true,
-    emit: (event) => {
-      events.push(event);
-      if (arm === "off" || event.type !== "request-start" || event.agent !== "router") return;
-      bench.sage.speculate(
-        { type: "speculate", prefix: { agent: "researcher", run: event.run }, from: "router", probability: 1, tokens: 10 },
-        (outcome) => {
-          outcomes.push(outcome);
-          taken.resolve();
-        },
-      );
-    },
-  }));
+  await using bench: Bench = await startBench(
+    ({ body }) => ({ text: `answer to ${String(body.messages?.at(-1)?.content)}` }),
+    () => ({
+      speculates: true,
+      emit: (event) => {
+        events.push(event);
+        if (arm === "off" || event.type !== "request-start" || event.agent !== "router") return;
+        bench.sage.speculate(
+          {
+            type: "speculate",
+            prefix: { agent: "researcher", run: event.run },
+            from: "router",
+            probability: 1,
+            tokens: 10,
+          },
+          (outcome) => {
+            outcomes.push(outcome);
+            taken.resolve();
+          },
+        );
+      },
+    }),
+  );
   const events: Bench["events"] = [];
   const callbacks: string[] = [];
-  const log = (name: string) => (...parameters: unknown[]) => {
-    callbacks.push(`${name} ${normal(parameters)}`);
+  const log =
+    (name: string) =>
+    (...parameters: unknown[]) => {
+      callbacks.push(`${name} ${normal(parameters)}`);
+    };
+  const own = {
+    name: "own",
+    awaitHandlers: true,
+    handleChatModelStart: log("chat"),
+    handleLLMNewToken: log("token"),
+    handleLLMEnd: log("end"),
+    handleChainStart: log("chain"),
+    handleChainEnd: log("chain end"),
+    handleCustomEvent: log("custom"),
+    handleToolStart: log("tool"),
   };
-  const own = { name: "own", awaitHandlers: true, handleChatModelStart: log("chat"), handleLLMNewToken: log("token"), handleLLMEnd: log("end"), handleChainStart: log("chain"), handleChainEnd: log("chain end"), handleCustomEvent: log("custom"), handleToolStart: log("tool") };
   const model = bench.model({ tags: ["mine"], metadata: { whose: "mine" } });
-  const local = bench.model({ callbacks: [{ name: "local", awaitHandlers: true, handleLLMEnd: log("local end") }] });
+  const local = bench.model({
+    callbacks: [{ name: "local", awaitHandlers: true, handleLLMEnd: log("local end") }],
+  });
   const graph = bench.sage.instrument(
     new StateGraph(MessagesAnnotation)
       .addNode("router", async () => {
@@ -64,25 +87,39 @@ async function play(arm: Arm, streamMode: ("messages" | "updates" | "values" | "
         if (arm === "under way") await halfway.promise;
         return {};
       })
-      .addNode("researcher", async ({ messages }, config: RunnableConfig & { writer?: (chunk: unknown) => void }) => {
-        const first = await model.invoke(messages, config);
-        config.writer?.({ step: 1 });
-        halfway.resolve();
-        if (arm === "under way") await taken.promise;
-        const second = await local.invoke([...messages, first]);
-        config.writer?.({ step: 2 });
-        researched.resolve();
-        return { messages: [first, second] };
-      }, { metadata: { kind: "worker" } })
+      .addNode(
+        "researcher",
+        async ({ messages }, config: RunnableConfig & { writer?: (chunk: unknown) => void }) => {
+          const first = await model.invoke(messages, config);
+          config.writer?.({ step: 1 });
+          halfway.resolve();
+          if (arm === "under way") await taken.promise;
+          const second = await local.invoke([...messages, first]);
+          config.writer?.({ step: 2 });
+          researched.resolve();
+          return { messages: [first, second] };
+        },
+        { metadata: { kind: "worker" } },
+      )
       .addNode("writer", () => ({}))
       .addEdge(START, "router")
       .addConditionalEdges("router", () => "researcher", ["researcher", "writer"])
       .compile({ checkpointer: new MemorySaver() }),
   );
   const chunks: unknown[] = [];
-  const stream = await graph.stream({ messages: [{ role: "user", content: "hi", id: "one" }] }, { configurable: { thread_id: "t" }, streamMode, callbacks: [own] });
+  const stream = await graph.stream(
+    { messages: [{ role: "user", content: "hi", id: "one" }] },
+    { configurable: { thread_id: "t" }, streamMode, callbacks: [own] },
+  );
   for await (const chunk of stream) chunks.push(normal(chunk));
-  return { chunks, callbacks, events: lines(events), requests: bench.server.requests.length, outcomes, faults: bench.faults };
+  return {
+    chunks,
+    callbacks,
+    events: lines(events),
+    requests: bench.server.requests.length,
+    outcomes,
+    faults: bench.faults,
+  };
 }
 
 /** JSON in which ids that differ from run to run are numbered in the order in which they come. */
@@ -95,20 +132,23 @@ function normal(value: unknown): string {
   });
 }
 
-test.each(["finished", "under way"] as const)("a run in which the next node was %s early is the same run", async (arm) => {
-  for (const mode of ["values", "updates", "messages", "custom"] as const) {
-    ids.clear();
-    const off = await play("off", [mode]);
-    ids.clear();
-    const on = await play(arm, [mode]);
-    expect(on.faults).toEqual([]);
-    expect(on.outcomes.map(({ status }) => status)).toEqual(["applied"]);
-    expect(on.requests).toBe(off.requests);
-    expect(on.chunks).toEqual(off.chunks);
-    expect(on.callbacks).toEqual(off.callbacks);
-    expect(on.events).toEqual(off.events);
-  }
-});
+test.each(["finished", "under way"] as const)(
+  "a run in which the next node was %s early is the same run",
+  async (arm) => {
+    for (const mode of ["values", "updates", "messages", "custom"] as const) {
+      ids.clear();
+      const off = await play("off", [mode]);
+      ids.clear();
+      const on = await play(arm, [mode]);
+      expect(on.faults).toEqual([]);
+      expect(on.outcomes.map(({ status }) => status)).toEqual(["applied"]);
+      expect(on.requests).toBe(off.requests);
+      expect(on.chunks).toEqual(off.chunks);
+      expect(on.callbacks).toEqual(off.callbacks);
+      expect(on.events).toEqual(off.events);
+    }
+  },
+);
 
 interface Scene {
   readonly bench: Bench;
@@ -155,7 +195,11 @@ type Worker = (state: typeof State.State, config: RunnableConfig) => unknown;
 function routed(
   { bench }: Scene,
   worker: Worker,
-  { decide = async () => {}, goto = "worker", update = {} }: { decide?: () => Promise<void>; goto?: string; update?: object } = {},
+  {
+    decide = async () => {},
+    goto = "worker",
+    update = {},
+  }: { decide?: () => Promise<void>; goto?: string; update?: object } = {},
 ) {
   const model = bench.model();
   return bench.sage.instrument(
@@ -165,7 +209,9 @@ function routed(
         await decide();
         return update;
       })
-      .addNode("worker", worker as never, { retryPolicy: { initialInterval: 1, maxAttempts: 2, jitter: false, logWarning: false } })
+      .addNode("worker", worker as never, {
+        retryPolicy: { initialInterval: 1, maxAttempts: 2, jitter: false, logWarning: false },
+      })
       .addNode("other", () => ({ log: ["other"] }))
       .addEdge(START, "router")
       .addConditionalEdges("router", () => goto, ["worker", "other"])
@@ -175,7 +221,9 @@ function routed(
 const thread = { configurable: { thread_id: "thread" } };
 
 test("a wrong guess is aborted: its call never answers, and nobody hears of it", async () => {
-  await using given = await scene(({ body }) => (body.messages?.at(-1)?.content === "work" ? { hang: true } : {}));
+  await using given = await scene(({ body }) =>
+    body.messages?.at(-1)?.content === "work" ? { hang: true } : {},
+  );
   const { bench, settled } = given;
   const aborted = signal<void>();
   const asked = signal<void>();
@@ -257,37 +305,48 @@ test("an error after its turn has come is the node's own, and its retry policy a
   expect(given.outcomes).toMatchObject([{ status: "applied" }]);
 });
 
-test.each(["before its turn", "after it"])("a node that interrupts %s does so in its turn, and resumes", async (when) => {
-  await using given = await scene();
-  const { bench } = given;
-  const started = signal<void>();
-  const worker: Worker = async () => {
-    started.resolve();
-    if (when === "after it") await given.settled;
-    return { log: [String(interrupt("may I?"))] };
-  };
-  const decide = async () => void (await (when === "after it" ? started.promise : given.settled));
-  const graph = routed(given, worker, { decide });
-  const halted = await graph.invoke({ messages: [] }, thread);
-  expect(halted).toMatchObject({ __interrupt__: [{ value: "may I?" }] });
-  const result = await graph.invoke(new Command({ resume: "yes" }), thread);
-  expect(result.log).toEqual(["yes"]);
-  expect(given.outcomes[0]?.status).toBe(when === "after it" ? "applied" : "ignored");
-  expect(bench.faults).toEqual([]);
-});
+test.each(["before its turn", "after it"])(
+  "a node that interrupts %s does so in its turn, and resumes",
+  async (when) => {
+    await using given = await scene();
+    const { bench } = given;
+    const started = signal<void>();
+    const worker: Worker = async () => {
+      started.resolve();
+      if (when === "after it") await given.settled;
+      return { log: [String(interrupt("may I?"))] };
+    };
+    const decide = async () => void (await (when === "after it" ? started.promise : given.settled));
+    const graph = routed(given, worker, { decide });
+    const halted = await graph.invoke({ messages: [] }, thread);
+    expect(halted).toMatchObject({ __interrupt__: [{ value: "may I?" }] });
+    const result = await graph.invoke(new Command({ resume: "yes" }), thread);
+    expect(result.log).toEqual(["yes"]);
+    expect(given.outcomes[0]?.status).toBe(when === "after it" ? "applied" : "ignored");
+    expect(bench.faults).toEqual([]);
+  },
+);
 
 test("a node that runs a graph of its own does so in its turn only", async () => {
   await using given = await scene();
-  const inner = new StateGraph(State).addNode("inside", () => ({ log: ["inside"] })).addEdge(START, "inside").compile();
+  const inner = new StateGraph(State)
+    .addNode("inside", () => ({ log: ["inside"] }))
+    .addEdge(START, "inside")
+    .compile();
   const worker: Worker = async ({ messages }) => ({ log: (await inner.invoke({ messages })).log });
   const graph = routed(given, worker, { decide: async () => void (await given.settled) });
   expect((await graph.invoke({ messages: [] }, thread)).log).toEqual(["inside"]);
-  expect(given.outcomes).toMatchObject([{ status: "ignored", reason: "it cannot run early: it uses the checkpointer" }]);
+  expect(given.outcomes).toMatchObject([
+    { status: "ignored", reason: "it cannot run early: it uses the checkpointer" },
+  ]);
 });
 
 test("a subgraph is never run early, and under streamEvents nothing is", async () => {
   await using given = await scene();
-  const inner = new StateGraph(State).addNode("inside", () => ({ log: ["inside"] })).addEdge(START, "inside").compile();
+  const inner = new StateGraph(State)
+    .addNode("inside", () => ({ log: ["inside"] }))
+    .addEdge(START, "inside")
+    .compile();
   const withGraph = routed(given, inner as never);
   expect((await withGraph.invoke({ messages: [] }, thread)).log).toContain("inside");
   const plain = routed(given, () => ({ log: ["worker"] }));
@@ -311,7 +370,9 @@ test("a Command that an early node returns leads where it says", async () => {
 });
 
 test("the application's abort ends a node that ran early and was taken", async () => {
-  await using given = await scene(({ body }) => (body.messages?.at(-1)?.content === "work" ? { hang: true } : {}));
+  await using given = await scene(({ body }) =>
+    body.messages?.at(-1)?.content === "work" ? { hang: true } : {},
+  );
   const started = signal<void>();
   const model = given.bench.model();
   const worker: Worker = async () => {
@@ -322,7 +383,9 @@ test("the application's abort ends a node that ran early and was taken", async (
   const graph = routed(given, worker, { decide: () => started.promise });
   const controller = new AbortController();
   void given.settled.then(() => controller.abort());
-  await expect(graph.invoke({ messages: [] }, { ...thread, signal: controller.signal })).rejects.toThrow(/abort/i);
+  await expect(graph.invoke({ messages: [] }, { ...thread, signal: controller.signal })).rejects.toThrow(
+    /abort/i,
+  );
   expect(given.outcomes).toMatchObject([{ status: "applied" }]);
 });
 
@@ -330,22 +393,37 @@ test("nothing of a chain inside of it, of its model's own callbacks or of a clie
   await using given = await scene();
   const { bench } = given;
   const told: string[] = [];
-  const own = [{ name: "local", awaitHandlers: true, handleChatModelStart: () => void told.push("start"), handleLLMEnd: () => void told.push("end") }];
-  const chain = RunnableLambda.from((text: string) => [new HumanMessage(text)]).pipe(bench.model({ callbacks: own }));
+  const own = [
+    {
+      name: "local",
+      awaitHandlers: true,
+      handleChatModelStart: () => void told.push("start"),
+      handleLLMEnd: () => void told.push("end"),
+    },
+  ];
+  const chain = RunnableLambda.from((text: string) => [new HumanMessage(text)]).pipe(
+    bench.model({ callbacks: own }),
+  );
   const ran = signal<void>();
   const worker: Worker = async () => {
     const answer = await chain.invoke("work");
-    await bench.sage.fetch(`${bench.server.url}/chat/completions`, {
-      method: "POST",
-      body: JSON.stringify({ model: "scripted", messages: [{ role: "user", content: "raw" }] }),
-    }).then((response) => response.json());
+    await bench.sage
+      .fetch(`${bench.server.url}/chat/completions`, {
+        method: "POST",
+        body: JSON.stringify({ model: "scripted", messages: [{ role: "user", content: "raw" }] }),
+      })
+      .then((response) => response.json());
     ran.resolve();
     return { log: [String(answer.content)] };
   };
   let before: readonly string[] = [];
   const decide = async () => {
     await ran.promise;
-    before = [...told, ...lines(bench.events).filter((line) => line.includes("worker")), ...bench.bodies.map(({ identity }) => identity.agent)];
+    before = [
+      ...told,
+      ...lines(bench.events).filter((line) => line.includes("worker")),
+      ...bench.bodies.map(({ identity }) => identity.agent),
+    ];
   };
   const graph = routed(given, worker, { decide });
   expect((await graph.invoke({ messages: [] }, thread)).log).toEqual(["ok"]);
@@ -366,7 +444,12 @@ test("a node that is marked free of side effects is declared so", async () => {
   await using bench = await startBench();
   const marked = bench.sage.wrapNode(() => ({}), { sideEffectFree: true });
   bench.sage.instrument(
-    new StateGraph(State).addNode("worker", marked).addNode("other", () => ({})).addEdge(START, "worker").addEdge("worker", "other").compile(),
+    new StateGraph(State)
+      .addNode("worker", marked)
+      .addNode("other", () => ({}))
+      .addEdge(START, "worker")
+      .addEdge("worker", "other")
+      .compile(),
   );
   expect(only(bench.events, "topology")[0]?.free).toEqual(["worker"]);
 });

@@ -38,7 +38,8 @@ const valueOf = (actions: readonly Advice[], id: string) =>
   actions.flatMap((action) =>
     action.type === "retain" && prefixId(action.prefix) === id ? [action.value] : [],
   )[0] ?? -1;
-const prefetched = (actions: readonly Advice[]) => short(actions).filter((line) => line.startsWith("prefetch"));
+const prefetched = (actions: readonly Advice[]) =>
+  short(actions).filter((line) => line.startsWith("prefetch"));
 
 test("prefetches the agent that has always come next, anchor plus the history so far", () => {
   const app = new App();

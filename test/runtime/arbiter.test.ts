@@ -75,7 +75,13 @@ test("equal wishes go to the policy that comes first", () => {
 const ahead = fc.record({
   policy: fc.constantFrom("p", "q"),
   action: fc.oneof(
-    fc.record({ type: fc.constant("prefetch" as const), prefix, value, probability: value, tokens: fc.nat(500) }),
+    fc.record({
+      type: fc.constant("prefetch" as const),
+      prefix,
+      value,
+      probability: value,
+      tokens: fc.nat(500),
+    }),
     fc.record({
       type: fc.constant("speculate" as const),
       prefix,
@@ -88,41 +94,68 @@ const ahead = fc.record({
 
 test("rule: speculate and prefetch share one token budget per engine", () => {
   fc.assert(
-    fc.property(fc.array(fc.array(ahead, { maxLength: 6 }), { maxLength: 6 }), fc.nat(1000), (moments, limit) => {
-      const budget = new AheadBudget(limit);
-      const taken = new Map<string, number>();
-      for (const moment of moments) {
-        const { kept, dropped } = arbitrate(moment, budget);
-        expect(kept.length + dropped.length).toBe(moment.length);
-        for (const { action: one } of kept)
-          if (isAhead(one)) taken.set(`${one.type} ${prefixId(one.prefix)}`, one.tokens);
-        const sum = [...taken.values()].reduce((all, tokens) => all + tokens, 0);
-        expect(budget.tokens).toBe(sum);
-        expect(sum).toBeLessThanOrEqual(limit);
-        expect(dropped.every(({ reason }) => reason.length > 0)).toBe(true);
-      }
-    }),
+    fc.property(
+      fc.array(fc.array(ahead, { maxLength: 6 }), { maxLength: 6 }),
+      fc.nat(1000),
+      (moments, limit) => {
+        const budget = new AheadBudget(limit);
+        const taken = new Map<string, number>();
+        for (const moment of moments) {
+          const { kept, dropped } = arbitrate(moment, budget);
+          expect(kept.length + dropped.length).toBe(moment.length);
+          for (const { action: one } of kept)
+            if (isAhead(one)) taken.set(`${one.type} ${prefixId(one.prefix)}`, one.tokens);
+          const sum = [...taken.values()].reduce((all, tokens) => all + tokens, 0);
+          expect(budget.tokens).toBe(sum);
+          expect(sum).toBeLessThanOrEqual(limit);
+          expect(dropped.every(({ reason }) => reason.length > 0)).toBe(true);
+        }
+      },
+    ),
   );
 });
 
 test("rule: of work ahead that the budget has no room for, the most probable goes first", () => {
   fc.assert(
-    fc.property(fc.uniqueArray(fc.integer({ min: 1, max: 100 }), { minLength: 2, maxLength: 8 }), (chances) => {
-      const moment = chances.map((chance, i): Proposal => ({
-        policy: `p${i}`,
-        action: { type: "speculate", prefix: { agent: `a${i}`, run: "1" }, from: "c", probability: chance / 100, tokens: 10 },
-      }));
-      const { kept, dropped } = arbitrate(moment, new AheadBudget(10));
-      expect(dropped).toHaveLength(chances.length - 1);
-      expect((kept[0]?.action as AheadHint).probability).toBe(Math.max(...chances) / 100);
-      expect(dropped[0]?.reason).toMatch(/10 tokens are more than is left of the budget for work ahead: 10 of 10 are taken/);
-    }),
+    fc.property(
+      fc.uniqueArray(fc.integer({ min: 1, max: 100 }), { minLength: 2, maxLength: 8 }),
+      (chances) => {
+        const moment = chances.map((chance, i): Proposal => ({
+          policy: `p${i}`,
+          action: {
+            type: "speculate",
+            prefix: { agent: `a${i}`, run: "1" },
+            from: "c",
+            probability: chance / 100,
+            tokens: 10,
+          },
+        }));
+        const { kept, dropped } = arbitrate(moment, new AheadBudget(10));
+        expect(dropped).toHaveLength(chances.length - 1);
+        expect((kept[0]?.action as AheadHint).probability).toBe(Math.max(...chances) / 100);
+        expect(dropped[0]?.reason).toMatch(
+          /10 tokens are more than is left of the budget for work ahead: 10 of 10 are taken/,
+        );
+      },
+    ),
   );
 });
 
 test("rule: the budget is free again when what it was taken for is used, withdrawn, over or not carried out", () => {
-  const prefetch: AheadHint = { type: "prefetch", prefix: { agent: "a", run: "1" }, value: 1, probability: 1, tokens: 10 };
-  const speculate: AheadHint = { type: "speculate", prefix: { agent: "a", run: "1" }, from: "c", probability: 1, tokens: 10 };
+  const prefetch: AheadHint = {
+    type: "prefetch",
+    prefix: { agent: "a", run: "1" },
+    value: 1,
+    probability: 1,
+    tokens: 10,
+  };
+  const speculate: AheadHint = {
+    type: "speculate",
+    prefix: { agent: "a", run: "1" },
+    from: "c",
+    probability: 1,
+    tokens: 10,
+  };
   const app = new App();
   const after = (...acts: readonly ((budget: AheadBudget) => void)[]) => {
     const budget = new AheadBudget(100);
@@ -135,7 +168,11 @@ test("rule: the budget is free again when what it was taken for is used, withdra
   expect(after((budget) => budget.observe(app.call("1", "a")))).toBe(10);
   expect(after((budget) => budget.observe(app.call("2", "a")))).toBe(20);
   expect(after((budget) => budget.observe(app.end("1")))).toBe(0);
-  expect(after((budget) => arbitrate([{ policy: "p", action: { type: "cancel", prefix: prefetch.prefix } }], budget))).toBe(10);
+  expect(
+    after((budget) =>
+      arbitrate([{ policy: "p", action: { type: "cancel", prefix: prefetch.prefix } }], budget),
+    ),
+  ).toBe(10);
   expect(after((budget) => budget.settle(prefetch, { status: "applied" }))).toBe(20);
   expect(after((budget) => budget.settle(prefetch, { status: "ignored" }))).toBe(10);
   expect(after((budget) => budget.settle(speculate, { status: "applied" }))).toBe(10);
@@ -166,7 +203,12 @@ test("rule: what runs early computes the prefix as well, so that its prefetch gi
 const call: CallRef = { kind: "request", id: "1", agent: "a", run: "1" };
 const verdict: fc.Arbitrary<Verdict> = fc.oneof(
   fc.constant({ type: "admit" as const, call }),
-  fc.record({ type: fc.constant("hold" as const), call: fc.constant(call), forMs: fc.nat(1000), reason: fc.constant("x") }),
+  fc.record({
+    type: fc.constant("hold" as const),
+    call: fc.constant(call),
+    forMs: fc.nat(1000),
+    reason: fc.constant("x"),
+  }),
   fc.constant({ type: "route" as const, call, baseURL: "http://other" }),
   fc.constant({ type: "reuse" as const, call, output: 1 }),
   fc.constant({ type: "ask" as const, call, question: "?" }),
@@ -174,7 +216,8 @@ const verdict: fc.Arbitrary<Verdict> = fc.oneof(
 );
 const judgements = fc.array(verdict, { minLength: 1, maxLength: 8 });
 const given = (all: readonly Verdict[]) => all.map((one, i) => ({ policy: `p${i}`, verdict: one }));
-const has = (all: readonly Verdict[], ...types: readonly Verdict["type"][]) => all.some(({ type }) => types.includes(type));
+const has = (all: readonly Verdict[], ...types: readonly Verdict["type"][]) =>
+  all.some(({ type }) => types.includes(type));
 
 test("rule: deny beats all", () => {
   fc.assert(
@@ -226,7 +269,9 @@ test("rule: ties break by policy order", () => {
       const place = Number(kept.policy?.slice(1));
       const type = kept.verdict.type;
       const longest = Math.max(...all.map((one) => (one.type === "hold" ? one.forMs : 0)));
-      const first = all.findIndex((one) => one.type === type && (one.type !== "hold" || one.forMs === longest));
+      const first = all.findIndex(
+        (one) => one.type === type && (one.type !== "hold" || one.forMs === longest),
+      );
       expect(place).toBe(first);
     }),
   );
