@@ -7,7 +7,9 @@ const options = z.strictObject({
   demo: z
     .boolean()
     .default(false)
-    .describe("Play a LangGraph.js app with all policies off and with all on, and show what each of them did."),
+    .describe(
+      "Play a LangGraph.js app with all policies off and with all on, and show what each of them did.",
+    ),
   runs: z.number().int().positive().default(30).describe("Runs of the demo."),
   seed: z.number().int().nonnegative().default(1).describe("Seed of the demo."),
   json: z.boolean().default(false).describe("Print JSON instead of tables."),

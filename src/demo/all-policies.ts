@@ -29,7 +29,9 @@ export interface PolicyRow {
   /** Decisions that no other policy overruled. */
   readonly wins: number;
   readonly drops: Readonly<Record<string, number>>;
-  readonly hooks: Readonly<Record<string, { readonly calls: number; readonly mean: number; readonly p99: number }>>;
+  readonly hooks: Readonly<
+    Record<string, { readonly calls: number; readonly mean: number; readonly p99: number }>
+  >;
 }
 
 export interface AllPoliciesResult {
@@ -111,7 +113,13 @@ async function play(
 /** A router, two agents of which one looks things up, and a reviewer. */
 function buildApp(sage: CacheSage) {
   const app = { toolCalls: 0 };
-  const model = new ChatOpenAI({ model: "pico", temperature: 0, maxTokens: 12, maxRetries: 0, ...sage.model() });
+  const model = new ChatOpenAI({
+    model: "pico",
+    temperature: 0,
+    maxTokens: 12,
+    maxRetries: 0,
+    ...sage.model(),
+  });
   const lookUp = sage.tool(
     tool(
       async ({ topic }: { readonly topic: string }) => {
@@ -143,16 +151,19 @@ function buildApp(sage: CacheSage) {
       return {};
     })
     .addNode("researcher", async ({ messages }) => {
-      const found = new HumanMessage(String(await lookUp.invoke({ topic: String(messages[0]?.content).slice(0, 40) })));
+      const found = new HumanMessage(
+        String(await lookUp.invoke({ topic: String(messages[0]?.content).slice(0, 40) })),
+      );
       return { messages: [found, await research([...messages, found])] };
     })
     .addNode("writer", async ({ messages }) => ({ messages: [await write(messages)] }))
     .addNode("reviewer", async ({ messages }) => ({ messages: [await review(messages)] }))
     .addEdge(START, "router")
-    .addConditionalEdges("router", (_state, config: RunnableConfig) => String(config.configurable?.["next"]), [
-      "researcher",
-      "writer",
-    ])
+    .addConditionalEdges(
+      "router",
+      (_state, config: RunnableConfig) => String(config.configurable?.["next"]),
+      ["researcher", "writer"],
+    )
     .addEdge("researcher", "reviewer")
     .addEdge("writer", "reviewer")
     .addEdge("reviewer", END)

@@ -2,7 +2,14 @@ import Table from "cli-table3";
 import type { AllPoliciesResult, PolicyRow } from "./all-policies.ts";
 
 /** The result as a table and two lines, for people. */
-export function policiesText({ rows, runs, identical, toolCalls, seconds, faults }: AllPoliciesResult): string {
+export function policiesText({
+  rows,
+  runs,
+  identical,
+  toolCalls,
+  seconds,
+  faults,
+}: AllPoliciesResult): string {
   const table = new Table({
     head: ["policy", "decisions", "wins", "drops, with reasons", "hooks: calls, mean and p99 us"],
     style: { head: [], border: [] },

@@ -1,6 +1,7 @@
-import { type Advice, prefixId, type Verdict } from "./action.ts";
+import type { Advice, Verdict } from "./action.ts";
 import { type AheadBudget, type AheadHint, isAhead } from "./ahead-budget.ts";
 import type { CallRef } from "./call.ts";
+import type { AgentId, RunId } from "./event.ts";
 
 /** A hint with the policy that wants it; position in the list is policy order. */
 export interface Proposal {
@@ -44,21 +45,31 @@ export function arbitrate(proposals: readonly Proposal[], budget?: AheadBudget):
 }
 
 function resolve(proposals: readonly Proposal[]): Arbitration {
-  const best = new Map<string, Proposal>();
+  const kept: Proposal[] = [];
   const dropped: Dropped[] = [];
+  /** Places in `kept`, by run and agent: at most one of each family. */
+  const places = new Map<RunId | undefined, Map<AgentId, number[]>>();
   for (const proposal of proposals) {
-    const key = `${family(proposal.action)} ${prefixId(proposal.action.prefix)}`;
-    const rival = best.get(key);
-    if (rival === undefined) {
-      best.set(key, proposal);
-    } else if (outweighs(proposal.action, rival.action)) {
-      best.set(key, proposal);
+    const { agent, run } = proposal.action.prefix;
+    let agents = places.get(run);
+    if (!agents) places.set(run, (agents = new Map()));
+    const own = agents.get(agent);
+    const place = own?.find((at) => family((kept[at] as Proposal).action) === family(proposal.action));
+    if (place === undefined) {
+      if (own) own.push(kept.length);
+      else agents.set(agent, [kept.length]);
+      kept.push(proposal);
+      continue;
+    }
+    const rival = kept[place] as Proposal;
+    if (outweighs(proposal.action, rival.action)) {
+      kept[place] = proposal;
       dropped.push({ proposal: rival, reason: reason(rival, proposal) });
     } else {
       dropped.push({ proposal, reason: reason(proposal, rival) });
     }
   }
-  return { kept: [...best.values()], dropped };
+  return { kept, dropped };
 }
 
 /** Drops what the budget has no room for. */

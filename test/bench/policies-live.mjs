@@ -188,8 +188,8 @@ function routerGraph({ sage }, { decideTokens, lookupMs }) {
     return ({ messages }) => streamed(model, [{ role: "system", content: system }, ...messages]);
   };
   const decide = agent("You decide who is next.", decideTokens);
-  const research = agent("You research.", 40);
-  const write = agent("You write.", 40);
+  const research = agent("You research.", 96);
+  const write = agent("You write.", 96);
   return sage.instrument(
     new StateGraph(MessagesAnnotation)
       .addNode("router", async (state) => {
@@ -261,7 +261,11 @@ async function compareDecisions(router, options = {}) {
   const rows = { off: [], on: [] };
   const same = [];
   for (let seed = 1; seed <= REPEATS; seed++) {
-    const [off, on] = await decisions({ speculation: { nodes: ["researcher", "writer"], ...options } }, seed, router);
+    const [off, on] = await decisions(
+      { speculation: { nodes: ["researcher", "writer"], ...options } },
+      seed,
+      router,
+    );
     rows.off.push(off);
     rows.on.push(on);
     same.push(off.answers === on.answers);
@@ -320,12 +324,12 @@ const measures = {
     { calls: "tool calls of 20 lookups of 4 things", ms: "time, ms", answers: "answers" },
   ],
   speculation: async () => [
-    await compareDecisions({ decideTokens: 40, lookupMs: 0 }),
+    await compareDecisions({ decideTokens: 96, lookupMs: 0 }),
     decisionMeasures("a model call"),
   ],
   "speculation with a lookup": async () => [
-    await compareDecisions({ decideTokens: 8, lookupMs: 150 }, { overlapCalls: false }),
-    decisionMeasures("a short model call and a lookup of 150 ms"),
+    await compareDecisions({ decideTokens: 8, lookupMs: 100 }, { overlapCalls: false }),
+    decisionMeasures("a short model call and a lookup of 100 ms"),
   ],
   fairness: async () => [
     await compare(greedy, { fairness: { concurrency: 16 } }),
