@@ -102,14 +102,8 @@ export class EarlyRun implements Early {
     const scope = { span: span(this) };
     this.#result = outsideOfCalls(() => this.#tracker.scopes.run(scope, run));
     this.#result.then(
-      () => {
-        if (this.#refusal !== undefined) this.drop({ status: "ignored", reason: this.#refusal });
-      },
-      (error: unknown) => {
-        const reason =
-          this.#refusal ?? `it failed: ${isObject(error) ? String(error["message"]) : String(error)}`;
-        this.drop({ status: this.#refusal === undefined ? "failed" : "ignored", reason });
-      },
+      () => this.#finished(),
+      (error: unknown) => this.#failed(error),
     );
   }
 
@@ -150,6 +144,17 @@ export class EarlyRun implements Early {
     const tokens = this.#callsUnderWay > 0 ? Math.max(this.#tokens, this.#start.tokens) : this.#tokens;
     this.#abort.abort(new RefusedError(outcome.reason));
     this.#settle({ ...outcome, tokens });
+  }
+
+  /** What it was refused it may have caught. */
+  #finished(): void {
+    if (this.#refusal !== undefined) this.drop({ status: "ignored", reason: this.#refusal });
+  }
+
+  #failed(error: unknown): void {
+    this.#finished();
+    const message = isObject(error) ? String(error["message"]) : String(error);
+    this.drop({ status: "failed", reason: `it failed: ${message}` });
   }
 
   #config(): ConfigLike {

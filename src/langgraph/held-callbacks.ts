@@ -10,7 +10,7 @@ export interface ManagerLike {
   readonly inheritableTags: readonly string[];
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly inheritableMetadata: Readonly<Record<string, unknown>>;
-  readonly _parentRunId?: string;
+  getParentRunId(): string | undefined;
   copy(more?: readonly object[], inherit?: boolean): ManagerLike;
   addHandler(handler: object, inherit?: boolean): void;
   addTags(tags: readonly string[], inherit?: boolean): void;
@@ -220,7 +220,7 @@ export class Telling {
     if (run) await call(run, method, parameters);
     // A custom event of the node itself, whose run is the real one's.
     else if (method === "handleCustomEvent")
-      await call(this.#real, method, [parameters[0], parameters[1], this.#real._parentRunId]);
+      await call(this.#real, method, [parameters[0], parameters[1], this.#real.getParentRunId()]);
   }
 
   async #start({ method, parameters, locals }: HeldCallback): Promise<void> {

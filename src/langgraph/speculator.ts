@@ -93,13 +93,13 @@ export class Speculator {
         this.#places.get(event.run)?.delete(event.agent);
         return;
       case "next-agents":
-        for (const [agent, early] of [...(this.#early.get(event.run) ?? [])])
+        for (const [agent, early] of this.#early.get(event.run) ?? [])
           if (!event.agents.includes(agent))
             early.drop({ status: "cancelled", reason: `${event.agents.join(", ")} is next` });
         return;
       case "run-end":
         this.#places.delete(event.run);
-        for (const early of [...(this.#early.get(event.run)?.values() ?? [])])
+        for (const early of this.#early.get(event.run)?.values() ?? [])
           early.drop({ status: "cancelled", reason: "the run ended" });
         return;
       default:

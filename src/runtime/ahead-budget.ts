@@ -60,8 +60,8 @@ export class AheadBudget {
       this.giveBack(event.run, event.agent, "prefetch");
       this.giveBack("", event.agent, "prefetch");
     } else if (event.type === "run-end") {
-      for (const [agent, verbs] of [...(this.#taken.get(event.run) ?? [])])
-        for (const type of [...verbs.keys()]) this.giveBack(event.run, agent, type);
+      for (const [agent, verbs] of this.#taken.get(event.run) ?? [])
+        for (const type of verbs.keys()) this.giveBack(event.run, agent, type);
     }
   }
 

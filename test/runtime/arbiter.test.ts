@@ -132,7 +132,7 @@ test("rule: of work ahead that the budget has no room for, the most probable goe
         }));
         const { kept, dropped } = arbitrate(moment, new AheadBudget(10));
         expect(dropped).toHaveLength(chances.length - 1);
-        expect((kept[0]?.action as AheadHint).probability).toBe(Math.max(...chances) / 100);
+        expect(kept).toMatchObject([{ action: { probability: Math.max(...chances) / 100 } }]);
         expect(dropped[0]?.reason).toMatch(
           /10 tokens are more than is left of the budget for work ahead: 10 of 10 are taken/,
         );
@@ -242,8 +242,8 @@ test("rule: the longest hold wins, but never past the call's budget", () => {
       fc.pre(has(all, "hold") && !has(all, "deny", "ask", "reuse"));
       const { kept } = rule(call, given(all), budgetMs);
       const longest = Math.max(...all.map((one) => (one.type === "hold" ? one.forMs : 0)));
-      if (budgetMs <= 0) expect(kept.verdict.type).not.toBe("hold");
-      else expect(kept.verdict).toMatchObject({ type: "hold", forMs: Math.min(longest, budgetMs) });
+      const held = kept.verdict.type === "hold" ? kept.verdict.forMs : undefined;
+      expect(held).toBe(budgetMs > 0 ? Math.min(longest, budgetMs) : undefined);
     }),
   );
 });
