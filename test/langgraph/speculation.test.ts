@@ -42,14 +42,16 @@ async function play(arm: Arm, streamMode: ("messages" | "updates" | "values" | "
         events.push(event);
         if (arm === "off" || event.type !== "request-start" || event.agent !== "router") return;
         bench.sage.speculate(
-          {
-            type: "speculate",
-            prefix: { agent: "researcher", run: event.run },
-            from: "router",
-            probability: 1,
-            tokens: 10,
-          },
-          (outcome) => {
+          [
+            {
+              type: "speculate",
+              prefix: { agent: "researcher", run: event.run },
+              from: "router",
+              probability: 1,
+              tokens: 10,
+            },
+          ],
+          (_hint, outcome) => {
             outcomes.push(outcome);
             taken.resolve();
           },
@@ -168,8 +170,8 @@ async function scene(script?: Script, given: Partial<Host> = {}): Promise<Scene 
       if (event.type !== "request-start" || event.agent !== "router") return;
       const prefix = { agent: "worker", run: event.run };
       bench.sage.speculate(
-        { type: "speculate", prefix, from: "router", probability: 1, tokens: 13 },
-        (outcome) => {
+        [{ type: "speculate", prefix, from: "router", probability: 1, tokens: 13 }],
+        (_hint, outcome) => {
           outcomes.push(outcome);
           settled.resolve(outcome);
         },
