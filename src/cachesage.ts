@@ -19,7 +19,7 @@ import {
   installPolicies,
   type PolicySet,
 } from "./policy-set.ts";
-import { type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
+import { type Advice, type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
 import { AgentRuntime } from "./runtime/agent-runtime.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
 import type { Identity } from "./runtime/event.ts";
@@ -118,6 +118,7 @@ export class CacheSage {
       budgetMs: settings.holdBudgetMs,
     }));
     const { room } = policies;
+    const speculates = policies.installed.some(({ definition }) => definition.actions.includes("speculate"));
     let decisions = 0;
     const runtime = new AgentRuntime({
       clock,
@@ -126,6 +127,7 @@ export class CacheSage {
       policies: policies.installed,
       faults: policies.faults,
       ledger: this.ledger,
+      aheadTokens: settings.aheadTokens,
       onFault: fault,
       onDecision: (microseconds) => {
         counts.decisions[decisions++ % DECISIONS_KEPT] = microseconds;
@@ -138,11 +140,11 @@ export class CacheSage {
       ...(adapter.tokenize && { tokenize: (body) => adapter.tokenize?.(body) ?? Promise.resolve([]) }),
     });
     const standing = new Map<string, Hint>();
-    const settle = (hint: Hint, outcome: Outcome) => {
+    const settle = (hint: Advice, outcome: Outcome) => {
       const key = `${hint.type} ${outcome.status}`;
       counts.hints[key] = (counts.hints[key] ?? 0) + 1;
-      const entry = this.ledger.settle(hint, outcome);
-      observers?.outcome(hint, outcome, entry?.policy);
+      const policy = runtime.settle(hint, outcome);
+      observers?.outcome(hint, outcome, policy);
     };
     this.#queue = new HintQueue({
       adapter,
@@ -160,7 +162,8 @@ export class CacheSage {
         contained(() => adapter.observe?.(event), fault, "adapter");
         shared?.observe(event);
         observers?.event(event);
-        const actions = runtime.observe(event);
+        const advice = runtime.observe(event);
+        const actions = this.#framework.speculate(advice, settle);
         observers?.decisions();
         room?.observe(event);
         contained(() => this.#dashboard.event(event), fault, "dashboard");
@@ -186,6 +189,7 @@ export class CacheSage {
       introduction: (agent, body) => prompts.introduce(agent, body),
       answer: (identity, text) => contained(() => prompts.answer(identity, text), fault, "prompts"),
       ...(room && { gate: room }),
+      speculates,
       tokens: (characters) => predictor.tokens(characters),
       fault,
       warn: (message) => contained(() => settings.warn(`cachesage: ${message}`)),

@@ -29,6 +29,12 @@ export const connectOptions = z.strictObject({
     .max(600_000)
     .default(10_000)
     .describe("Most milliseconds that policies may hold one call, all together."),
+  aheadTokens: z
+    .number()
+    .int()
+    .positive()
+    .default(65_536)
+    .describe("Most tokens that prefetches and early runs not yet used may cost, of all policies together."),
   apiKey: z.string().optional().describe("Key for the engine, when it wants one."),
   ...sharedStateOptions,
   ...observersOptions,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Hint, Outcome } from "./runtime/action.ts";
+import type { Advice, Outcome } from "./runtime/action.ts";
 import type { CacheEvent } from "./runtime/cache-event.ts";
 import type { Event } from "./runtime/event.ts";
 import type { Ledger } from "./runtime/ledger.ts";
@@ -58,7 +58,7 @@ export class Observers {
     for (const entry of entries.toReversed()) this.#each((observer) => observer.decision?.(entry));
   }
 
-  outcome(hint: Hint, outcome: Outcome, policy: string | undefined): void {
+  outcome(hint: Advice, outcome: Outcome, policy: string | undefined): void {
     this.#each((observer) => observer.outcome?.(hint, outcome, policy));
   }
 

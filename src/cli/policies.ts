@@ -1,9 +1,17 @@
 import { z } from "zod";
-import { defineCommand } from "./command.ts";
+import { type CommandIo, defineCommand, type ExitCode } from "./command.ts";
 import { markdownTable } from "./markdown-table.ts";
 
 const options = z.strictObject({
   name: z.string().optional().describe("A policy; without one, all are listed."),
+  demo: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Play a LangGraph.js app with all policies off and with all on, and show what each of them did.",
+    ),
+  runs: z.number().int().positive().default(30).describe("Runs of the demo."),
+  seed: z.number().int().nonnegative().default(1).describe("Seed of the demo."),
   json: z.boolean().default(false).describe("Print JSON instead of tables."),
   markdown: z.boolean().default(false).describe("Print the list as the README has it."),
 });
@@ -12,13 +20,15 @@ const columns = ["policy", "what it does", "rates", "verbs", "on fault", "on by 
 
 export default defineCommand({
   name: "policies",
-  summary: "List the policies, or the options of one",
+  summary: "List the policies, show the options of one, or play them all",
   description:
-    "Lists the policies that there are, and with a name the options of that one: what connect takes as `policies`.",
+    "Lists the policies that there are, and with a name the options of that one: what connect takes as `policies`. " +
+    "With --demo, all of them work together on an embedded engine.",
   example: "cachesage policies tool-memo",
   arguments: ["name"],
   options,
-  async run({ name, json, markdown }, io) {
+  async run({ name, json, markdown, demo, runs, seed }, io) {
+    if (demo) return playDemo({ runs, seed }, json, io);
     const { DEFAULT_POLICIES, policies } = await import("../policy-set.ts");
     const { default: Table } = await import("cli-table3");
     const table = (head: string[], rows: readonly string[][]) => {
@@ -55,6 +65,23 @@ export default defineCommand({
     return 0;
   },
 });
+
+async function playDemo(
+  given: { readonly runs: number; readonly seed: number },
+  json: boolean,
+  io: CommandIo,
+): Promise<ExitCode> {
+  const { loadApp } = await import("../arms/load-app.ts");
+  const { progressTo } = await import("../arms/progress.ts");
+  const { playAllPolicies } = await loadApp("demo", () => import("../demo/all-policies.ts"));
+  const result = await playAllPolicies({ ...given, signal: io.signal, progress: progressTo(io) });
+  if (json) io.stdout(`${JSON.stringify(result)}\n`);
+  else {
+    const { policiesText } = await import("../demo/policies-text.ts");
+    io.stdout(policiesText(result));
+  }
+  return result.identical === result.runs && result.faults === 0 ? 0 : 1;
+}
 
 type JsonSchema = z.core.JSONSchema.JSONSchema;
 

@@ -19,6 +19,13 @@ export function ambientConfig(): ConfigLike | undefined {
   return isObject(config) ? config : undefined;
 }
 
+/** Does it as if no LangChain call were running around it, whose config would be inherited. */
+export function outsideOfCalls<T>(act: () => T): T {
+  const storage: unknown = (globalThis as Record<symbol, unknown>)[LANGCHAIN_STORAGE];
+  if (!isObject(storage) || typeof storage["run"] !== "function") return act();
+  return (storage as { run<R>(store: undefined, act: () => R): R }).run(undefined, act);
+}
+
 /** The second argument of a node function, when it is a config. */
 export function configOf(value: unknown): ConfigLike | undefined {
   return isObject(value) && ("configurable" in value || "metadata" in value) ? value : undefined;

@@ -13,7 +13,7 @@ import { Request as ModelRequest } from "./request.ts";
 import { type Fetch, routedSend } from "./routed-send.ts";
 import { guard } from "./safe-host.ts";
 import { isObject } from "./shapes.ts";
-import { identityOf, type Span } from "./span.ts";
+import { identityOf, type CallScope, type Span } from "./span.ts";
 import { splice } from "./splice.ts";
 import { statusOf } from "./status.ts";
 import type { Tracker } from "./tracker.ts";
@@ -62,7 +62,7 @@ export class EngineFetch {
       const call = guard(this.#host, "fetch", () => this.#call(input, init));
       if (!call) return send(input, init);
       const { gate } = this.#host;
-      if (!gate?.handles("request")) return this.#go(call, send, input, init);
+      if (!gate?.handles("request")) return this.#go(call, send, input, call.init);
       return this.#wait(gate, call, send, input);
     };
   }
@@ -80,8 +80,12 @@ export class EngineFetch {
     const { span, request } = scope;
     const identity = request?.identity ?? identityOf(span);
     if (path === undefined || !identity) return undefined;
-    const unseen = request ? undefined : this.#unseen(span, identity, body);
-    return { span, identity, path, init, body, seen: request, unseen };
+    const unseen = request ? undefined : this.#unseen(scope, identity, body);
+    const { early } = span;
+    const own = early
+      ? { ...init, signal: init.signal ? AbortSignal.any([init.signal, early.signal]) : early.signal }
+      : init;
+    return { span, identity, path, init: own, body, seen: request, unseen };
   }
 
   /** Sends the call when the gate lets it go. */
@@ -135,11 +139,13 @@ export class EngineFetch {
     input: string | URL | Request,
     init: RequestInit | undefined,
   ): Promise<Response> {
-    const { seen, unseen, identity, body } = call;
+    const { span, seen, unseen, identity, body } = call;
     const hints = this.#host.cacheHints
       ? guard(this.#host, "fetch", () => this.#decorate(String(input), call))
       : undefined;
-    guard(this.#host, "fetch", () => this.#tell(seen ?? unseen, identity, body));
+    const tell = () => guard(this.#host, "fetch", () => this.#tell(seen ?? unseen, identity, body));
+    if (span.early) span.early.whenWanted(tell);
+    else tell();
     const { route, answered } = this.#host;
     if (!unseen && !hints && !route && !answered) return send(input, init);
     return this.#send(call, hints, send, input, init);
@@ -165,13 +171,15 @@ export class EngineFetch {
   }
 
   /** The call's request; the one from before when the client tries the same body again. */
-  #unseen(span: Span, identity: Identity, body: string): ModelRequest {
+  #unseen({ span, seenAs }: CallScope, identity: Identity, body: string): ModelRequest {
     const before = span.retryable?.get(body);
     span.retryable?.delete(body);
     if (before?.ended === false) return before;
     const parsed: unknown = JSON.parse(body);
     const prompt = bodyShape(isObject(parsed) ? parsed : {});
-    return new ModelRequest(this.#host, { id: randomUUID(), identity, run: span.run, prompt });
+    const id = seenAs ?? randomUUID();
+    const host = span.early?.hostOf(seenAs !== undefined) ?? this.#host;
+    return new ModelRequest(host, { id, identity, run: span.run, prompt });
   }
 
   #tell(request: ModelRequest | undefined, identity: Identity, body: string): void {

@@ -1,3 +1,4 @@
+import type { Advice, Hint, Outcome, SpeculateHint } from "../runtime/action.ts";
 import { withHandler } from "./callbacks.ts";
 import type { AgentId } from "../runtime/event.ts";
 import { EngineFetch } from "./fetch.ts";
@@ -9,6 +10,7 @@ import { createObserver } from "./observer.ts";
 import { bodyShape } from "./prompt.ts";
 import type { Fetch } from "./routed-send.ts";
 import { isObject } from "./shapes.ts";
+import { guard } from "./safe-host.ts";
 import { createGatedTool, type GatedTool } from "./tool-gate.ts";
 import { createWrapNode, type WrapNode } from "./wrap-node.ts";
 
@@ -57,6 +59,15 @@ export interface Framework {
    * @throws InvalidOptionsError when it makes no call to the engine.
    */
   readonly introduce: (agent: AgentId, call: () => unknown) => Promise<void>;
+  /**
+   * Starts the nodes that are to run early; returns the advice that is for the engine. Never throws.
+   *
+   * @param settle told once what became of each early run.
+   */
+  readonly speculate: (
+    advice: readonly Advice[],
+    settle: (hint: SpeculateHint, outcome: Outcome) => void,
+  ) => readonly Hint[];
 }
 
 /** Makes the framework side. Nothing in it ever throws into the application or waits for the host. */
@@ -90,6 +101,14 @@ export function createFramework(given: Host): Framework {
       const { anchor } = bodyShape(isObject(parsed) ? parsed : {});
       if (host.cacheHints) host.introduction?.(agent, body);
       host.emit({ type: "anchor", at: host.clock.now(), agent, anchor });
+    },
+    speculate(advice, settle) {
+      if (!host.speculates) return advice as readonly Hint[];
+      return advice.filter((one): one is Hint => {
+        if (one.type !== "speculate") return true;
+        guard(host, "speculate", () => observer.speculator?.start(one, (outcome) => settle(one, outcome)));
+        return false;
+      });
     },
   };
 }

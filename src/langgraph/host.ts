@@ -44,6 +44,8 @@ export interface Host {
   /** Its answer, right before its `request-end`. `fromCache`: LangChain's own cache gave it, and no request left. */
   output?(request: string, output: unknown, fromCache: boolean): void;
   readonly gate?: CallGate;
+  /** A policy may start nodes before they are known to be wanted. */
+  readonly speculates?: boolean;
   /** Estimated tokens in this many characters of prompt. */
   tokens?(characters: number): number;
   /** Something of ours went wrong and was contained. */

@@ -56,13 +56,26 @@ function scope(graph: PregelLike, plan: GraphPlan, observer: Observer, seen: Set
     // Keeps getState, getSubgraphs and drawings on the graph itself and not on its scoped stand-in.
     if (subgraphs.length > 0 && !node.subgraphs?.length) node.subgraphs = subgraphs;
     if (observer.host.gate?.handles("tool-call")) gateToolNode(node.bound, createGatedTool(observer));
-    if (!isScoped(node.bound, observer.tracker)) node.bound = scoped(node.bound, observer);
+    if (!isScoped(node.bound, observer.tracker)) {
+      const body = node.bound;
+      node.bound = scoped(body, graph, observer);
+      // Another one that observes the same node would be told of what runs early.
+      if (isInvocable(body) && !isScopedAtAll(body)) observer.speculator?.declare(node.bound, body);
+    }
     setPlan(node.bound, nodePlan);
   }
 }
 
 interface Invocable {
   invoke(...parameters: readonly unknown[]): unknown;
+}
+
+function isInvocable(body: object): body is Invocable {
+  return typeof (body as Partial<Invocable>).invoke === "function";
+}
+
+function isScopedAtAll(body: object): boolean {
+  return (body as { [SCOPED_BY]?: unknown })[SCOPED_BY] !== undefined;
 }
 
 function isScoped(body: object, tracker: Tracker): boolean {
@@ -74,12 +87,20 @@ function isScoped(body: object, tracker: Tracker): boolean {
  * The same Runnable, with `invoke` inside of the node's scope. A proxy and not a subclass: everything else about it,
  * private fields included, stays the object that the user or LangGraph made.
  */
-function scoped(body: object, { tracker, unattended, host, steps }: Observer): object {
+function scoped(body: object, graph: PregelLike, observer: Observer): object {
+  const { tracker, unattended, host, steps, speculator } = observer;
   const invoke = (input: unknown, config?: unknown, ...rest: unknown[]) => {
-    const call = () => (body as Invocable).invoke(input, config, ...rest);
+    const own = () => (body as Invocable).invoke(input, config, ...rest);
     const entered = guard(host, "node", () => unattended.enter(configOf(config)));
-    if (!entered) return call();
+    if (!entered) return own();
     const { span, isOurs } = entered;
+    const call = speculator
+      ? () => {
+          guard(host, "node", () => speculator.entered(graph, span, input, configOf(config)));
+          const taken = guard(host, "node", () => speculator.taken(body, span, input, configOf(config), own));
+          return taken ?? own();
+        }
+      : own;
     const started = host.gate ? () => undisguise(steps.start(span, configOf(config), call)) : call;
     const isRouted = isNode(span) && (span.node.plan?.branches.length ?? 0) > 0;
     if (!isOurs && !isRouted) return tracker.scopes.run({ span }, started);

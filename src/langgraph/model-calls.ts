@@ -39,7 +39,8 @@ export class ModelCalls {
   }
 
   start(call: CallStart, prompt: string | readonly unknown[], tools?: unknown): void {
-    if (this.#open.has(call.id)) return;
+    // What runs early is told of when it is known to be wanted.
+    if (this.#open.has(call.id) || this.#tracker.scopes.getStore()?.span.early) return;
     const place = this.#place(call);
     if (!place) return;
     const { span, identity, isOurs } = place;

@@ -2,7 +2,8 @@ import { CacheSageHandler } from "./handler.ts";
 import type { Host } from "./host.ts";
 import { Introductions } from "./introductions.ts";
 import { NextAgents } from "./next-agents.ts";
-import { safeHost } from "./safe-host.ts";
+import { guard, safeHost } from "./safe-host.ts";
+import { Speculator } from "./speculator.ts";
 import { StepGate } from "./step-gate.ts";
 import { Tracker } from "./tracker.ts";
 import { Unattended } from "./unattended.ts";
@@ -16,15 +17,28 @@ export interface Observer {
   readonly handler: CacheSageHandler;
   readonly steps: StepGate;
   readonly introductions: Introductions;
+  /** There only when a policy may start nodes early. */
+  readonly speculator: Speculator | undefined;
 }
 
 /** Makes an observer. Nothing in it ever throws into the application or waits for the host. */
 export function createObserver(given: Host, name?: string): Observer {
   const introductions = new Introductions();
-  const host = introductions.deaf(safeHost(given));
+  const safe = introductions.deaf(safeHost(given));
+  const observing: { speculator?: Speculator } = {};
+  const host: Host = safe.speculates
+    ? {
+        ...safe,
+        emit: (event) => {
+          safe.emit(event);
+          guard(safe, "speculate", () => observing.speculator?.observe(event));
+        },
+      }
+    : safe;
   const tracker = new Tracker(host);
   const unattended = new Unattended(tracker);
   const next = new NextAgents(host, tracker.names);
+  if (safe.speculates) observing.speculator = new Speculator(host, tracker);
   return {
     host,
     tracker,
@@ -32,6 +46,7 @@ export function createObserver(given: Host, name?: string): Observer {
     next,
     steps: new StepGate(host),
     introductions,
+    speculator: observing.speculator,
     handler: new CacheSageHandler(host, tracker, next, unattended, name),
   };
 }

@@ -1,5 +1,5 @@
 import { END, START } from "../runtime/event.ts";
-import { explicitAgent } from "./explicit-agent.ts";
+import { explicitAgent, isFreeOfSideEffects } from "./explicit-agent.ts";
 import { isFrameworkNode } from "./identity.ts";
 import { planOf, type Exits, type GraphPlan, type NodePlan } from "./plan.ts";
 import { agentNameOf, isPregel, type BuilderLike, type NodeLike, type PregelLike } from "./shapes.ts";
@@ -26,6 +26,7 @@ export function planGraph(graph: PregelLike, outer: readonly PregelLike[] = []):
       name,
       graph: plan,
       agent: planOf(node.bound)?.agent ?? explicitAgent(node.bound) ?? agentNameOf(subgraph),
+      isFree: planOf(node.bound)?.isFree ?? isFreeOfSideEffects(node.bound),
       subgraph: subgraph && !outer.includes(subgraph) ? planGraph(subgraph, [...outer, graph]) : undefined,
     });
   }

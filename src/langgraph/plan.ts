@@ -37,6 +37,8 @@ export interface NodePlan extends Exits {
   /** Its name as an agent, when one was given. */
   readonly agent: string | undefined;
   readonly subgraph: GraphPlan | undefined;
+  /** Declared free of side effects. */
+  readonly isFree: boolean;
 }
 
 const plans = new WeakMap<object, NodePlan>();

@@ -10,14 +10,14 @@ export class Request implements Open {
   readonly prompt: PromptShape;
   /** The body that the host was told of, so that a client's retry is not told again. */
   told: string | undefined;
-  readonly #host: Host;
+  readonly #host: Pick<Host, "clock" | "emit">;
   readonly #run: Run;
   readonly #onEnd: () => void;
   #hasToken = false;
   #ended = false;
 
   constructor(
-    host: Host,
+    host: Pick<Host, "clock" | "emit">,
     call: {
       readonly id: string;
       readonly identity: Identity;

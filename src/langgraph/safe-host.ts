@@ -60,6 +60,7 @@ export function safeHost(host: Host): Host {
       output: (...call) => void contained("output", () => host.output?.(...call)),
     }),
     ...(host.gate && { gate: host.gate }),
+    ...(host.speculates && { speculates: true }),
     ...(host.tokens && {
       tokens: (characters) => contained("tokens", () => host.tokens?.(characters)) ?? 0,
     }),

@@ -21,6 +21,10 @@ export interface ConfigLike {
   readonly configurable?: Readonly<Record<string, unknown>>;
   readonly control?: unknown;
   readonly signal?: unknown;
+  readonly tags?: readonly string[];
+  readonly writer?: unknown;
+  /** Ids of the attempt. */
+  readonly executionInfo?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** A node of a compiled graph. */
@@ -28,6 +32,8 @@ export interface NodeLike {
   bound: object;
   subgraphs?: readonly unknown[] | undefined;
   readonly ends?: readonly string[] | undefined;
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+  readonly tags?: readonly string[] | undefined;
 }
 
 /** What a state graph declared before it was compiled. */

@@ -1,4 +1,5 @@
 import type { AgentId, Identity } from "../runtime/event.ts";
+import type { Early } from "./early.ts";
 import type { NodePlan } from "./plan.ts";
 import type { Request } from "./request.ts";
 import type { Open, Run } from "./run.ts";
@@ -35,6 +36,8 @@ export interface Span extends Open {
   retryable: Map<string, Request> | undefined;
   /** Of a graph with joins: who arrived so far, by join. */
   arrived: Map<string, Set<string>> | undefined;
+  /** Set for the stand-in of a node that runs before it is known to be wanted: LangGraph has no such span. */
+  readonly early: Early | undefined;
 }
 
 /** What a span knows when it is a node. */
@@ -61,6 +64,8 @@ export interface CallScope {
   readonly span: Span;
   /** The request that a callback saw and that is on its way to `fetch`. */
   readonly request?: Request;
+  /** Id of the call, when it is made early and callbacks will tell of it. */
+  readonly seenAs?: string;
 }
 
 /** The activation that a span belongs to. */

@@ -35,7 +35,7 @@ export class StepGate {
   /** Undefined when the node may start at once; else what to wait for. */
   #enter(span: Span, config: ConfigLike | undefined): Promise<void> | undefined {
     const { gate } = this.#host;
-    if (!gate?.handles("transition") || !isNode(span) || !span.activation) return undefined;
+    if (!gate?.handles("transition") || !isNode(span) || !span.activation || span.early) return undefined;
     if (this.#asked.has(span)) return undefined;
     this.#asked.add(span);
     const { agent, run, session } = span.activation.identity;

@@ -6,6 +6,8 @@ import type { Exits, GraphPlan, NodePlan } from "./plan.ts";
 export interface Topology {
   readonly agents: readonly AgentId[];
   readonly edges: readonly DeclaredEdge[];
+  /** Agents declared free of side effects. */
+  readonly free?: readonly AgentId[];
 }
 
 /**
@@ -14,6 +16,7 @@ export interface Topology {
  */
 export function flatten(plan: GraphPlan): Topology {
   const agents = new Set<AgentId>();
+  const free: AgentId[] = [];
   const weights = new Map<AgentId, Map<AgentId, number>>();
   const link = (from: AgentId, targets: readonly Target[]) => {
     let row = weights.get(from);
@@ -34,6 +37,7 @@ export function flatten(plan: GraphPlan): Topology {
     for (const node of graph.nodes.values()) {
       const agent = id(node.name);
       agents.add(agent);
+      if (node.isFree) free.push(agent);
       const targets = targetsOf(node, graph, id, at.exits);
       const inner = { prefix: [...at.prefix, node.name], owner: agent, entry: agent, exits: targets };
       if (node.subgraph) visit(node.subgraph, inner);
@@ -42,7 +46,7 @@ export function flatten(plan: GraphPlan): Topology {
   };
   visit(plan, { prefix: [], owner: plan.name, entry: START, exits: [{ agent: END, weight: 1 }] });
   const edges = [...weights].flatMap(([from, row]) => [...row].map(([to, weight]) => ({ from, to, weight })));
-  return { agents: [...agents], edges };
+  return { agents: [...agents], edges, ...(free.length > 0 && { free }) };
 }
 
 /** Where a graph hangs in the whole: the agent that enters it, and what follows when it ends. */

@@ -90,6 +90,7 @@ export class Tracker {
       tool: undefined,
       retryable: undefined,
       arrived: undefined,
+      early: undefined,
       end: (status) => this.end(span, status),
     };
     this.#spans.set(span.id, span);

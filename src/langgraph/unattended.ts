@@ -32,6 +32,8 @@ export class Unattended {
 
   /** The node that a call runs in; undefined outside of LangGraph, unless the agent is named. */
   enter(config: ConfigLike | undefined, agent?: AgentId): Entered | undefined {
+    const inside = this.#tracker.scopes.getStore()?.span;
+    if (inside?.early) return { span: inside, isOurs: false };
     const seen = this.#tracker.find(parentIdOf(config));
     if (seen) return { span: seen, isOurs: false };
     const { metadata, configurable } = config ?? {};

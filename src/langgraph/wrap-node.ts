@@ -1,7 +1,7 @@
 import type { AgentId } from "../runtime/event.ts";
 import { ambientConfig, configOf } from "./config.ts";
 import { undisguise } from "./denied-response.ts";
-import { explicitAgent, nameAgent } from "./explicit-agent.ts";
+import { explicitAgent, freeOfSideEffects, isFreeOfSideEffects, nameAgent } from "./explicit-agent.ts";
 import type { Observer } from "./observer.ts";
 import { guard } from "./safe-host.ts";
 import { settleIn } from "./settle.ts";
@@ -12,6 +12,11 @@ import { isNode } from "./span.ts";
 export interface WrapNodeOptions {
   /** Agent id of the node; default: the node's name, with the names of the subgraph nodes around it. */
   readonly agent?: AgentId;
+  /**
+   * It may run for nothing: all it does is to return something that depends on its input alone, which it does not change.
+   * The policy `speculation` then runs it before its turn. Default: false.
+   */
+  readonly sideEffectFree?: boolean;
 }
 
 /**
@@ -22,8 +27,14 @@ export type WrapNode = <T>(node: T, options?: WrapNodeOptions) => T;
 
 /** Wraps node functions; a Runnable is only named, since a function around it would hide its subgraphs. */
 export function createWrapNode(observer: Observer): WrapNode {
-  return <T>(node: T, { agent }: WrapNodeOptions = {}): T => {
-    const wrapped = guard(observer.host, "wrapNode", () => wrap(observer, node, agent));
+  return <T>(node: T, { agent, sideEffectFree = false }: WrapNodeOptions = {}): T => {
+    const wrapped = guard(observer.host, "wrapNode", () => {
+      const own = wrap(observer, node, agent);
+      const marked = own ?? node;
+      const isMarkable = typeof marked === "function" || isObject(marked);
+      if (isMarkable && (sideEffectFree || isFreeOfSideEffects(node))) freeOfSideEffects(marked);
+      return own;
+    });
     return (wrapped as T | undefined) ?? node;
   };
 }

@@ -66,6 +66,20 @@ export interface CancelHint {
   readonly prefix: PrefixRef;
 }
 
+/**
+ * Run the node of `prefix.agent` in `prefix.run` before it is known to be next, while `from` is at work. Carried out by the
+ * framework side and not by an engine.
+ */
+export interface SpeculateHint {
+  readonly type: "speculate";
+  readonly prefix: PrefixRef & { readonly run: RunId };
+  readonly from: AgentId;
+  /** Probability, in [0, 1], that the result is used. */
+  readonly probability: number;
+  /** Expected prompt and output tokens of the node. */
+  readonly tokens: number;
+}
+
 /** What each verdict has: the waiting call that it is about. */
 interface OnCall {
   readonly call: CallRef;
@@ -103,14 +117,16 @@ export interface DenyVerdict extends OnCall {
   readonly reason: string;
 }
 
-/** Advice: an engine may ignore it. */
+/** Advice to an engine, which may ignore it. */
 export type Hint = RetainHint | ReleaseHint | PrefetchHint | PinHint | EvictHint | CancelHint;
+/** Advice that engines and the framework side are given. */
+export type Advice = Hint | SpeculateHint;
 /** Binding: the answer to a waiting call. */
 export type Verdict = AdmitVerdict | HoldVerdict | RouteVerdict | ReuseVerdict | AskVerdict | DenyVerdict;
 /** With what a call leaves the gate. */
 export type FinalVerdict = Exclude<Verdict, HoldVerdict>;
 /** What the runtime decides. */
-export type Action = Hint | Verdict;
+export type Action = Advice | Verdict;
 export type ActionType = Action["type"];
 export type HintType = Hint["type"];
 
@@ -124,6 +140,6 @@ export interface Outcome {
   readonly status: "applied" | "ignored" | "rejected" | "failed" | "cancelled";
   /** One sentence, for the ledger. */
   readonly reason?: string;
-  /** Prompt tokens computed (prefetch) or freed (release, evict). */
+  /** Prompt tokens computed (prefetch) or freed (release, evict); prompt and output tokens spent in vain (speculate). */
   readonly tokens?: number;
 }

@@ -1,4 +1,5 @@
-import type { Hint, PrefixRef } from "./action.ts";
+import type { Advice, Outcome, PrefixRef } from "./action.ts";
+import { AheadBudget } from "./ahead-budget.ts";
 import { arbitrate, type Proposal } from "./arbiter.ts";
 import { atOnce, MAX_ACTIONS } from "./hook-result.ts";
 import { checkHint } from "./check-hint.ts";
@@ -17,6 +18,8 @@ export interface AgentRuntimeParts {
   /** Shared with the gate, where the same policies give verdicts; default: one of its own. */
   readonly faults?: PolicyFaults;
   readonly ledger: Ledger;
+  /** Most tokens of work ahead that nobody has used yet, of all policies together; default: 65,536. */
+  readonly aheadTokens?: number;
   /** Told of every contained fault of a policy or the predictor. */
   readonly onFault: (where: string, error: unknown) => void;
   /** Told how long each decision took, in microseconds of the clock. */
@@ -24,6 +27,7 @@ export interface AgentRuntimeParts {
 }
 
 const NONE: readonly never[] = [];
+const AHEAD_TOKENS = 65_536;
 
 /**
  * The loop observe -> predict -> score -> act.
@@ -36,19 +40,22 @@ export class AgentRuntime {
   readonly #faults: PolicyFaults;
   /** Those that rate prefixes; the others only observe here. */
   readonly #raters: readonly InstalledPolicy[];
+  readonly #ahead: AheadBudget;
 
   constructor(parts: AgentRuntimeParts) {
     this.#parts = parts;
     this.#faults = parts.faults ?? new PolicyFaults(parts.onFault);
+    this.#ahead = new AheadBudget(parts.aheadTokens ?? AHEAD_TOKENS);
     this.#raters = parts.policies.filter((installed) => rates(installed, "prefix"));
   }
 
   /** Takes one event in; returns what to do about it, already arbitrated and in the ledger. Never throws. */
-  observe(event: Event): readonly Hint[] {
+  observe(event: Event): readonly Advice[] {
     const { clock, predictor, prefixes, policies, onDecision } = this.#parts;
     const now = clock.now();
     this.#tell("predictor", predictor, event);
     this.#tell("prefixes", prefixes, event);
+    this.#ahead.observe(event);
     for (const installed of policies) {
       if (this.#faults.isLeftOut(installed)) continue;
       try {
@@ -64,7 +71,21 @@ export class AgentRuntime {
     return actions;
   }
 
-  #decide(event: Event, run: RunId, now: number): readonly Hint[] {
+  /** Notes what became of advice, and tells the policy whose it was; returns that one's name. Never throws. */
+  settle(action: Advice, outcome: Outcome): string | undefined {
+    this.#ahead.settle(action, outcome);
+    const name = this.#parts.ledger.settle(action, outcome)?.policy;
+    const installed = this.#raters.find(({ definition }) => definition.name === name);
+    if (!installed?.policy.settled) return name;
+    try {
+      atOnce(installed.policy.settled(action, outcome));
+    } catch (error) {
+      this.#faults.note(installed, "settled", error);
+    }
+    return name;
+  }
+
+  #decide(event: Event, run: RunId, now: number): readonly Advice[] {
     const { prefixes } = this.#parts;
     const replaced = prefixes.takeReplaced();
     const ended = event.type === "run-end" && event.session === undefined ? prefixes.end(run) : NONE;
@@ -85,9 +106,9 @@ export class AgentRuntime {
     return this.#record(proposals, run, now);
   }
 
-  #record(proposals: readonly Proposal[], run: RunId, now: number): readonly Hint[] {
+  #record(proposals: readonly Proposal[], run: RunId, now: number): readonly Advice[] {
     const { ledger } = this.#parts;
-    const { kept, dropped } = arbitrate(proposals);
+    const { kept, dropped } = arbitrate(proposals, this.#ahead);
     for (const { proposal, reason } of dropped)
       ledger.record(now, proposal.policy, run, proposal.action).outcome = { status: "dropped", reason };
     for (const { policy, action } of kept) ledger.record(now, policy, run, action);

@@ -1,15 +1,22 @@
-import { type Hint, prefixId, type Verdict } from "./action.ts";
+import type { Advice, Verdict } from "./action.ts";
+import { type AheadBudget, type AheadHint, isAhead } from "./ahead-budget.ts";
 import type { CallRef } from "./call.ts";
+import type { AgentId, RunId } from "./event.ts";
 
 /** A hint with the policy that wants it; position in the list is policy order. */
 export interface Proposal {
   readonly policy: string;
-  readonly action: Hint;
+  readonly action: Advice;
 }
 
 export interface Arbitration {
   readonly kept: readonly Proposal[];
-  readonly dropped: readonly { readonly proposal: Proposal; readonly reason: string }[];
+  readonly dropped: readonly Dropped[];
+}
+
+interface Dropped {
+  readonly proposal: Proposal;
+  readonly reason: string;
 }
 
 /** A verdict with the policy that gives it; position in the list is policy order. */
@@ -28,25 +35,62 @@ export interface Ruling {
  * Merges what several policies want into one action per prefix and verb.
  *
  * On one prefix `release` and `evict` give way to `retain` and `pin` of another policy (a hit lost costs more
- * than space kept), `cancel` gives way to `prefetch`, and of two values the higher wins. Ties break by policy order.
+ * than space kept), `cancel` gives way to `prefetch`, and both to `speculate`, which computes the prefix as well; of two values
+ * the higher wins. What is left of `prefetch` and `speculate` shares one budget of tokens, the most probable first. Ties
+ * break by policy order.
  */
-export function arbitrate(proposals: readonly Proposal[]): Arbitration {
-  if (proposals.length < 2) return { kept: proposals, dropped: [] };
-  const best = new Map<string, Proposal>();
-  const dropped: { proposal: Proposal; reason: string }[] = [];
+export function arbitrate(proposals: readonly Proposal[], budget?: AheadBudget): Arbitration {
+  const resolved = proposals.length < 2 ? { kept: proposals, dropped: [] } : resolve(proposals);
+  return budget ? afforded(resolved, budget) : resolved;
+}
+
+function resolve(proposals: readonly Proposal[]): Arbitration {
+  const kept: Proposal[] = [];
+  const dropped: Dropped[] = [];
+  /** Places in `kept`, by run and agent: at most one of each family. */
+  const places = new Map<RunId | undefined, Map<AgentId, number[]>>();
   for (const proposal of proposals) {
-    const key = `${family(proposal.action)} ${prefixId(proposal.action.prefix)}`;
-    const rival = best.get(key);
-    if (rival === undefined) {
-      best.set(key, proposal);
-    } else if (strength(proposal.action) > strength(rival.action)) {
-      best.set(key, proposal);
+    const { agent, run } = proposal.action.prefix;
+    let agents = places.get(run);
+    if (!agents) places.set(run, (agents = new Map()));
+    const own = agents.get(agent);
+    const place = own?.find((at) => family((kept[at] as Proposal).action) === family(proposal.action));
+    if (place === undefined) {
+      if (own) own.push(kept.length);
+      else agents.set(agent, [kept.length]);
+      kept.push(proposal);
+      continue;
+    }
+    const rival = kept[place] as Proposal;
+    if (outweighs(proposal.action, rival.action)) {
+      kept[place] = proposal;
       dropped.push({ proposal: rival, reason: reason(rival, proposal) });
     } else {
       dropped.push({ proposal, reason: reason(proposal, rival) });
     }
   }
-  return { kept: [...best.values()], dropped };
+  return { kept, dropped };
+}
+
+/** Drops what the budget has no room for. */
+function afforded({ kept, dropped }: Arbitration, budget: AheadBudget): Arbitration {
+  const ahead: Proposal[] = [];
+  for (const proposal of kept) {
+    const { action } = proposal;
+    if (isAhead(action)) ahead.push(proposal);
+    else if (action.type === "cancel")
+      budget.giveBack(action.prefix.run ?? "", action.prefix.agent, "prefetch");
+  }
+  if (ahead.length === 0) return { kept, dropped };
+  const probability = ({ action }: Proposal) => (action as AheadHint).probability;
+  const refused = ahead
+    .toSorted((one, other) => probability(other) - probability(one))
+    .filter(({ action }) => !budget.take(action as AheadHint));
+  if (refused.length === 0) return { kept, dropped };
+  return {
+    kept: kept.filter((proposal) => !refused.includes(proposal)),
+    dropped: [...dropped, ...refused.map((proposal) => ({ proposal, reason: overBudget(proposal, budget) }))],
+  };
 }
 
 /**
@@ -103,25 +147,25 @@ function reason(loser: Proposal, winner: Proposal): string {
   return `${loser.action.type} gives way to ${winner.action.type} of ${winner.policy} on the same prefix`;
 }
 
-/** Verbs that contradict each other on one prefix. */
-function family(action: Hint): "keep" | "fetch" {
-  return action.type === "prefetch" || action.type === "cancel" ? "fetch" : "keep";
+function overBudget({ action }: Proposal, { limit, tokens }: AheadBudget): string {
+  return `${(action as AheadHint).tokens} tokens are more than is left of the budget for work ahead: ${tokens} of ${limit} are taken`;
 }
 
-/** Orders contradicting verbs; a value in [0, 1] orders equal verbs. */
-function strength(action: Hint): number {
-  switch (action.type) {
-    case "evict":
-      return 0;
-    case "release":
-      return 1;
-    case "retain":
-      return 2 + action.value;
-    case "pin":
-      return 4;
-    case "cancel":
-      return 0;
-    case "prefetch":
-      return 1 + action.value;
-  }
+/** Verbs that contradict each other on one prefix. */
+function family(action: Advice): "keep" | "fetch" {
+  return isAhead(action) || action.type === "cancel" ? "fetch" : "keep";
+}
+
+/** Orders contradicting verbs, in each family for itself. */
+const STRENGTHS = { evict: 0, release: 1, retain: 2, pin: 3, cancel: 0, prefetch: 1, speculate: 2 } as const;
+
+/** The stronger verb wins, and of equal verbs the one that is worth more. */
+function outweighs(one: Advice, other: Advice): boolean {
+  const [own, rival] = [STRENGTHS[one.type], STRENGTHS[other.type]];
+  return own === rival ? worthOf(one) > worthOf(other) : own > rival;
+}
+
+function worthOf(action: Advice): number {
+  if (action.type === "speculate") return action.probability;
+  return "value" in action ? action.value : 0;
 }

@@ -1,7 +1,7 @@
-import { type Action, type ActionType, type Hint, isVerdict } from "./action.ts";
+import { type Action, type ActionType, type Advice, isVerdict } from "./action.ts";
 
 /** Throws where what a policy returned is no hint: undeclared, without a prefix, or with numbers that are none. */
-export function checkHint(action: Action, declared: readonly ActionType[]): asserts action is Hint {
+export function checkHint(action: Action, declared: readonly ActionType[]): asserts action is Advice {
   if (isVerdict(action) || !declared.includes(action.type))
     throw new Error(`returned ${String(action.type)}, which it does not declare`);
   const { agent, run } = action.prefix;
@@ -9,6 +9,13 @@ export function checkHint(action: Action, declared: readonly ActionType[]): asse
     throw new Error(`returned ${action.type} for a prefix that names no agent, or a run that is no text`);
   if ("value" in action && !isShare(action.value))
     throw new Error(`returned a value outside [0, 1]: ${String(action.value)}`);
+  if (action.type === "speculate") {
+    const { from, probability, tokens } = action;
+    if (typeof from !== "string" || run === undefined || !isShare(probability) || !(tokens >= 0))
+      throw new Error(
+        `returned a speculation of ${tokens} tokens at ${probability}, in no run or from no agent`,
+      );
+  }
   if (action.type !== "prefetch") return;
   const { probability, tokens, afterMs = 0 } = action;
   if (!isShare(probability) || !(tokens >= 0) || !(afterMs >= 0))

@@ -65,6 +65,8 @@ export interface TopologyEvent extends At {
   readonly graph: string;
   readonly agents: readonly AgentId[];
   readonly edges: readonly DeclaredEdge[];
+  /** Agents whose nodes are declared free of side effects; absent: none. */
+  readonly free?: readonly AgentId[];
 }
 /** What an agent's prompts will begin with became known before its first call. */
 export interface AnchorEvent extends At {

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Action, ActionType, PrefixRef, Verdict } from "./action.ts";
+import type { Action, ActionType, Advice, Outcome, PrefixRef, Verdict } from "./action.ts";
 import type { CallKind, CallResult, RequestSubject, ToolCallSubject, TransitionSubject } from "./call.ts";
 import type { Clock } from "./clock.ts";
 import type { AgentId, Event, RunId } from "./event.ts";
@@ -119,6 +119,8 @@ export interface Policy<S extends Subject = Subject> {
   decided?(call: SubjectMap[Extract<S, CallKind>], verdict: Verdict): void;
   /** A call that was let go on has ended, or one that waited was given up. */
   ended?(call: SubjectMap[Extract<S, CallKind>], result: CallResult): void;
+  /** What became of a hint of its, once it is known. */
+  settled?(hint: Advice, outcome: Outcome): void;
   snapshot?(): unknown;
   restore?(state: unknown): void;
   /** The last call; nothing is asked of it any more. */

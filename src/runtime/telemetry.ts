@@ -1,4 +1,4 @@
-import type { Hint, Outcome } from "./action.ts";
+import type { Advice, Outcome } from "./action.ts";
 import type { CacheEvent } from "./cache-event.ts";
 import type { Clock } from "./clock.ts";
 import type { Event } from "./event.ts";
@@ -27,7 +27,7 @@ export interface TelemetryObserver {
   /** A decision, right after the event that led to it; it has an outcome already when the arbiter dropped it. */
   decision?(entry: LedgerEntry): void;
   /** What became of a hint. @param policy who wanted it; undefined when that is too long ago. */
-  outcome?(hint: Hint, outcome: Outcome, policy: string | undefined): void;
+  outcome?(hint: Advice, outcome: Outcome, policy: string | undefined): void;
   /** How long the decisions about one event took, in microseconds. */
   decided?(microseconds: number): void;
   /** What the engine tells of its cache; its events are read only where somebody takes them. */

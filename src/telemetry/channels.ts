@@ -1,5 +1,5 @@
 import { channel } from "node:diagnostics_channel";
-import type { Hint, Outcome } from "../runtime/action.ts";
+import type { Advice, Outcome } from "../runtime/action.ts";
 import type { Event } from "../runtime/event.ts";
 import type { LedgerEntry } from "../runtime/ledger.ts";
 import type { Telemetry } from "../runtime/telemetry.ts";
@@ -10,7 +10,7 @@ export interface ChannelMessages {
   readonly "cachesage:decision": { readonly engine: string; readonly entry: LedgerEntry };
   readonly "cachesage:outcome": {
     readonly engine: string;
-    readonly hint: Hint;
+    readonly hint: Advice;
     readonly outcome: Outcome;
     readonly policy: string | undefined;
   };

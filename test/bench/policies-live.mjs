@@ -8,8 +8,12 @@ import { mean, median, quantile } from "simple-statistics";
 import { z } from "zod";
 import { CacheSage } from "../../dist/index.js";
 import { decidingAll } from "./gate.mjs";
+import { randomNumbers } from "./workload.mjs";
 
 const REPEATS = 3;
+/** Runs of a router graph. */
+const LEARNING = 10;
+const MEASURED = 30;
 const words = (count, salt) =>
   Array.from({ length: count }, (_, i) => `${salt}${(i * 7919) % 997}`).join(" ");
 
@@ -57,6 +61,11 @@ async function withSage(policies, play, engineOptions = {}) {
 
 const ask = (graph, content, configurable = {}) =>
   graph.invoke({ messages: [{ role: "user", content }] }, { configurable });
+function deferred() {
+  let resolve;
+  const promise = new Promise((settle) => (resolve = settle));
+  return { promise, resolve };
+}
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Sixteen runs that come to one cold anchor within 15 ms. */
@@ -172,6 +181,99 @@ async function lookups(policies) {
   return { calls, ...result };
 }
 
+/** A router whose model is asked who is next in so many tokens, and which then looks something up for so long. */
+function routerGraph({ sage }, { decideTokens, lookupMs }) {
+  const agent = (system, maxTokens) => {
+    const model = new ChatOpenAI({ maxTokens, maxRetries: 0, ...sage.model({ model: "pico" }) });
+    return ({ messages }) => streamed(model, [{ role: "system", content: system }, ...messages]);
+  };
+  const decide = agent("You decide who is next.", decideTokens);
+  const research = agent("You research.", 96);
+  const write = agent("You write.", 96);
+  return sage.instrument(
+    new StateGraph(MessagesAnnotation)
+      .addNode("router", async (state) => {
+        await decide(state);
+        await pause(lookupMs);
+        return {};
+      })
+      .addNode("researcher", async (state) => ({ messages: [await research(state)] }))
+      .addNode("writer", async (state) => ({ messages: [await write(state)] }))
+      .addEdge(START, "router")
+      .addConditionalEdges("router", (_state, { configurable }) => configurable.next, [
+        "researcher",
+        "writer",
+      ])
+      .compile(),
+  );
+}
+
+/**
+ * Runs of a router graph that goes to the researcher in four of five of them, one after the other, each on two engines in
+ * turn: without and with the policy. The first ones are for learning. Times are medians of the runs that went to one agent,
+ * weighted by how many did, so that a hiccup of the machine is no measure.
+ */
+async function decisions(on, seed, router) {
+  const random = randomNumbers(seed);
+  const plan = Array.from({ length: LEARNING + MEASURED }, () => (random() < 0.8 ? "researcher" : "writer"));
+  const arms = [{}, on].map((policies) => {
+    const turn = Array.from(plan, () => deferred());
+    return { policies, turn, times: [], answers: [] };
+  });
+  const played = arms.map(({ policies, turn, times, answers }) =>
+    withSage(policies, async (app) => {
+      const graph = routerGraph(app, router);
+      for (const [i, next] of plan.entries()) {
+        const done = await turn[i].promise;
+        const started = performance.now();
+        const { messages } = await ask(graph, words(30, `s${seed}-${i}-`), { next });
+        times.push({ next, ms: performance.now() - started });
+        answers.push(messages.at(-1).content);
+        done();
+      }
+    }),
+  );
+  for (const i of plan.keys())
+    for (const arm of i % 2 === 0 ? arms : arms.toReversed())
+      await new Promise((done) => arm.turn[i].resolve(done));
+  return (await Promise.all(played)).map(({ requests, ledger }, arm) => {
+    const times = arms[arm].times.slice(LEARNING);
+    const outcomes = ledger.filter(({ action }) => action.type === "speculate").map(({ outcome }) => outcome);
+    const tokens = requests.reduce(
+      (sum, { usage }) => sum + usage.promptTokens + (usage.outputTokens ?? 0),
+      0,
+    );
+    return {
+      ms: ["researcher", "writer"].reduce((sum, agent) => {
+        const own = times.filter(({ next }) => next === agent).map(({ ms }) => ms);
+        return sum + (own.length === 0 ? 0 : (median(own) * own.length) / times.length);
+      }, 0),
+      early: outcomes.length,
+      used: outcomes.filter(({ status }) => status === "applied").length,
+      lost: outcomes.reduce((sum, { tokens: own = 0 }) => sum + own, 0) / tokens,
+      answers: arms[arm].answers.join("\n"),
+    };
+  });
+}
+
+/** Both arms at once, by seed; the median of each measure. */
+async function compareDecisions(router, options = {}) {
+  const rows = { off: [], on: [] };
+  const same = [];
+  for (let seed = 1; seed <= REPEATS; seed++) {
+    const [off, on] = await decisions(
+      { speculation: { nodes: ["researcher", "writer"], ...options } },
+      seed,
+      router,
+    );
+    rows.off.push(off);
+    rows.on.push(on);
+    same.push(off.answers === on.answers);
+  }
+  const answers = String(same.every(Boolean));
+  return { off: { ...middle(rows.off), answers: "true" }, on: { ...middle(rows.on), answers } };
+}
+
 /** The median of each measure. */
 const middle = (arm) =>
   Object.fromEntries(
@@ -199,6 +301,14 @@ function us({ mean: average, p99 }) {
   return `mean ${average.toFixed(1)} us, p99 ${p99.toFixed(1)} us`;
 }
 
+const decisionMeasures = (router) => ({
+  ms: `a run of a router (${router}) that is 80 % predictable, and of its agent, ms`,
+  early: `nodes run early in ${LEARNING + MEASURED} runs`,
+  used: "of these used",
+  lost: "tokens spent in vain, share of all",
+  answers: "answers",
+});
+
 /** What is measured, by policy; with names on the command line, only these. */
 const measures = {
   "batch-shaping": async () => [
@@ -212,6 +322,14 @@ const measures = {
   "tool-memo": async () => [
     await compare(lookups, { "tool-memo": { tools: { look: { scope: "global" } } } }),
     { calls: "tool calls of 20 lookups of 4 things", ms: "time, ms", answers: "answers" },
+  ],
+  speculation: async () => [
+    await compareDecisions({ decideTokens: 96, lookupMs: 0 }),
+    decisionMeasures("a model call"),
+  ],
+  "speculation with a lookup": async () => [
+    await compareDecisions({ decideTokens: 8, lookupMs: 100 }, { overlapCalls: false }),
+    decisionMeasures("a short model call and a lookup of 100 ms"),
   ],
   fairness: async () => [
     await compare(greedy, { fairness: { concurrency: 16 } }),
@@ -237,7 +355,7 @@ const measures = {
 
 const asked = process.argv.slice(2);
 for (const [policy, measure] of Object.entries(measures)) {
-  if (asked.length > 0 && !asked.includes(policy)) continue;
+  if (asked.length > 0 && !asked.includes(policy.split(" ")[0])) continue;
   const [{ off, on }, names] = await measure();
   for (const [key, name] of Object.entries(names))
     console.log(

@@ -1,6 +1,5 @@
 /** Numbers in [0, 1), the same every time. */
-export function randomNumbers() {
-  let seed = 1;
+export function randomNumbers(seed = 1) {
   return () => (seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff) / 0x80000000;
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { chained, CLOSED, EMPTY_CHAIN } from "../../src/audit/chain.ts";
 import { runProgram } from "../../src/cli/program.ts";
+import type { AllPoliciesResult } from "../../src/demo/all-policies.ts";
 import { policies } from "../../src/policy-set.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cachesage-audit-"));
@@ -20,6 +21,17 @@ async function run(words: readonly string[], env: Record<string, string> = {}) {
   });
   return { ...output, exitCode };
 }
+
+test("policies --demo plays one app with all of them off and on, to the same messages", async () => {
+  const { exitCode, stdout } = await run(["policies", "--demo", "--runs", "6", "--json"]);
+  const result = JSON.parse(stdout) as AllPoliciesResult;
+  expect(result).toMatchObject({ runs: 6, identical: 6, faults: 0 });
+  expect(result.rows.map(({ policy }) => policy)).toEqual(await policies.names());
+  expect(result.toolCalls[1]).toBeLessThanOrEqual(result.toolCalls[0]);
+  for (const { decisions, wins, drops } of result.rows)
+    expect(wins + Object.values(drops).reduce((sum, count) => sum + count, 0)).toBe(decisions);
+  expect(exitCode).toBe(0);
+}, 60_000);
 
 test("policies lists the folder", async () => {
   const listed = JSON.parse((await run(["policies", "--json"])).stdout) as {

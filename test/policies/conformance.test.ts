@@ -24,6 +24,9 @@ const busy: Readonly<Record<string, readonly object[]>> = {
     { by: "session", concurrency: 2 },
   ],
   admission: [{ initial: 1, min: 1, max: 2, maxWaiting: 2 }],
+  speculation: [
+    { nodes: ["planner", "coder", "tester"], minProbability: 0, tokensPerSecond: 1e9, wasteShare: 1e9 },
+  ],
   "batch-shaping": [{ minTokens: 1, maxHoldMs: 10_000 }],
 };
 

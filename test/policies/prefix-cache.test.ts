@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
 import prefixCache from "../../src/policies/prefix-cache.ts";
-import type { Hint } from "../../src/runtime/action.ts";
+import type { Advice } from "../../src/runtime/action.ts";
 import { prefixId } from "../../src/runtime/action.ts";
 import { AgentRuntime } from "../../src/runtime/agent-runtime.ts";
 import type { Event } from "../../src/runtime/event.ts";
@@ -32,13 +32,14 @@ function policy(given: object = {}) {
   return (...events: Event[]) => events.flatMap((event) => layer.observe(event));
 }
 
-const short = (actions: readonly Hint[]) =>
+const short = (actions: readonly Advice[]) =>
   actions.map((action) => `${action.type} ${prefixId(action.prefix)}`);
-const valueOf = (actions: readonly Hint[], id: string) =>
+const valueOf = (actions: readonly Advice[], id: string) =>
   actions.flatMap((action) =>
     action.type === "retain" && prefixId(action.prefix) === id ? [action.value] : [],
   )[0] ?? -1;
-const prefetched = (actions: readonly Hint[]) => short(actions).filter((line) => line.startsWith("prefetch"));
+const prefetched = (actions: readonly Advice[]) =>
+  short(actions).filter((line) => line.startsWith("prefetch"));
 
 test("prefetches the agent that has always come next, anchor plus the history so far", () => {
   const app = new App();
@@ -79,7 +80,7 @@ test("an interrupted run's prefixes stay, and are those of the run that resumes 
 const atEnd = (comesBack: boolean) => {
   const app = new App();
   const observe = policy();
-  let actions: readonly Hint[] = [];
+  let actions: readonly Advice[] = [];
   for (let i = 0; i < 10; i++) {
     const thread = comesBack ? "chat" : `job ${i}`;
     observe(app.start(`${i}`, thread), app.call(`${i}`, "a", 1));
