@@ -47,10 +47,10 @@ test("a chat's prefix stays after its run when its thread is known", () => {
 
 test("brings back what a run is about to use, where there is time to", () => {
   // Each run goes writer, critic, writer, critic, and so on; prompts of four runs do not fit beside each other.
-  const runs = Array.from({ length: 24 }, (_, run) =>
+  const runs = Array.from({ length: 24 }, (_run, run) =>
     Array.from({ length: 12 }, (_, step) => `${run}:${step % 2 === 0 ? "writer" : "critic"}`),
   );
-  const order = Array.from({ length: 6 }, (_, group) =>
+  const order = Array.from({ length: 6 }, (_group, group) =>
     Array.from({ length: 12 }, (_, step) => runs.slice(4 * group, 4 * group + 4).map((run) => run[step])),
   ).flat(2);
   const ids = new BlockIds();
