@@ -37,6 +37,8 @@ const completion = z.object({ timings: z.object({ prompt_n: z.number(), cache_n:
 
 /** One request of a prefetch is given up after that many milliseconds, and not before. */
 const STEP_TIMEOUT_MS = 20_000;
+/** Neither side keeps the connection, so that nothing is sent on one which the server is about to close. */
+const OWN_CONNECTION = { connection: "close" };
 /** Shorter prefixes are computed faster than they are written and read. */
 const WORTH_SAVING = 256;
 
@@ -49,8 +51,9 @@ const WORTH_SAVING = 256;
  * - A named slot that is busy makes the request wait although others are free; none is named then.
  * - Closing a connection does not reliably stop a prompt, so a prefetch grows in steps of `stepTokens` and a step is never
  *   aborted.
- * - Few HTTP threads (`--threads-http`) each hold an idle connection for five seconds, while others wait: give it as many as
- *   there are runs open.
+ * - After a streamed answer it says `Keep-Alive` and closes the connection all the same, so that whatever is sent on it in
+ *   the milliseconds between fails; and each idle connection holds one of few HTTP threads (`--threads-http`) for five
+ *   seconds. So every request here gets a connection of its own.
  * - `n_predict: 0` still predicts one token.
  * - Save, restore and erase answer 501 without `--slot-save-path`, so evict is there only with it.
  * - `--cache-ram` (8 GiB by default) is a cache of its own before the slots, and `--kv-unified` empties idle slots by
@@ -68,7 +71,12 @@ class LlamaServer {
 
   constructor(chosen: Options) {
     this.#options = chosen;
-    this.#http = new EngineHttp({ engine: "llama-server", url: chosen.url, apiKey: chosen.apiKey });
+    this.#http = new EngineHttp({
+      engine: "llama-server",
+      url: chosen.url,
+      apiKey: chosen.apiKey,
+      headers: OWN_CONNECTION,
+    });
   }
 
   adapter(): EngineAdapter {
@@ -84,7 +92,10 @@ class LlamaServer {
       supports: () => this.#supports(),
       decorate: ({ identity: { agent, run } }) => {
         const slot = this.#table.claim({ agent, run }, performance.now());
-        return { fields: { ...(slot !== undefined && { id_slot: slot }), cache_prompt: true } };
+        return {
+          fields: { ...(slot !== undefined && { id_slot: slot }), cache_prompt: true },
+          headers: OWN_CONNECTION,
+        };
       },
       observe: (event) => this.#observe(event),
       tokenize: (body, signal) => this.#tokenize(body, signal),
