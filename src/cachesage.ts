@@ -310,10 +310,12 @@ export class CacheSage {
     };
   }
 
-  get #kept(): Pick<CacheSageStats, "nextAgent" | "openRuns" | "store"> {
+  get #kept(): Pick<CacheSageStats, "nextAgent" | "openRuns" | "warmUps" | "store"> {
+    const { warmUps } = this.#adapter;
     return {
       nextAgent: this.#predictor.accuracy,
       openRuns: this.#prefixes.openRuns,
+      ...(warmUps && { warmUps }),
       ...(this.#shared && { store: this.#shared.stats }),
     };
   }

@@ -3,6 +3,7 @@ import { EngineError } from "../errors.ts";
 import type { PrefixRef } from "../runtime/action.ts";
 import type { Decoration, EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
+import { EngineMetrics } from "../wire/engine-metrics.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
@@ -37,6 +38,14 @@ const options = z.strictObject({
 
 const models = z.object({ data: z.array(z.object({ id: z.string() })) });
 const health = z.object({ status: z.string(), instances: z.array(z.unknown()) });
+
+const metricNames = {
+  requests: ["dynamo_frontend_requests_total"],
+  promptTokens: ["dynamo_frontend_input_sequence_tokens_sum"],
+  cachedTokens: ["dynamo_frontend_cached_tokens_sum"],
+  running: ["dynamo_frontend_inflight_requests"],
+  waiting: ["dynamo_frontend_queued_requests"],
+};
 
 /** Below what requests without a priority have, which is 0; higher is more important since 1.1. */
 const BEHIND_ALL_OTHERS = -1;
@@ -82,6 +91,7 @@ class Dynamo {
       status: metricStatus(this.#http, (sums) =>
         load(sums, { waiting: "dynamo_frontend_router_queue_pending_requests" }),
       ),
+      metrics: new EngineMetrics(this.#http, metricNames, this.#warmUp.totals),
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { agent, run, session } }) => {
         const osl = this.#lengths.of(agent);

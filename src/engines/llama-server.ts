@@ -5,11 +5,13 @@ import type { Hint, HintType, Outcome, PrefetchHint, PrefixRef } from "../runtim
 import type { EngineAdapter, EngineDefinition, EngineInfo, Support } from "../runtime/engine.ts";
 import type { Event } from "../runtime/event.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
+import { EngineMetrics } from "../wire/engine-metrics.ts";
 import { Foreground } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
 import { SavedSlots } from "../wire/saved-slots.ts";
 import { SlotTable } from "../wire/slot-table.ts";
+import { WarmUpTotals } from "../wire/warm-up-totals.ts";
 
 const options = z.strictObject({
   url: z.url().default("http://127.0.0.1:8080").describe("Base URL of the server"),
@@ -37,6 +39,15 @@ const completion = z.object({ timings: z.object({ prompt_n: z.number(), cache_n:
 
 /** One request of a prefetch is given up after that many milliseconds, and not before. */
 const STEP_TIMEOUT_MS = 20_000;
+const cachedTokens = "llamacpp:prompt_tokens_cached_total";
+const metricNames = {
+  requests: [],
+  promptTokens: ["llamacpp:prompt_tokens_total", cachedTokens],
+  cachedTokens: [cachedTokens],
+  running: ["llamacpp:requests_processing"],
+  waiting: ["llamacpp:requests_deferred"],
+};
+
 /** Neither side keeps the connection, so that nothing is sent on one which the server is about to close. */
 const OWN_CONNECTION = { connection: "close" };
 /** Shorter prefixes are computed faster than they are written and read. */
@@ -63,8 +74,10 @@ const WORTH_SAVING = 256;
 class LlamaServer {
   readonly #http: EngineHttp;
   readonly #options: Options;
+  readonly #warmUps = new WarmUpTotals();
   readonly #queue = new PQueue({ concurrency: 1 });
-  readonly #foreground = new Foreground();
+  /** A server that computes one batch at a time slows answers down as well when it prefills. */
+  readonly #foreground = new Foreground("request-end");
   readonly #anchorShares = new Map<string, number>();
   #table = new SlotTable(0);
   #saved: SavedSlots | undefined;
@@ -89,6 +102,7 @@ class LlamaServer {
       status: metricStatus(this.#http, (sums) =>
         load(sums, { running: "llamacpp:requests_processing", waiting: "llamacpp:requests_deferred" }),
       ),
+      metrics: new EngineMetrics(this.#http, metricNames, this.#warmUps),
       supports: () => this.#supports(),
       decorate: ({ identity: { agent, run } }) => {
         const slot = this.#table.claim({ agent, run }, performance.now());
@@ -222,6 +236,7 @@ class LlamaServer {
     const { timings } = completion.parse(
       await this.#http.json("/completion", { body, signal: AbortSignal.timeout(STEP_TIMEOUT_MS) }),
     );
+    this.#warmUps.add(timings.prompt_n + timings.cache_n, timings.cache_n);
     return timings.prompt_n;
   }
 

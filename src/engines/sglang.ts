@@ -4,6 +4,7 @@ import { type Hint, type Outcome, type PrefixRef, prefixId } from "../runtime/ac
 import type { Event } from "../runtime/event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
+import { EngineMetrics } from "../wire/engine-metrics.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
@@ -42,6 +43,14 @@ const models = z.object({
   data: z.array(z.object({ id: z.string(), owned_by: z.string().optional() })).min(1),
 });
 const serverInfo = z.object({ version: z.string().optional(), page_size: z.number().optional() });
+
+const metricNames = {
+  requests: ["sglang:num_requests_total"],
+  promptTokens: ["sglang:prompt_tokens_total"],
+  cachedTokens: ["sglang:cached_tokens_total"],
+  running: ["sglang:num_running_reqs"],
+  waiting: ["sglang:num_queue_reqs"],
+};
 
 /** Values are in [0, 1], SGLang's priorities integers; higher is more, and requests without one have 0. */
 const PRIORITY_STEPS = 100;
@@ -87,6 +96,7 @@ class SgLang {
       status: metricStatus(this.#http, (sums) =>
         load(sums, { running: "sglang:num_running_reqs", waiting: "sglang:num_queue_reqs" }),
       ),
+      metrics: new EngineMetrics(this.#http, metricNames, this.#warmUp.totals),
       supports: () => ({
         prefetch: "emulated",
         cancel: "emulated",

@@ -4,6 +4,7 @@ import type { PrefixRef } from "../runtime/action.ts";
 import type { CacheEvent } from "../runtime/cache-event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo, EngineStatus } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
+import { EngineMetrics } from "../wire/engine-metrics.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { retainEnvelope } from "../wire/hint-envelope.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
@@ -54,6 +55,14 @@ const eventSources = z.record(
   }),
 );
 
+const metricNames = {
+  requests: ["vllm:request_success_total"],
+  promptTokens: ["vllm:prefix_cache_queries_total"],
+  cachedTokens: ["vllm:prefix_cache_hits_total"],
+  running: ["vllm:num_requests_running"],
+  waiting: ["vllm:num_requests_waiting"],
+};
+
 /** vLLM's priorities run the other way: lower is earlier, and 0 is what requests without one have. */
 const BEHIND_ALL_OTHERS = 1000;
 
@@ -65,7 +74,7 @@ const BEHIND_ALL_OTHERS = 1000;
  * - `priority` orders the waiting queue alone; any but 0 is an error unless the server runs `--scheduling-policy priority`.
  * - Unknown fields are ignored without a word, so `session_id` costs nothing where it is not known.
  * - Cached tokens are reported with `--enable-prompt-tokens-details` only.
- * - A warm-up counts in the server's histograms and prefix cache counters; `WarmUp` counts them as well, to subtract.
+ * - A warm-up counts in the server's histograms and prefix cache counters; `EngineMetrics` takes it out of the counters.
  * - Events come with `--kv-events-config`; a data-parallel rank r publishes at its port + r.
  */
 class Vllm {
@@ -95,6 +104,7 @@ class Vllm {
       apiKey: apiKey ?? "none",
       prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
+      metrics: new EngineMetrics(this.#http, metricNames, this.#warmUp.totals),
       // A kv_hints envelope is accepted and executed by no release, so it does not make retain a verb of the engine.
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { session, run } }, decisions) => ({

@@ -4,6 +4,7 @@ import { type HintType, type Hint, type Outcome, prefixId } from "../runtime/act
 import type { EngineAdapter, EngineInfo, Support } from "../runtime/engine.ts";
 import { combineSignals } from "./combined-signal.ts";
 import type { EngineHttp } from "./engine-http.ts";
+import type { EngineMetrics } from "./engine-metrics.ts";
 
 /** Carries out one hint. What it throws becomes the outcome `failed`. */
 export type Verb = (hint: Hint, signal: AbortSignal | undefined) => Promise<Outcome> | Outcome;
@@ -22,6 +23,8 @@ export interface HttpAdapterParts extends Pick<
   supports(): Readonly<Partial<Record<HintType, Support>>>;
   /** Verbs that go to the engine. One that is supported and missing here travels with the request alone. */
   readonly verbs: Readonly<Partial<Record<HintType, Verb>>>;
+  /** The engine's own counters, where it has a page of them. */
+  readonly metrics?: EngineMetrics;
   close?(): Promise<void> | void;
 }
 
@@ -33,7 +36,7 @@ const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn by the call
  * before them, closing aborts what is under way.
  */
 export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
-  const { name, http, apiKey, verbs } = parts;
+  const { name, http, apiKey, verbs, metrics } = parts;
   const closing = new AbortController();
 
   const outcomeOf = async (hint: Hint, signal: AbortSignal | undefined): Promise<Outcome> => {
@@ -64,14 +67,23 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     baseURL: parts.baseURL ?? http.baseURL,
     ...(apiKey !== undefined && { apiKey }),
     ...(parts.prefetchesAtOnce !== undefined && { prefetchesAtOnce: parts.prefetchesAtOnce }),
-    connect: (signal) =>
-      parts.probe(signal).catch((error: unknown) => {
+    get warmUps() {
+      return metrics?.warmUps;
+    },
+    get status() {
+      return metrics?.isThere ? (signal?: AbortSignal) => metrics.status(signal) : undefined;
+    },
+    async connect(signal) {
+      const info = await parts.probe(signal).catch((error: unknown) => {
         if (!(error instanceof z.ZodError)) throw error;
         throw new EngineError("ENGINE_RESPONSE", name, `${http.root} ${sentenceOf(error)}`, {
           hint: "Name the engine that runs there, or check the url.",
           cause: error,
         });
-      }),
+      });
+      await metrics?.begin(signal);
+      return info;
+    },
     ...(parts.decorate && { decorate: parts.decorate }),
     ...(parts.observe && { observe: parts.observe }),
     ...(parts.answered && { answered: parts.answered }),
