@@ -61,6 +61,10 @@ const BEHIND_ALL_OTHERS = -1;
  * - Session affinity needs `--router-session-affinity-ttl-secs`, else its header is ignored. It is worth it: without it the
  *   router may send a prefetch to one worker and the request to another (a team of six on two workers: 66 to 68 % cached
  *   with hints, 76 with affinity as well, 64 to 66 without any).
+ * - `x-dynamo-parent-session-id` and `x-dynamo-session-final` are read, handed on to workers and written to traces, and change
+ *   nothing about where a session goes: a child is not placed with its parent, and a final call lets go of no binding. A graph
+ *   inside a graph is one run here, so there is no parent to name; and ThunderAgent's router answers a final call itself, without
+ *   the engine, so that header must never be on a call of the app. Neither is sent.
  * - There is no word for what to keep or let go: retain and release are absent.
  */
 class Dynamo {

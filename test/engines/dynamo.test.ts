@@ -97,6 +97,23 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
     expect(answer.body.usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(200);
   });
 
+  test("a session's parent and its last call move nothing, so nobody is told of them", async () => {
+    const extra = { nvext: { extra_fields: ["worker_id"] } };
+    const id = "x-dynamo-session-id";
+    const places: { parent: unknown; child: unknown }[] = [];
+    for (let family = 0; family < 8; family++) {
+      const seed = 9500 + 10 * family;
+      const parent = workerOf(await chat(seed, extra, { [id]: `parent-${family}` }));
+      const headers = { [id]: `child-${family}`, "x-dynamo-parent-session-id": `parent-${family}` };
+      places.push({ parent, child: workerOf(await chat(seed + 1, extra, headers)) });
+      const last = { [id]: `parent-${family}`, "x-dynamo-session-final": "true" };
+      expect((await chat(seed + 2, extra, last)).body.usage.prompt_tokens).toBeGreaterThan(200);
+      for (let turn = 3; turn < 6; turn++)
+        expect(workerOf(await chat(seed + turn, extra, { [id]: `parent-${family}` }))).toBe(parent);
+    }
+    expect(places.some(({ parent, child }) => parent !== child)).toBe(true);
+  });
+
   test("the ledger knows which worker holds what", async () => {
     const ledger = new PrefixLedger();
     const tokens: number[][] = [];
