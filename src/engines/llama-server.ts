@@ -76,8 +76,7 @@ class LlamaServer {
   readonly #options: Options;
   readonly #warmUps = new WarmUpTotals();
   readonly #queue = new PQueue({ concurrency: 1 });
-  /** A server that computes one batch at a time slows answers down as well when it prefills. */
-  readonly #foreground = new Foreground("request-end");
+  readonly #foreground = new Foreground();
   readonly #anchorShares = new Map<string, number>();
   #table = new SlotTable(0);
   #saved: SavedSlots | undefined;
@@ -219,7 +218,7 @@ class LlamaServer {
       while (done < tokens.length) {
         await this.#foreground.quiet(signal);
         if (signal?.aborted) return { status: "cancelled", reason: "withdrawn", tokens: computed };
-        if (this.#table.isUnderWay(prefix)) break;
+        if (this.#table.isUnderWay(prefix) || this.#table.isOverrun) break;
         const end = Math.min(tokens.length, done + this.#options.stepTokens);
         computed += await this.#fill(index, tokens.slice(0, end));
         done = end;

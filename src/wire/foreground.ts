@@ -9,26 +9,21 @@ export const idleBelow = z
   .describe("Prefetch only while fewer of the app's own requests than this wait for their first token");
 
 /**
- * The app's own requests between their start and their first token, or their end where answers suffer from a prefill as
- * well: while there is one, the engine's time is theirs. Requests whose first token nobody tells count until they end.
+ * The app's own requests between their start and their first token: while there is one, the engine's time is theirs.
+ * Requests whose first token nobody tells count until they end.
  */
 export class Foreground {
-  readonly #until: "request-first-token" | "request-end";
   readonly #waiting = new Set<string>();
   readonly #told = new Set<{ readonly below: number; readonly tell: () => void }>();
 
-  constructor(until: "request-first-token" | "request-end" = "request-first-token") {
-    this.#until = until;
-  }
-
   observe(event: Event): void {
     if (event.type === "request-start") this.#waiting.add(event.request);
-    if (event.type !== "request-end" && event.type !== this.#until) return;
+    if (event.type !== "request-first-token" && event.type !== "request-end") return;
     this.#waiting.delete(event.request);
     for (const { below, tell } of this.#told) if (this.#waiting.size < below) tell();
   }
 
-  /** Resolves when fewer than `below` are left, or with the signal. */
+  /** Resolves when fewer than `below` wait for their first token, or with the signal. */
   quiet(signal: AbortSignal | undefined, below = 1): Promise<void> {
     if (this.#waiting.size < below || signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {
