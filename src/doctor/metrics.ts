@@ -5,18 +5,18 @@ import type { Finding } from "./finding.ts";
 
 /** What the server's own counters say of the time of these trials, and how much of it is theirs. */
 export async function tryServed(
-  { status, warmUps }: Pick<EngineAdapter, "status" | "warmUps">,
+  adapter: Pick<EngineAdapter, "status" | "warmUps">,
   trials: PromptTotals,
 ): Promise<Finding> {
   const what = "warm-ups";
-  const { served } = (await status?.().catch(() => undefined)) ?? {};
+  const { served } = (await adapter.status?.().catch(() => undefined)) ?? {};
   if (served?.promptTokens === undefined)
     return {
       what,
       verdict: "absent",
       detail: "The server's counters cannot be read, so nothing is taken out.",
     };
-  const own = warmUps?.promptTokens ?? 0;
+  const own = adapter.warmUps?.promptTokens ?? 0;
   const others = Math.max(0, served.promptTokens - trials.promptTokens);
   const detail =
     `Of ${served.promptTokens + own} prompt tokens that the server counted, ${own} were of warm-ups and are taken out, ` +

@@ -59,7 +59,8 @@ const WORTH_SAVING = 256;
  * by itself that matters here:
  *
  * - `id_slot` beyond the last slot wraps around to another one; only known slots are ever named.
- * - A named slot that is busy makes the request wait although others are free; none is named then.
+ * - A named slot that is busy makes the request wait although others are free; none is named then, nor while a request is
+ *   under way that named none: with more runs open than slots and no idle time this is the server's own LRU, and no prefetch.
  * - Closing a connection does not reliably stop a prompt, so a prefetch grows in steps of `stepTokens` and a step is never
  *   aborted.
  * - After a streamed answer it says `Keep-Alive` and closes the connection all the same, so that whatever is sent on it in
