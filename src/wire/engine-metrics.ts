@@ -53,8 +53,7 @@ export class EngineMetrics {
     const page = await this.#read(signal ? AbortSignal.any([signal, timeout]) : timeout).catch(
       () => undefined,
     );
-    const reading = page && this.#readingOf(page);
-    if (reading && Object.keys(reading.served).length > 0) this.#first = reading;
+    if (page && page.size > 0) this.#first = this.#readingOf(page);
   }
 
   /** Throws EngineError when the server does not answer. */
@@ -63,8 +62,10 @@ export class EngineMetrics {
     const { running, waiting } = this.#names;
     const [now, first] = [this.#readingOf(page), this.#first];
     const since = (key: keyof PromptTotals): [string, number][] => {
-      const [value, before] = [now.served[key], first?.served[key]];
-      if (value === undefined || before === undefined || first === undefined) return [];
+      const value = now.served[key];
+      if (value === undefined || first === undefined) return [];
+      // Some engines show a counter only once there is something to count.
+      const before = first.served[key] ?? 0;
       return [[key, Math.max(0, value - before - (now.warmUps[key] - first.warmUps[key]))]];
     };
     const [isRunning, areWaiting] = [sum(page, running), sum(page, waiting)];

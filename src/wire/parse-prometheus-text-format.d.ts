@@ -5,9 +5,6 @@ declare module "parse-prometheus-text-format" {
     readonly type: string;
     readonly metrics: readonly {
       readonly value?: string;
-      /** Of histograms and summaries. */
-      readonly sum?: string;
-      readonly count?: string;
       readonly labels?: Readonly<Record<string, string>>;
     }[];
   }

@@ -84,6 +84,21 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
     expect(usage.prompt_tokens - usage.prompt_tokens_details.cached_tokens).toBeLessThan(32);
   });
 
+  test("its counters are told without what warm-ups added to them", async () => {
+    const own = definition.create(definition.options.parse({ url: server.url }));
+    await own.connect();
+    await own.apply([prefetch(8200), prefetch(8201)]);
+    const { usage } = (await chat(8200)).body;
+    expect(own.warmUps).toMatchObject({ requests: 2 });
+    const served = {
+      requests: 1,
+      promptTokens: usage.prompt_tokens,
+      cachedTokens: usage.prompt_tokens_details.cached_tokens,
+    };
+    await expect.poll(async () => (await own.status?.())?.served).toEqual(served);
+    await own.close();
+  });
+
   test("a session sticks to its worker, and its prefetches go there as well", async () => {
     const workers = new Set<number | undefined>();
     const extra = { nvext: { extra_fields: ["worker_id"] } };

@@ -24,9 +24,10 @@ function pageOf(requests: number, computed: number, cached: number): string {
     "# TYPE engine:running gauge",
     "engine:running 3",
     "# TYPE engine:prompt histogram",
-    'engine:prompt_bucket{le="+Inf"} 4',
-    "engine:prompt_sum 250.5",
-    "engine:prompt_count 4",
+    'engine:prompt_bucket{model="a",le="+Inf"} 4',
+    'engine:prompt_sum{model="a"} 200.5',
+    'engine:prompt_sum{model="b"} 50',
+    'engine:prompt_count{model="a"} 4',
     "",
   ].join("\n");
 }
