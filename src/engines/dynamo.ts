@@ -3,13 +3,13 @@ import { EngineError } from "../errors.ts";
 import type { PrefixRef } from "../runtime/action.ts";
 import type { Decoration, EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
-import { EngineMetrics } from "../wire/engine-metrics.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
 import { OutputLengths } from "../wire/output-lengths.ts";
+import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
 
@@ -39,12 +39,10 @@ const options = z.strictObject({
 const models = z.object({ data: z.array(z.object({ id: z.string() })) });
 const health = z.object({ status: z.string(), instances: z.array(z.unknown()) });
 
-const metricNames = {
+const totalNames = {
   requests: ["dynamo_frontend_requests_total"],
   promptTokens: ["dynamo_frontend_input_sequence_tokens_sum"],
   cachedTokens: ["dynamo_frontend_cached_tokens_sum"],
-  running: ["dynamo_frontend_inflight_requests"],
-  waiting: ["dynamo_frontend_queued_requests"],
 };
 
 /** Below what requests without a priority have, which is 0; higher is more important since 1.1. */
@@ -86,16 +84,17 @@ class Dynamo {
 
   adapter(): EngineAdapter {
     const { apiKey, speculativePrefill, events } = this.#options;
+    const served = new ServedTotals(totalNames, this.#warmUp.totals);
     return createHttpAdapter({
       name: "dynamo",
       http: this.#http,
       apiKey: apiKey ?? "none",
       prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
-      status: metricStatus(this.#http, (sums) =>
+      served,
+      status: metricStatus(this.#http, served, (sums) =>
         load(sums, { waiting: "dynamo_frontend_router_queue_pending_requests" }),
       ),
-      metrics: new EngineMetrics(this.#http, metricNames, this.#warmUp.totals),
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { agent, run, session } }) => {
         const osl = this.#lengths.of(agent);

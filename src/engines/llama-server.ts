@@ -5,11 +5,11 @@ import type { Hint, HintType, Outcome, PrefetchHint, PrefixRef } from "../runtim
 import type { EngineAdapter, EngineDefinition, EngineInfo, Support } from "../runtime/engine.ts";
 import type { Event } from "../runtime/event.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
-import { EngineMetrics } from "../wire/engine-metrics.ts";
 import { Foreground } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
 import { SavedSlots } from "../wire/saved-slots.ts";
+import { ServedTotals } from "../wire/served-totals.ts";
 import { SlotTable } from "../wire/slot-table.ts";
 import { WarmUpTotals } from "../wire/warm-up-totals.ts";
 
@@ -40,12 +40,10 @@ const completion = z.object({ timings: z.object({ prompt_n: z.number(), cache_n:
 /** One request of a prefetch is given up after that many milliseconds, and not before. */
 const STEP_TIMEOUT_MS = 20_000;
 const cachedTokens = "llamacpp:prompt_tokens_cached_total";
-const metricNames = {
+const totalNames = {
   requests: [],
   promptTokens: ["llamacpp:prompt_tokens_total", cachedTokens],
   cachedTokens: [cachedTokens],
-  running: ["llamacpp:requests_processing"],
-  waiting: ["llamacpp:requests_deferred"],
 };
 
 /** Neither side keeps the connection, so that nothing is sent on one which the server is about to close. */
@@ -93,16 +91,17 @@ class LlamaServer {
   }
 
   adapter(): EngineAdapter {
+    const served = new ServedTotals(totalNames, this.#warmUps);
     return createHttpAdapter({
       name: "llama-server",
       http: this.#http,
       apiKey: this.#options.apiKey ?? "none",
       prefetchesAtOnce: 1,
       probe: (signal) => this.#probe(signal),
-      status: metricStatus(this.#http, (sums) =>
+      served,
+      status: metricStatus(this.#http, served, (sums) =>
         load(sums, { running: "llamacpp:requests_processing", waiting: "llamacpp:requests_deferred" }),
       ),
-      metrics: new EngineMetrics(this.#http, metricNames, this.#warmUps),
       supports: () => this.#supports(),
       decorate: ({ identity: { agent, run } }) => {
         const slot = this.#table.claim({ agent, run }, performance.now());

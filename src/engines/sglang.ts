@@ -4,12 +4,12 @@ import { type Hint, type Outcome, type PrefixRef, prefixId } from "../runtime/ac
 import type { Event } from "../runtime/event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
-import { EngineMetrics } from "../wire/engine-metrics.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
+import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
 
@@ -44,12 +44,10 @@ const models = z.object({
 });
 const serverInfo = z.object({ version: z.string().optional(), page_size: z.number().optional() });
 
-const metricNames = {
+const totalNames = {
   requests: ["sglang:num_requests_total"],
   promptTokens: ["sglang:prompt_tokens_total"],
   cachedTokens: ["sglang:cached_tokens_total"],
-  running: ["sglang:num_running_reqs"],
-  waiting: ["sglang:num_queue_reqs"],
 };
 
 /** Values are in [0, 1], SGLang's priorities integers; higher is more, and requests without one have 0. */
@@ -87,16 +85,17 @@ class SgLang {
 
   adapter(): EngineAdapter {
     const { apiKey, priority, sessions, events } = this.#options;
+    const served = new ServedTotals(totalNames, this.#warmUp.totals);
     return createHttpAdapter({
       name: "sglang",
       http: this.#http,
       apiKey: apiKey ?? "none",
       prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
-      status: metricStatus(this.#http, (sums) =>
+      served,
+      status: metricStatus(this.#http, served, (sums) =>
         load(sums, { running: "sglang:num_running_reqs", waiting: "sglang:num_queue_reqs" }),
       ),
-      metrics: new EngineMetrics(this.#http, metricNames, this.#warmUp.totals),
       supports: () => ({
         prefetch: "emulated",
         cancel: "emulated",

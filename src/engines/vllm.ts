@@ -4,7 +4,6 @@ import type { PrefixRef } from "../runtime/action.ts";
 import type { CacheEvent } from "../runtime/cache-event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo, EngineStatus } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
-import { EngineMetrics } from "../wire/engine-metrics.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { retainEnvelope } from "../wire/hint-envelope.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
@@ -12,6 +11,7 @@ import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { readAll } from "../wire/kv-event-streams.ts";
 import type { KvEventStream } from "../wire/kv-events.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
+import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { tokenizeChat } from "../wire/tokenize-chat.ts";
 import { WarmUp } from "../wire/warm-up.ts";
@@ -55,12 +55,10 @@ const eventSources = z.record(
   }),
 );
 
-const metricNames = {
+const totalNames = {
   requests: ["vllm:request_success_total"],
   promptTokens: ["vllm:prefix_cache_queries_total"],
   cachedTokens: ["vllm:prefix_cache_hits_total"],
-  running: ["vllm:num_requests_running"],
-  waiting: ["vllm:num_requests_waiting"],
 };
 
 /** vLLM's priorities run the other way: lower is earlier, and 0 is what requests without one have. */
@@ -78,7 +76,7 @@ const BEHIND_ALL_OTHERS = 1000;
  * - `priority` orders the waiting queue alone; any but 0 is an error unless the server runs `--scheduling-policy priority`.
  * - Unknown fields are ignored without a word, so `session_id` costs nothing where it is not known.
  * - Cached tokens are reported with `--enable-prompt-tokens-details` only.
- * - A warm-up counts in the server's histograms and prefix cache counters; `EngineMetrics` takes it out of the counters.
+ * - A warm-up counts in the server's histograms and prefix cache counters; `ServedTotals` takes it out of the counters.
  * - Events come with `--kv-events-config`; a data-parallel rank r publishes at its port + r.
  */
 class Vllm {
@@ -102,13 +100,13 @@ class Vllm {
 
   adapter(): EngineAdapter {
     const { apiKey, kvHints } = this.#options;
+    const served = new ServedTotals(totalNames, this.#warmUp.totals);
     return createHttpAdapter({
       name: "vllm",
       http: this.#http,
       apiKey: apiKey ?? "none",
       prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
-      metrics: new EngineMetrics(this.#http, metricNames, this.#warmUp.totals),
       // A kv_hints envelope is accepted and executed by no release, so it does not make retain a verb of the engine.
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
       decorate: ({ identity: { session, run } }, decisions) => ({
@@ -123,7 +121,8 @@ class Vllm {
         this.#foreground.observe(event);
       },
       tokenize: (body, signal) => tokenizeChat(this.#http, body, signal),
-      status: metricStatus(this.#http, statusOf),
+      served,
+      status: metricStatus(this.#http, served, statusOf),
       events: (signal) => this.#events(signal),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),

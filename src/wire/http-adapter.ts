@@ -4,7 +4,8 @@ import { type HintType, type Hint, type Outcome, prefixId } from "../runtime/act
 import type { EngineAdapter, EngineInfo, Support } from "../runtime/engine.ts";
 import { combineSignals } from "./combined-signal.ts";
 import type { EngineHttp } from "./engine-http.ts";
-import type { EngineMetrics } from "./engine-metrics.ts";
+import { readMetrics } from "./prometheus.ts";
+import type { ServedTotals } from "./served-totals.ts";
 
 /** Carries out one hint. What it throws becomes the outcome `failed`. */
 export type Verb = (hint: Hint, signal: AbortSignal | undefined) => Promise<Outcome> | Outcome;
@@ -23,11 +24,13 @@ export interface HttpAdapterParts extends Pick<
   supports(): Readonly<Partial<Record<HintType, Support>>>;
   /** Verbs that go to the engine. One that is supported and missing here travels with the request alone. */
   readonly verbs: Readonly<Partial<Record<HintType, Verb>>>;
-  /** The engine's own counters, where it has a page of them. */
-  readonly metrics?: EngineMetrics;
+  /** Where the engine counts prompts at `/metrics`. */
+  readonly served?: ServedTotals;
   close?(): Promise<void> | void;
 }
 
+/** A connection waits that many milliseconds for a page of counters, which it can do without. */
+const COUNTERS_TIMEOUT_MS = 1000;
 const CLOSED: Outcome = { status: "cancelled", reason: "the adapter is closed" };
 const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn by the caller" };
 
@@ -36,7 +39,7 @@ const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn by the call
  * before them, closing aborts what is under way.
  */
 export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
-  const { name, http, apiKey, verbs, metrics } = parts;
+  const { name, http, apiKey, verbs, served } = parts;
   const closing = new AbortController();
 
   const outcomeOf = async (hint: Hint, signal: AbortSignal | undefined): Promise<Outcome> => {
@@ -58,6 +61,13 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     }
   };
 
+  const begin = async (totals: ServedTotals, signal: AbortSignal | undefined): Promise<void> => {
+    const patience = combineSignals(signal, AbortSignal.timeout(COUNTERS_TIMEOUT_MS));
+    const page = await http.text("/metrics", { signal: patience.signal }).catch(() => undefined);
+    patience.release();
+    if (page !== undefined) totals.begin(readMetrics(page));
+  };
+
   return {
     specificationVersion: "v1",
     name,
@@ -68,10 +78,7 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     ...(apiKey !== undefined && { apiKey }),
     ...(parts.prefetchesAtOnce !== undefined && { prefetchesAtOnce: parts.prefetchesAtOnce }),
     get warmUps() {
-      return metrics?.warmUps;
-    },
-    get status() {
-      return metrics?.isThere ? (signal?: AbortSignal) => metrics.status(signal) : undefined;
+      return served?.warmUps;
     },
     async connect(signal) {
       const info = await parts.probe(signal).catch((error: unknown) => {
@@ -81,7 +88,7 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
           cause: error,
         });
       });
-      await metrics?.begin(signal);
+      if (served) await begin(served, signal);
       return info;
     },
     ...(parts.decorate && { decorate: parts.decorate }),

@@ -48,9 +48,9 @@ test.each(real.filter(({ missing }) => missing === undefined))(
  * The engines that ran, as Markdown: for each verb what the adapter supports and what was seen; then one prompt of about 600
  * tokens, cold, asked again, and after a prefetch: how many of its tokens were cached, and milliseconds to one token.
  */
-function verbTable(rows: readonly Row[]): string {
+function verbTable(found: readonly Row[]): string {
   const head = ["engine", ...verbs, "prompt", "cold", "warm", "prefetched", "evicted"];
-  const lines = rows.map(({ supports, diagnosis: { engine, findings, prefix } }) => {
+  const lines = found.map(({ supports, diagnosis: { engine, findings, prefix } }) => {
     const of = (verb: HintType) => findings.find(({ what }) => what === verb);
     const after = (verb: HintType): string => {
       const { cachedTokens, ms } = of(verb)?.after ?? {};
