@@ -119,10 +119,14 @@ function metricsIn(
       sent: warmUps?.requests ?? 0,
     }),
   );
-  kept("warm_up_prompt_tokens_total", "Prompt tokens of such requests", ({ warmUps }) => ({
-    cached: warmUps?.cachedTokens ?? 0,
-    computed: (warmUps?.promptTokens ?? 0) - (warmUps?.cachedTokens ?? 0),
-  }));
+  kept(
+    "warm_up_prompt_tokens_total",
+    "Prompt tokens of cachesage's own requests, part of what the engine counts",
+    ({ warmUps }) => ({
+      cached: warmUps?.cachedTokens ?? 0,
+      computed: (warmUps?.promptTokens ?? 0) - (warmUps?.cachedTokens ?? 0),
+    }),
+  );
   const current = (name: string, help: string, read: (source: TelemetrySource) => number) =>
     new Gauge({
       name: prefix + name,
