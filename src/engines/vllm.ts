@@ -69,10 +69,10 @@ const BEHIND_ALL_OTHERS = 1000;
  * block. So a prefetch is a request for one token (the technique called warm-up), and cancelling it closes its connection.
  *
  * - Only whole blocks hit, and at least the last token is computed again: a prompt below one block never hits.
- * - A request for one token moves a prefix to the young end of that LRU, so touching one in time would keep it. It works (two
- *   prefixes of 710 tokens among 12 used once, room for 8: 99 instead of 0 % cached) and does not pay here: one touch took half
- *   as long as computing the prefix again, three were needed between two uses, and a prefetch has the same effect for once the
- *   price. So there is no retain.
+ * - A request for one token moves a prefix to the young end of that LRU, so touching one in time keeps it: two prefixes of 710
+ *   tokens among 12 used once, room for 8, were 99 instead of 0 % cached. But a touch took 43 ms, computing the prefix again 81,
+ *   and at least two touches are needed between two uses there, while a prefetch has the same effect with one computation off
+ *   the critical path. So there is no retain. Measured with a tiny model on a busy CPU; a large model on a GPU may differ.
  * - `priority` orders the waiting queue alone; any but 0 is an error unless the server runs `--scheduling-policy priority`.
  * - Unknown fields are ignored without a word, so `session_id` costs nothing where it is not known.
  * - Cached tokens are reported with `--enable-prompt-tokens-details` only.
