@@ -169,11 +169,7 @@ export class CacheSage {
         observers?.decisions();
         room?.observe(event);
         contained(() => this.#dashboard.event(event), fault, "dashboard");
-        if (!cacheHints) {
-          if (event.type === "request-start")
-            contained(() => shapeDrift.observe(event), fault, "anchor drift");
-          return;
-        }
+        if (!cacheHints) return void contained(() => shapeDrift.observe(event), fault, "anchor drift");
         contained(
           () => {
             remember(standing, actions);
