@@ -6,6 +6,7 @@ import { LiveDashboard } from "./dashboard/live-dashboard.ts";
 import { type Address, addressesOf, createEngine } from "./engine-registry.ts";
 import { createFramework, type Framework } from "./langgraph/index.ts";
 import { AnchorDrift } from "./langgraph/anchor-drift.ts";
+import { ShapeDrift } from "./langgraph/shape-drift.ts";
 import type { Host } from "./langgraph/host.ts";
 import { PromptStore } from "./langgraph/prompt-store.ts";
 import type { NextAgentAccuracy } from "./learn/accuracy.ts";
@@ -139,6 +140,7 @@ export class CacheSage {
       warn: (message) => host.warn(message),
       ...(adapter.tokenize && { tokenize: (body) => adapter.tokenize?.(body) ?? Promise.resolve([]) }),
     });
+    const shapeDrift = new ShapeDrift((message) => host.warn(message));
     const standing = new Map<string, Hint>();
     const settle = (hint: Advice, outcome: Outcome) => {
       const key = `${hint.type} ${outcome.status}`;
@@ -167,7 +169,7 @@ export class CacheSage {
         observers?.decisions();
         room?.observe(event);
         contained(() => this.#dashboard.event(event), fault, "dashboard");
-        if (!cacheHints) return;
+        if (!cacheHints) return void contained(() => shapeDrift.observe(event), fault, "anchor drift");
         contained(
           () => {
             remember(standing, actions);
@@ -310,10 +312,12 @@ export class CacheSage {
     };
   }
 
-  get #kept(): Pick<CacheSageStats, "nextAgent" | "openRuns" | "store"> {
+  get #kept(): Pick<CacheSageStats, "nextAgent" | "openRuns" | "warmUps" | "store"> {
+    const { warmUps } = this.#adapter;
     return {
       nextAgent: this.#predictor.accuracy,
       openRuns: this.#prefixes.openRuns,
+      ...(warmUps && { warmUps }),
       ...(this.#shared && { store: this.#shared.stats }),
     };
   }

@@ -36,6 +36,24 @@ export async function createEngine(
   const create = (more: object): EngineAdapter =>
     definition.create(parseOptions(`engine ${name}`, definition.options, { ...given, ...more }));
   const [only] = addresses;
-  if (addresses.length > 1) return createReplicas(addresses.map((url) => create({ url })));
+  if (addresses.length > 1)
+    return createReplicas(
+      addresses.map((url, index) =>
+        create({ url, ...eventsOf(name, given["events"], index, addresses.length) }),
+      ),
+    );
   return create(only === undefined ? {} : { url: only });
+}
+
+/** One server's share of the KV event streams: they are listed server by server, as many for each. */
+function eventsOf(name: string, events: unknown, index: number, servers: number): object {
+  if (!Array.isArray(events) || events.length === 0) return {};
+  const each = events.length / servers;
+  if (!Number.isInteger(each))
+    throw new InvalidOptionsError(
+      `engine ${name}`,
+      `events of ${servers} servers are needed, got ${events.length} streams`,
+      { hint: "List as many streams for each server, in the order of the urls." },
+    );
+  return { events: events.slice(index * each, (index + 1) * each) };
 }

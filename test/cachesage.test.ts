@@ -134,6 +134,29 @@ describe("the flag", () => {
     expect(sage.stats.hints).toEqual({});
   });
 
+  test("off: an agent whose system message keeps changing is told all the same, once", async () => {
+    await using server = await ScriptedServer.start();
+    const warnings: string[] = [];
+    const { engine } = adapter(server);
+    await using sage = await CacheSage.connect({ engine, warn: (message) => void warnings.push(message) });
+    const model = new ChatOpenAI({ model: "scripted", maxRetries: 0, ...sage.model() });
+    let minute = 0;
+    const graph = sage.instrument(
+      new StateGraph(MessagesAnnotation)
+        .addNode("planner", async ({ messages }) => ({
+          messages: [
+            await model.invoke([{ role: "system", content: `It is 12:0${minute++}.` }, ...messages]),
+          ],
+        }))
+        .addEdge(START, "planner")
+        .compile(),
+    );
+    for (let run = 0; run < 5; run++) await graph.invoke(input);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^cachesage: agent "planner": its system message or its/),
+    ]);
+  });
+
   test("on: requests carry the engine's fields, and hints reach the engine", async () => {
     await using server = await ScriptedServer.start();
     const { engine, applied } = adapter(server);

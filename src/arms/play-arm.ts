@@ -101,7 +101,8 @@ function modelsOf(target: Target, sage: CacheSage | undefined): (answerTokens: n
         streamUsage: true,
       };
       const way = sage ? sage.model() : { configuration: { baseURL: target.baseURL } };
-      models.set(maxTokens, (model = new ChatOpenAI({ ...fields, ...way })));
+      const configuration = { ...way.configuration, defaultHeaders: target.headers };
+      models.set(maxTokens, (model = new ChatOpenAI({ ...fields, ...way, configuration })));
     }
     return model;
   };

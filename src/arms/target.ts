@@ -10,6 +10,8 @@ export interface TargetStats {
 export interface Target {
   readonly baseURL: string;
   readonly model: string;
+  /** Headers of every call, the same in all arms. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Work since the arm began. */
   stats(): Promise<TargetStats>;
   close(): Promise<void>;

@@ -14,6 +14,8 @@ export async function attachTarget(baseURL: string, signal: AbortSignal): Promis
   return {
     baseURL,
     model,
+    // Calls are not tried again here, and a server may close a connection that it said it keeps (llama-server does).
+    headers: { connection: "close" },
     async stats() {
       const now = await counters(baseURL, signal);
       const since = (name: string) => {

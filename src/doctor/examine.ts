@@ -3,7 +3,7 @@ import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/eng
 import type { EngineHttp } from "../wire/engine-http.ts";
 import { tryEvents } from "./events.ts";
 import type { Finding, PrefixTimes } from "./finding.ts";
-import { tryMetrics } from "./metrics.ts";
+import { tryMetrics, tryServed } from "./metrics.ts";
 import { TrialRequests } from "./trial-requests.ts";
 import { tryVerb } from "./verbs.ts";
 
@@ -62,6 +62,7 @@ export async function examine(patient: Patient): Promise<Diagnosis> {
   if (definition.priorityFields) findings.push(await priority(definition, requests));
   findings.push(await tryEvents(patient, requests));
   for (const verb of verbs) findings.push(await tryVerb(verb, { ...patient, requests }));
+  findings.push(await tryServed(adapter, requests.totals.get()));
   return { ...base, prefix, findings };
 }
 

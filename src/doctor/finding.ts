@@ -8,6 +8,12 @@ export interface Finding {
   readonly verdict: Verdict;
   /** One sentence: what was seen. */
   readonly detail: string;
+  /** The verb's prompt, asked for afterwards: prompt tokens, those of them that were cached, and milliseconds to one token. */
+  readonly after?: {
+    readonly promptTokens: number | null;
+    readonly cachedTokens: number;
+    readonly ms: number;
+  };
   /** What to add to the server's command line, or to the adapter's options. */
   readonly add?: string;
 }

@@ -1,7 +1,28 @@
-import type { EngineDefinition } from "../runtime/engine.ts";
+import type { EngineAdapter, EngineDefinition, PromptTotals } from "../runtime/engine.ts";
 import type { EngineHttp } from "../wire/engine-http.ts";
 import { readMetrics } from "../wire/prometheus.ts";
 import type { Finding } from "./finding.ts";
+
+/** What the server's own counters say of the time of these trials, and how much of it is theirs. */
+export async function tryServed(
+  adapter: Pick<EngineAdapter, "status" | "warmUps">,
+  trials: PromptTotals,
+): Promise<Finding> {
+  const what = "warm-ups";
+  const { served } = (await adapter.status?.().catch(() => undefined)) ?? {};
+  if (served?.promptTokens === undefined)
+    return {
+      what,
+      verdict: "absent",
+      detail: "The server's counters cannot be read, so nothing is taken out.",
+    };
+  const own = adapter.warmUps?.promptTokens ?? 0;
+  const others = Math.max(0, served.promptTokens - trials.promptTokens);
+  const detail =
+    `Of ${served.promptTokens + own} prompt tokens that the server counted, ${own} were of warm-ups and are taken out, ` +
+    `${trials.promptTokens} of these trials, ${others} of others.`;
+  return { what, verdict: "works", detail };
+}
 
 /** Reads the server's Prometheus page. */
 export async function tryMetrics(

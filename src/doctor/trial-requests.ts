@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
 import type { EngineHttp } from "../wire/engine-http.ts";
+import { WarmUpTotals } from "../wire/warm-up-totals.ts";
 
 const answer = z.object({
   usage: z
@@ -31,6 +32,8 @@ const PATIENCE_MS = 60_000;
 
 /** Sends requests for one token, each about a prompt that nobody sent before. */
 export class TrialRequests {
+  /** What was asked so far. */
+  readonly totals = new WarmUpTotals();
   readonly #http: EngineHttp;
   readonly #model: string;
   readonly #signal: AbortSignal;
@@ -67,11 +70,10 @@ export class TrialRequests {
       const { usage } = answer.parse(
         await this.#http.json("/v1/chat/completions", { body, headers, signal }),
       );
-      return {
-        ms: performance.now() - start,
-        promptTokens: usage?.prompt_tokens ?? null,
-        cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? null,
-      };
+      const promptTokens = usage?.prompt_tokens ?? null;
+      const cachedTokens = usage?.prompt_tokens_details?.cached_tokens ?? null;
+      this.totals.add(promptTokens ?? 0, cachedTokens ?? 0);
+      return { ms: performance.now() - start, promptTokens, cachedTokens };
     } catch (error) {
       const isRefusal = error instanceof EngineError && (error.status === 400 || error.status === 422);
       if (!isRefusal) throw error;

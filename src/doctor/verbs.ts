@@ -30,7 +30,7 @@ async function tryPrefetch(support: Support, trials: Trials): Promise<Finding> {
   const prompt = trials.requests.prompt();
   const outcome = await fetched(prompt, "prefetch", trials);
   if (outcome.status !== "applied") return toldBy("prefetch", support, outcome);
-  const { cachedTokens, promptTokens } = await ask(prompt, "prefetch", trials);
+  const { cachedTokens, promptTokens, ms } = await ask(prompt, "prefetch", trials);
   if (cachedTokens === null)
     return {
       what: "prefetch",
@@ -42,6 +42,7 @@ async function tryPrefetch(support: Support, trials: Trials): Promise<Finding> {
     what: "prefetch",
     verdict: isWarm ? "works" : "ignored",
     detail: `${support}; afterwards ${cachedTokens} of ${promptTokens} tokens were cached.`,
+    after: { promptTokens, cachedTokens, ms },
   };
 }
 
@@ -73,12 +74,13 @@ async function tryWord(
   const [outcome = { status: "failed" }] = await trials.adapter.apply([hint], trials.signal);
   const finding = toldBy(verb, support, outcome);
   if (verb !== "evict" || outcome.status !== "applied") return finding;
-  const { cachedTokens, promptTokens } = await ask(prompt, verb, trials);
+  const { cachedTokens, promptTokens, ms } = await ask(prompt, verb, trials);
   if (cachedTokens === null) return finding;
   return {
     what: verb,
     verdict: cachedTokens < (promptTokens ?? 0) / 2 ? "works" : "ignored",
     detail: `${support}; afterwards ${cachedTokens} of ${promptTokens} tokens were still cached.`,
+    after: { promptTokens, cachedTokens, ms },
   };
 }
 

@@ -9,6 +9,7 @@ import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
 import { OutputLengths } from "../wire/output-lengths.ts";
+import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
 
@@ -38,6 +39,12 @@ const options = z.strictObject({
 const models = z.object({ data: z.array(z.object({ id: z.string() })) });
 const health = z.object({ status: z.string(), instances: z.array(z.unknown()) });
 
+const totalNames = {
+  requests: ["dynamo_frontend_requests_total"],
+  promptTokens: ["dynamo_frontend_input_sequence_tokens_sum"],
+  cachedTokens: ["dynamo_frontend_cached_tokens_sum"],
+};
+
 /** Below what requests without a priority have, which is 0; higher is more important since 1.1. */
 const BEHIND_ALL_OTHERS = -1;
 
@@ -52,6 +59,10 @@ const BEHIND_ALL_OTHERS = -1;
  * - Session affinity needs `--router-session-affinity-ttl-secs`, else its header is ignored. It is worth it: without it the
  *   router may send a prefetch to one worker and the request to another (a team of six on two workers: 66 to 68 % cached
  *   with hints, 76 with affinity as well, 64 to 66 without any).
+ * - `x-dynamo-parent-session-id` and `x-dynamo-session-final` are read, handed on to workers and written to traces, and change
+ *   nothing about where a session goes: a child is not placed with its parent, and a final call lets go of no binding. A graph
+ *   inside a graph is one run here, so there is no parent to name; and ThunderAgent's router answers a final call itself, without
+ *   the engine, so that header must never be on a call of the app. Neither is sent.
  * - There is no word for what to keep or let go: retain and release are absent.
  */
 class Dynamo {
@@ -73,13 +84,15 @@ class Dynamo {
 
   adapter(): EngineAdapter {
     const { apiKey, speculativePrefill, events } = this.#options;
+    const served = new ServedTotals(totalNames, this.#warmUp.totals);
     return createHttpAdapter({
       name: "dynamo",
       http: this.#http,
       apiKey: apiKey ?? "none",
       prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
-      status: metricStatus(this.#http, (sums) =>
+      served,
+      status: metricStatus(this.#http, served, (sums) =>
         load(sums, { waiting: "dynamo_frontend_router_queue_pending_requests" }),
       ),
       supports: () => ({ prefetch: "emulated", cancel: "emulated" }),

@@ -9,7 +9,9 @@ import { Foreground } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
 import { SavedSlots } from "../wire/saved-slots.ts";
+import { ServedTotals } from "../wire/served-totals.ts";
 import { SlotTable } from "../wire/slot-table.ts";
+import { WarmUpTotals } from "../wire/warm-up-totals.ts";
 
 const options = z.strictObject({
   url: z.url().default("http://127.0.0.1:8080").describe("Base URL of the server"),
@@ -37,6 +39,15 @@ const completion = z.object({ timings: z.object({ prompt_n: z.number(), cache_n:
 
 /** One request of a prefetch is given up after that many milliseconds, and not before. */
 const STEP_TIMEOUT_MS = 20_000;
+const cachedTokens = "llamacpp:prompt_tokens_cached_total";
+const totalNames = {
+  requests: [],
+  promptTokens: ["llamacpp:prompt_tokens_total", cachedTokens],
+  cachedTokens: [cachedTokens],
+};
+
+/** Neither side keeps the connection, so that nothing is sent on one which the server is about to close. */
+const OWN_CONNECTION = { connection: "close" };
 /** Shorter prefixes are computed faster than they are written and read. */
 const WORTH_SAVING = 256;
 
@@ -46,11 +57,13 @@ const WORTH_SAVING = 256;
  * by itself that matters here:
  *
  * - `id_slot` beyond the last slot wraps around to another one; only known slots are ever named.
- * - A named slot that is busy makes the request wait although others are free; none is named then.
+ * - A named slot that is busy makes the request wait although others are free; none is named then, nor while a request is
+ *   under way that named none: with more runs open than slots and no idle time this is the server's own LRU, and no prefetch.
  * - Closing a connection does not reliably stop a prompt, so a prefetch grows in steps of `stepTokens` and a step is never
  *   aborted.
- * - Few HTTP threads (`--threads-http`) each hold an idle connection for five seconds, while others wait: give it as many as
- *   there are runs open.
+ * - After a streamed answer it says `Keep-Alive` and closes the connection all the same, so that whatever is sent on it in
+ *   the milliseconds between fails; and each idle connection holds one of few HTTP threads (`--threads-http`) for five
+ *   seconds. So every request here gets a connection of its own.
  * - `n_predict: 0` still predicts one token.
  * - Save, restore and erase answer 501 without `--slot-save-path`, so evict is there only with it.
  * - `--cache-ram` (8 GiB by default) is a cache of its own before the slots, and `--kv-unified` empties idle slots by
@@ -60,6 +73,7 @@ const WORTH_SAVING = 256;
 class LlamaServer {
   readonly #http: EngineHttp;
   readonly #options: Options;
+  readonly #warmUps = new WarmUpTotals();
   readonly #queue = new PQueue({ concurrency: 1 });
   readonly #foreground = new Foreground();
   readonly #anchorShares = new Map<string, number>();
@@ -68,23 +82,33 @@ class LlamaServer {
 
   constructor(chosen: Options) {
     this.#options = chosen;
-    this.#http = new EngineHttp({ engine: "llama-server", url: chosen.url, apiKey: chosen.apiKey });
+    this.#http = new EngineHttp({
+      engine: "llama-server",
+      url: chosen.url,
+      apiKey: chosen.apiKey,
+      headers: OWN_CONNECTION,
+    });
   }
 
   adapter(): EngineAdapter {
+    const served = new ServedTotals(totalNames, this.#warmUps);
     return createHttpAdapter({
       name: "llama-server",
       http: this.#http,
       apiKey: this.#options.apiKey ?? "none",
       prefetchesAtOnce: 1,
       probe: (signal) => this.#probe(signal),
-      status: metricStatus(this.#http, (sums) =>
+      served,
+      status: metricStatus(this.#http, served, (sums) =>
         load(sums, { running: "llamacpp:requests_processing", waiting: "llamacpp:requests_deferred" }),
       ),
       supports: () => this.#supports(),
       decorate: ({ identity: { agent, run } }) => {
         const slot = this.#table.claim({ agent, run }, performance.now());
-        return { fields: { ...(slot !== undefined && { id_slot: slot }), cache_prompt: true } };
+        return {
+          fields: { ...(slot !== undefined && { id_slot: slot }), cache_prompt: true },
+          headers: OWN_CONNECTION,
+        };
       },
       observe: (event) => this.#observe(event),
       tokenize: (body, signal) => this.#tokenize(body, signal),
@@ -194,7 +218,7 @@ class LlamaServer {
       while (done < tokens.length) {
         await this.#foreground.quiet(signal);
         if (signal?.aborted) return { status: "cancelled", reason: "withdrawn", tokens: computed };
-        if (this.#table.isUnderWay(prefix)) break;
+        if (this.#table.isUnderWay(prefix) || this.#table.isOverrun) break;
         const end = Math.min(tokens.length, done + this.#options.stepTokens);
         computed += await this.#fill(index, tokens.slice(0, end));
         done = end;
@@ -211,6 +235,7 @@ class LlamaServer {
     const { timings } = completion.parse(
       await this.#http.json("/completion", { body, signal: AbortSignal.timeout(STEP_TIMEOUT_MS) }),
     );
+    this.#warmUps.add(timings.prompt_n + timings.cache_n, timings.cache_n);
     return timings.prompt_n;
   }
 

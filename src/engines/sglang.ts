@@ -9,6 +9,7 @@ import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
+import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
 
@@ -42,6 +43,12 @@ const models = z.object({
   data: z.array(z.object({ id: z.string(), owned_by: z.string().optional() })).min(1),
 });
 const serverInfo = z.object({ version: z.string().optional(), page_size: z.number().optional() });
+
+const totalNames = {
+  requests: ["sglang:num_requests_total"],
+  promptTokens: ["sglang:prompt_tokens_total"],
+  cachedTokens: ["sglang:cached_tokens_total"],
+};
 
 /** Values are in [0, 1], SGLang's priorities integers; higher is more, and requests without one have 0. */
 const PRIORITY_STEPS = 100;
@@ -78,13 +85,15 @@ class SgLang {
 
   adapter(): EngineAdapter {
     const { apiKey, priority, sessions, events } = this.#options;
+    const served = new ServedTotals(totalNames, this.#warmUp.totals);
     return createHttpAdapter({
       name: "sglang",
       http: this.#http,
       apiKey: apiKey ?? "none",
       prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
-      status: metricStatus(this.#http, (sums) =>
+      served,
+      status: metricStatus(this.#http, served, (sums) =>
         load(sums, { running: "sglang:num_running_reqs", waiting: "sglang:num_queue_reqs" }),
       ),
       supports: () => ({

@@ -12,6 +12,14 @@ export interface EngineInfo {
   readonly blockTokens?: number;
 }
 
+/** Prompts that an engine was asked for. */
+export interface PromptTotals {
+  readonly requests: number;
+  readonly promptTokens: number;
+  /** Of these, found in its cache. */
+  readonly cachedTokens: number;
+}
+
 /** What an engine holds and does at the moment, as far as it tells; absent is not known, which is not 0. */
 export interface EngineStatus {
   /** Tokens of KV cache there is room for, and of those in use; shared prefixes count once. */
@@ -20,6 +28,8 @@ export interface EngineStatus {
   /** Requests being computed, and requests waiting. */
   readonly running?: number;
   readonly waiting?: number;
+  /** What apps asked of it since the connection began, by the engine's own counters: warm-ups are left out. */
+  readonly served?: Partial<PromptTotals>;
   /** Prompt tokens computed ahead since it started: all, asked for later, gone before anyone asked. */
   readonly prefetch?: { readonly computed: number; readonly used: number; readonly wasted: number };
 }
@@ -63,6 +73,8 @@ export interface EngineAdapter {
   readonly baseURL: string;
   /** Key for clients that insist on one, when the engine needs none of the user's. */
   readonly apiKey?: string;
+  /** What the adapter itself asked for, such as prefetches; the engine counts it among the app's requests. */
+  readonly warmUps?: PromptTotals | undefined;
   /** Probes the engine. Rejects with EngineError when it cannot be reached or is something else. */
   connect(signal?: AbortSignal): Promise<EngineInfo>;
   /** Pure: what to add to this request, given what was decided about its prefix. */
@@ -77,8 +89,8 @@ export interface EngineAdapter {
   tokenize?(body: unknown, signal?: AbortSignal): Promise<readonly number[]>;
   /** Carries out hints; one outcome each, in order; never rejects; aborting cancels what is under way. */
   apply(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]>;
-  /** What it holds and does now. Rejects with EngineError when the engine does not answer. */
-  status?(signal?: AbortSignal): Promise<EngineStatus>;
+  /** What it holds and does now; absent where it does not tell. Rejects with EngineError when the engine does not answer. */
+  readonly status?: ((signal?: AbortSignal) => Promise<EngineStatus>) | undefined;
   /** What the engine tells of its cache; ends with the signal. */
   events?(signal?: AbortSignal): AsyncIterable<CacheEvent>;
   /** Idempotent. */

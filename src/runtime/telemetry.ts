@@ -1,6 +1,7 @@
 import type { Advice, Outcome } from "./action.ts";
 import type { CacheEvent } from "./cache-event.ts";
 import type { Clock } from "./clock.ts";
+import type { PromptTotals } from "./engine.ts";
 import type { Event } from "./event.ts";
 import type { LedgerEntry } from "./ledger.ts";
 
@@ -18,6 +19,8 @@ export interface TelemetrySource {
 export interface TelemetryStats {
   readonly openRuns: number;
   readonly nextAgent: { readonly asked: number; readonly right: number };
+  /** What cachesage itself asked of the engine, such as prefetches: part of what the engine's own metrics show. */
+  readonly warmUps?: PromptTotals;
   readonly store?: { readonly batches: number; readonly waiting: number; readonly failures: number };
 }
 

@@ -112,6 +112,21 @@ function metricsIn(
     sent: store?.batches ?? 0,
     failed: store?.failures ?? 0,
   }));
+  kept(
+    "warm_up_requests_total",
+    "Requests of cachesage's own, part of what the engine counts",
+    ({ warmUps }) => ({
+      sent: warmUps?.requests ?? 0,
+    }),
+  );
+  kept(
+    "warm_up_prompt_tokens_total",
+    "Prompt tokens of cachesage's own requests, part of what the engine counts",
+    ({ warmUps }) => ({
+      cached: warmUps?.cachedTokens ?? 0,
+      computed: (warmUps?.promptTokens ?? 0) - (warmUps?.cachedTokens ?? 0),
+    }),
+  );
   const current = (name: string, help: string, read: (source: TelemetrySource) => number) =>
     new Gauge({
       name: prefix + name,

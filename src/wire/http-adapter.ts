@@ -4,6 +4,8 @@ import { type HintType, type Hint, type Outcome, prefixId } from "../runtime/act
 import type { EngineAdapter, EngineInfo, Support } from "../runtime/engine.ts";
 import { combineSignals } from "./combined-signal.ts";
 import type { EngineHttp } from "./engine-http.ts";
+import { readMetrics } from "./prometheus.ts";
+import type { ServedTotals } from "./served-totals.ts";
 
 /** Carries out one hint. What it throws becomes the outcome `failed`. */
 export type Verb = (hint: Hint, signal: AbortSignal | undefined) => Promise<Outcome> | Outcome;
@@ -22,9 +24,13 @@ export interface HttpAdapterParts extends Pick<
   supports(): Readonly<Partial<Record<HintType, Support>>>;
   /** Verbs that go to the engine. One that is supported and missing here travels with the request alone. */
   readonly verbs: Readonly<Partial<Record<HintType, Verb>>>;
+  /** Where the engine counts prompts at `/metrics`. */
+  readonly served?: ServedTotals;
   close?(): Promise<void> | void;
 }
 
+/** A connection waits that many milliseconds for a page of counters, which it can do without. */
+const COUNTERS_TIMEOUT_MS = 1000;
 const CLOSED: Outcome = { status: "cancelled", reason: "the adapter is closed" };
 const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn by the caller" };
 
@@ -33,7 +39,7 @@ const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn by the call
  * before them, closing aborts what is under way.
  */
 export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
-  const { name, http, apiKey, verbs } = parts;
+  const { name, http, apiKey, verbs, served } = parts;
   const closing = new AbortController();
 
   const outcomeOf = async (hint: Hint, signal: AbortSignal | undefined): Promise<Outcome> => {
@@ -55,6 +61,13 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     }
   };
 
+  const begin = async (totals: ServedTotals, signal: AbortSignal | undefined): Promise<void> => {
+    const patience = combineSignals(signal, AbortSignal.timeout(COUNTERS_TIMEOUT_MS));
+    const page = await http.text("/metrics", { signal: patience.signal }).catch(() => undefined);
+    patience.release();
+    if (page !== undefined) totals.begin(readMetrics(page));
+  };
+
   return {
     specificationVersion: "v1",
     name,
@@ -64,14 +77,20 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     baseURL: parts.baseURL ?? http.baseURL,
     ...(apiKey !== undefined && { apiKey }),
     ...(parts.prefetchesAtOnce !== undefined && { prefetchesAtOnce: parts.prefetchesAtOnce }),
-    connect: (signal) =>
-      parts.probe(signal).catch((error: unknown) => {
+    get warmUps() {
+      return served?.warmUps;
+    },
+    async connect(signal) {
+      const info = await parts.probe(signal).catch((error: unknown) => {
         if (!(error instanceof z.ZodError)) throw error;
         throw new EngineError("ENGINE_RESPONSE", name, `${http.root} ${sentenceOf(error)}`, {
           hint: "Name the engine that runs there, or check the url.",
           cause: error,
         });
-      }),
+      });
+      if (served) await begin(served, signal);
+      return info;
+    },
     ...(parts.decorate && { decorate: parts.decorate }),
     ...(parts.observe && { observe: parts.observe }),
     ...(parts.answered && { answered: parts.answered }),

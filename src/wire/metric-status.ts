@@ -2,21 +2,26 @@ import { EngineError } from "../errors.ts";
 import type { EngineStatus } from "../runtime/engine.ts";
 import type { EngineHttp } from "./engine-http.ts";
 import { readMetrics } from "./prometheus.ts";
+import type { ServedTotals } from "./served-totals.ts";
 
 /**
  * Makes `status` of a server's Prometheus page at `/metrics`. A server that answers and has no such page tells nothing, and is
  * up all the same.
  *
+ * @param served adds what apps asked for, without warm-ups.
  * @param read makes a status of the page's sums by name, and of the page itself where labels matter.
  */
 export function metricStatus(
   http: EngineHttp,
+  served: ServedTotals,
   read: (sums: ReadonlyMap<string, number>, page: string) => EngineStatus,
 ): (signal?: AbortSignal) => Promise<EngineStatus> {
   return async (signal) => {
     try {
       const page = await http.text("/metrics", { signal });
-      return read(readMetrics(page), page);
+      const sums = readMetrics(page);
+      const totals = served.since(sums);
+      return { ...read(sums, page), ...(totals && { served: totals }) };
     } catch (error) {
       const status = error instanceof EngineError ? (error.status ?? 0) : 0;
       // 501 is what llama-server says without --metrics; 502 and the like are a proxy's word for a server that is down.

@@ -1,5 +1,5 @@
 import type { Hint, Outcome } from "../runtime/action.ts";
-import type { EngineAdapter, EngineInfo, OutgoingCall, Route } from "../runtime/engine.ts";
+import type { EngineAdapter, EngineInfo, OutgoingCall, PromptTotals, Route } from "../runtime/engine.ts";
 import type { Event } from "../runtime/event.ts";
 import { mergeEvents } from "./merge-events.ts";
 import { Sessions } from "./sessions.ts";
@@ -46,6 +46,9 @@ export function createReplicas(
       prefetchesAtOnce: adapters.reduce((sum, { prefetchesAtOnce = 0 }) => sum + prefetchesAtOnce, 0),
     }),
     ...(first.apiKey !== undefined && { apiKey: first.apiKey }),
+    get warmUps() {
+      return addedUp(adapters.flatMap(({ warmUps }) => warmUps ?? []));
+    },
     connect: (signal) => replicas.connect(signal),
     decorate: (call, decisions) => replicas.of(keyOf(call)).decorate?.(call, decisions) ?? {},
     observe: (event) => replicas.observe(event),
@@ -167,6 +170,12 @@ class Replicas {
       )
       .finally(() => (replica.isAsked = false));
   }
+}
+
+function addedUp(all: readonly PromptTotals[]): PromptTotals | undefined {
+  if (all.length === 0) return undefined;
+  const sum = (key: keyof PromptTotals): number => all.reduce((total, { [key]: value }) => total + value, 0);
+  return { requests: sum("requests"), promptTokens: sum("promptTokens"), cachedTokens: sum("cachedTokens") };
 }
 
 function keyOf({ identity: { session, run } }: OutgoingCall): string {

@@ -23,6 +23,8 @@ export class SlotTable {
   readonly #slots: readonly Slot[];
   readonly #values = new Map<string, number>();
   readonly #underWay = new Map<string, number>();
+  /** Requests of a prefix for which no slot was named. */
+  readonly #adrift = new Map<string, number>();
   /** Tokens of each agent's anchor. */
   readonly #anchors = new Map<AgentId, number>();
   #clock = 0;
@@ -76,13 +78,12 @@ export class SlotTable {
   /** It ended; `anchorShare` is the anchor's share of its prompt, in [0, 1]. */
   end(prefix: PrefixRef, tokens: number | undefined, anchorShare: number): void {
     const id = prefixId(prefix);
-    const left = (this.#underWay.get(id) ?? 1) - 1;
-    if (left > 0) this.#underWay.set(id, left);
-    else this.#underWay.delete(id);
+    countDown(this.#underWay, id);
+    const wasAdrift = countDown(this.#adrift, id);
     if (tokens === undefined) return;
     this.#anchors.set(prefix.agent, Math.round(tokens * anchorShare));
     const slot = this.slotOf(prefix);
-    if (slot) this.filled(slot.index, tokens);
+    if (slot && !wasAdrift) this.filled(slot.index, tokens);
   }
 
   isUnderWay(prefix: PrefixRef): boolean {
@@ -94,13 +95,26 @@ export class SlotTable {
     return this.#slots.find((slot) => slot.prefix !== undefined && prefixId(slot.prefix) === id);
   }
 
-  /** The slot for a request: its own, else the one to give up; the same again until that changes. Undefined: all are busy. */
+  /**
+   * The slot for a request: its own, else the one to give up; the same again until that changes. Undefined when all are busy,
+   * and as long as a request is under way that got none: nobody knows which slot that one takes, and a request that names a
+   * busy slot waits for it although others are free.
+   */
   claim(prefix: PrefixRef, now: number): number | undefined {
-    const own = this.slotOf(prefix);
-    const slot = own ?? this.#victim(prefix, now);
-    if (!slot) return undefined;
+    const slot = this.isOverrun ? undefined : (this.slotOf(prefix) ?? this.#victim(prefix, now));
+    if (!slot) {
+      const id = prefixId(prefix);
+      if ((this.#adrift.get(id) ?? 0) < (this.#underWay.get(id) ?? 0))
+        this.#adrift.set(id, (this.#adrift.get(id) ?? 0) + 1);
+      return undefined;
+    }
     this.#assign(slot, prefix);
     return slot.index;
+  }
+
+  /** More requests are under way than there are slots, or were until just now. */
+  get isOverrun(): boolean {
+    return this.#adrift.size > 0;
   }
 
   /**
@@ -115,7 +129,7 @@ export class SlotTable {
     | { readonly index: number; readonly displaced: PrefixRef | undefined; readonly lost: number }
     | undefined {
     const own = this.slotOf(prefix);
-    const slot = own ?? this.#victim(prefix, now);
+    const slot = this.isOverrun ? undefined : (own ?? this.#victim(prefix, now));
     if (!slot || (!own && this.#worth(slot) > worth)) return undefined;
     const displaced = own ? undefined : slot.prefix;
     const lost = slot.tokens;
@@ -178,4 +192,12 @@ export class SlotTable {
   #anchorValue(agent: AgentId): number {
     return this.#values.get(prefixId({ agent })) ?? UNKNOWN_VALUE;
   }
+}
+
+/** Takes one off; true if there was one. */
+function countDown(counts: Map<string, number>, id: string): boolean {
+  const count = counts.get(id) ?? 0;
+  if (count > 1) counts.set(id, count - 1);
+  else counts.delete(id);
+  return count > 0;
 }

@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { Hint, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
 import type { Decoration } from "../runtime/engine.ts";
 import type { EngineHttp } from "./engine-http.ts";
 import type { Foreground } from "./foreground.ts";
+import { WarmUpTotals } from "./warm-up-totals.ts";
 
 export interface WarmUpOptions {
   /** Fields and headers of a warm-up request, over the prompt's own: as those of the request that it prepares. */
@@ -15,13 +17,6 @@ export interface WarmUpOptions {
   readonly path?: string;
 }
 
-/** What warm-ups added to an engine's own counters: to be subtracted from what is reported of the app. */
-export interface WarmUpTotals {
-  readonly requests: number;
-  readonly promptTokens: number;
-  readonly cachedTokens: number;
-}
-
 const answer = z.object({
   usage: z
     .object({
@@ -31,19 +26,19 @@ const answer = z.object({
     .nullish(),
 });
 
+/** Begins the request id of each warm-up, for whoever reads the server's log. */
+const TAG = "cachesage-warm-up";
+
 /** Prefetch by warm-up: a request for a single token, which leaves its prompt in the engine's prefix cache. */
 export class WarmUp {
   readonly #http: EngineHttp;
   readonly #options: WarmUpOptions;
-  #totals: WarmUpTotals = { requests: 0, promptTokens: 0, cachedTokens: 0 };
+  /** What was sent so far. */
+  readonly totals = new WarmUpTotals();
 
   constructor(http: EngineHttp, options: WarmUpOptions = {}) {
     this.#http = http;
     this.#options = options;
-  }
-
-  get totals(): WarmUpTotals {
-    return this.#totals;
   }
 
   /** Sends a prefetch; aborting closes its connection. */
@@ -62,15 +57,11 @@ export class WarmUp {
     const { path = "/v1/chat/completions", stop = { max_tokens: 1 }, decorate } = this.#options;
     const { fields, headers } = decorate?.(prefix) ?? {};
     const body = { ...prompt, ...fields, ...stop, stream: false };
-    const request = { body, signal, ...(headers && { headers }) };
+    const request = { body, signal, headers: { "x-request-id": `${TAG}-${randomUUID()}`, ...headers } };
     const { usage } = answer.parse(await this.#http.json(path, request));
     const promptTokens = usage?.prompt_tokens;
     const cachedTokens = usage?.prompt_tokens_details?.cached_tokens ?? 0;
-    this.#totals = {
-      requests: this.#totals.requests + 1,
-      promptTokens: this.#totals.promptTokens + (promptTokens ?? 0),
-      cachedTokens: this.#totals.cachedTokens + cachedTokens,
-    };
+    this.totals.add(promptTokens ?? 0, cachedTokens);
     return { status: "applied", ...(promptTokens !== undefined && { tokens: promptTokens - cachedTokens }) };
   }
 }

@@ -84,6 +84,21 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
     expect(usage.prompt_tokens - usage.prompt_tokens_details.cached_tokens).toBeLessThan(32);
   });
 
+  test("its counters are told without what warm-ups added to them", async () => {
+    const own = definition.create(definition.options.parse({ url: server.url }));
+    await own.connect();
+    await own.apply([prefetch(8200), prefetch(8201)]);
+    const { usage } = (await chat(8200)).body;
+    expect(own.warmUps).toMatchObject({ requests: 2 });
+    const served = {
+      requests: 1,
+      promptTokens: usage.prompt_tokens,
+      cachedTokens: usage.prompt_tokens_details.cached_tokens,
+    };
+    await expect.poll(async () => (await own.status?.())?.served).toEqual(served);
+    await own.close();
+  });
+
   test("a session sticks to its worker, and its prefetches go there as well", async () => {
     const workers = new Set<number | undefined>();
     const extra = { nvext: { extra_fields: ["worker_id"] } };
@@ -95,6 +110,23 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
     const answer = await chat(9400, extra, { "x-dynamo-session-id": "s1" });
     expect(workers).toContain(workerOf(answer));
     expect(answer.body.usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(200);
+  });
+
+  test("a session's parent and its last call move nothing, so nobody is told of them", async () => {
+    const extra = { nvext: { extra_fields: ["worker_id"] } };
+    const id = "x-dynamo-session-id";
+    const places: { parent: unknown; child: unknown }[] = [];
+    for (let family = 0; family < 8; family++) {
+      const seed = 9500 + 10 * family;
+      const parent = workerOf(await chat(seed, extra, { [id]: `parent-${family}` }));
+      const headers = { [id]: `child-${family}`, "x-dynamo-parent-session-id": `parent-${family}` };
+      places.push({ parent, child: workerOf(await chat(seed + 1, extra, headers)) });
+      const last = { [id]: `parent-${family}`, "x-dynamo-session-final": "true" };
+      expect((await chat(seed + 2, extra, last)).body.usage.prompt_tokens).toBeGreaterThan(200);
+      for (let turn = 3; turn < 6; turn++)
+        expect(workerOf(await chat(seed + turn, extra, { [id]: `parent-${family}` }))).toBe(parent);
+    }
+    expect(places.some(({ parent, child }) => parent !== child)).toBe(true);
   });
 
   test("the ledger knows which worker holds what", async () => {

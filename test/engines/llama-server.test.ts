@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import definition from "../../src/engines/llama-server.ts";
 import type { Hint, PrefetchHint } from "../../src/runtime/action.ts";
@@ -116,6 +117,33 @@ describe.skipIf(noLlamaServer)("a real llama-server", { timeout: 120_000 }, () =
     const pending = own.apply([long], controller.signal);
     controller.abort();
     expect(await pending).toMatchObject([{ status: "cancelled" }]);
+    await own.close();
+  });
+
+  test("calls never fail that leave while the server closes the connections of other answers", async () => {
+    const { fields, headers } = adapter.decorate?.(call("writer", "busy"), []) ?? {};
+    const body = { messages: [user("Hello")], max_tokens: 12, stream: true, ...fields, id_slot: -1 };
+    const request = { method: "POST", body: JSON.stringify(body), headers: { ...headers } };
+    await Promise.all(
+      Array.from({ length: 8 }, async (_, run) => {
+        for (let turn = 0; turn < 12; turn++) {
+          const response = await fetch(`${server.url}/v1/chat/completions`, request);
+          expect((await response.text()).endsWith("[DONE]\n\n")).toBe(true);
+          // A busy event loop sees late that a connection is closed.
+          for (const end = performance.now() + 8; performance.now() < end;);
+          await delay((7 * run) % 40);
+        }
+      }),
+    );
+  });
+
+  test("its counters are told without what prefetches added to them", async () => {
+    const own = create(server.url);
+    await own.connect();
+    await own.apply([prefetch("m", "counted", 60)]);
+    const { prompt, cached } = await chat(60, own.decorate?.(call("counted", "m"), [])?.fields);
+    expect(own.warmUps?.promptTokens).toBeGreaterThan(400);
+    expect(await own.status?.()).toMatchObject({ served: { promptTokens: prompt, cachedTokens: cached } });
     await own.close();
   });
 

@@ -2,7 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Packr } from "msgpackr";
 import { afterEach, expect, test } from "vitest";
 import { Publisher, Router } from "zeromq";
+import { PrefixLedger } from "../../src/wire/prefix-ledger.ts";
 import type { CacheEvent } from "../../src/runtime/cache-event.ts";
+import { createEngine } from "../../src/engine-registry.ts";
 import { kvEvents, type KvEventStream } from "../../src/wire/kv-events.ts";
 
 const packr = new Packr({ useRecords: false });
@@ -191,4 +193,43 @@ test("the signal ends it, also while nothing comes", async () => {
   const next = events.next();
   controller.abort();
   expect(await next).toEqual({ done: true, value: undefined });
+});
+
+test("several servers' streams are read once each, by the server that they are listed for", async () => {
+  const publishers = [new LivePublisher(), new LivePublisher()];
+  const events = await Promise.all(
+    publishers.map(async (publisher, index) => {
+      publisher.keep(10 * index);
+      const { replayMs: _replayMs, ...stream } = await publisher.start();
+      return stream;
+    }),
+  );
+  const urls = ["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"];
+  const adapter = await createEngine("vllm", urls, { events });
+  const ledger = new PrefixLedger();
+  const controller = new AbortController();
+  let stored = 0;
+  const done = (async () => {
+    for await (const event of adapter.events?.(controller.signal) ?? []) {
+      ledger.observe(event);
+      if (event.type === "block-stored") stored++;
+    }
+  })();
+  open.push(async () => {
+    controller.abort();
+    await done;
+    await adapter.close();
+    for (const publisher of publishers) publisher.stop();
+  });
+  // Their buffers begin below what comes now, so both are replayed.
+  await expect
+    .poll(async () => {
+      for (const [index, publisher] of publishers.entries()) await publisher.send(10 * index + 1);
+      return [0, 10].map((token) => ledger.find([token]).map(({ source }) => source));
+    })
+    .toEqual(events.map(({ endpoint }) => [endpoint]));
+  await expect.poll(() => stored).toBe(4);
+  await expect(createEngine("vllm", [...urls, "http://127.0.0.1:3/v1"], { events })).rejects.toThrow(
+    /events of 3 servers are needed, got 2 streams/,
+  );
 });
