@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { BusyShare } from "../learn/busy-share.ts";
-import type { Action, LaterValues, PrefetchHint, PrefixRef } from "../runtime/action.ts";
+import type { Action, LaterValues, PrefetchHint, PrefixRef, RetainHint } from "../runtime/action.ts";
 import type { AgentId, Event, RunId } from "../runtime/event.ts";
 import {
   definePolicy,
@@ -151,7 +151,9 @@ class PrefixCache implements Policy<"prefix"> {
     if (isKnown && outlook.length === 0) return;
     sent.set(agent, value);
     const prefix = run === undefined ? { agent } : { agent, run };
-    actions.push({ type: "retain", prefix, value, ...laterOf(value, outlook) });
+    actions.push(
+      changes(value, outlook) ? new Retain(prefix, value, outlook) : { type: "retain", prefix, value },
+    );
   }
 
   /** The prefetches worth their tokens, most probable first, within the budget. */
@@ -185,7 +187,7 @@ class PrefixCache implements Policy<"prefix"> {
         type: "prefetch",
         prefix,
         value,
-        ...laterOf(value, outlook),
+        ...(changes(value, outlook) && { later: laterOf(value, outlook) }),
         probability,
         tokens,
         ...(afterMs > 0 && { afterMs }),
@@ -230,11 +232,33 @@ class PrefixCache implements Policy<"prefix"> {
   }
 }
 
+/** Later values are computed where they are asked for: the ledger keeps thousands of these, and few ever leave. */
+class Retain implements RetainHint {
+  readonly type = "retain";
+  readonly prefix: PrefixRef;
+  readonly value: number;
+  /** That of a decision, which all its hints share. */
+  readonly #outlook: Outlook;
+
+  constructor(prefix: PrefixRef, value: number, outlook: Outlook) {
+    this.prefix = prefix;
+    this.value = value;
+    this.#outlook = outlook;
+  }
+
+  get later(): LaterValues {
+    return laterOf(this.value, this.#outlook);
+  }
+}
+
+function changes(value: number, outlook: Outlook): boolean {
+  return outlook.length > 0 && value < 1;
+}
+
 /** Scales the rate r that a value r/(1+r) stands for. */
-function laterOf(value: number, outlook: Outlook): { readonly later?: LaterValues } {
-  if (outlook.length === 0 || value >= 1) return {};
+function laterOf(value: number, outlook: Outlook): LaterValues {
   const rate = value / (1 - value);
-  return { later: outlook.map(([afterMs, factor]) => [afterMs, (rate * factor) / (1 + rate * factor)]) };
+  return outlook.map(([afterMs, factor]) => [afterMs, (rate * factor) / (1 + rate * factor)]);
 }
 
 function agentsOf(predictions: readonly Prediction[]): readonly AgentId[] {

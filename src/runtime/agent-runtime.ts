@@ -166,7 +166,7 @@ function rank(
     if (!(score >= 0 && score <= 1)) throw new Error(`scored ${score}, outside [0, 1]`);
     ranked.push({ item, score });
   }
-  return ranked.toSorted((a, b) => b.score - a.score);
+  return ranked.sort((a, b) => b.score - a.score);
 }
 
 function toRef({ agent, run }: PrefixRef): PrefixRef {
