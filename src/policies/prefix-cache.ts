@@ -124,9 +124,14 @@ class PrefixCache implements Policy<"prefix"> {
     }
     if (event.type === "run-end") this.#sent.delete(run);
     const outlook = predictor.outlook(run);
-    for (const { item, score } of ranked) this.#retain(item, score, outlook, actions);
+    if (ranked.length > 0) {
+      const own = this.#sentOf(run);
+      for (const { item, score } of ranked) this.#retain(item, score, outlook, own, actions);
+    }
     // Where a run stands tells about the anchors of all agents, not only of its own.
-    for (const anchor of prefixes.anchors()) this.#retain(anchor, predictor.reuse(anchor), NONE, actions);
+    const shared = this.#sentOf(undefined);
+    for (const anchor of prefixes.anchors())
+      this.#retain(anchor, predictor.reuse(anchor), NONE, shared, actions);
     if (event.type === "run-end") this.#withdraw(moment, NONE, actions);
     else if (event.type === "next-agents") this.#withdraw(moment, agentsOf(predictions), actions);
     else {
@@ -142,9 +147,19 @@ class PrefixCache implements Policy<"prefix"> {
     return actions;
   }
 
-  #retain({ agent, run }: PrefixRef, value: number, outlook: Outlook, actions: Action[]): void {
+  #sentOf(run: RunId | undefined): Map<AgentId, number> {
     let sent = this.#sent.get(run);
     if (!sent) this.#sent.set(run, (sent = new Map()));
+    return sent;
+  }
+
+  #retain(
+    { agent, run }: PrefixRef,
+    value: number,
+    outlook: Outlook,
+    sent: Map<AgentId, number>,
+    actions: Action[],
+  ): void {
     const before = sent.get(agent);
     // Where the value depends on the time, it does from this moment on.
     const isKnown = before !== undefined && Math.abs(before - value) < this.#context.options.refreshStep;
