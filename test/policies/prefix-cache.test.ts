@@ -177,7 +177,7 @@ test("what a run's prefixes will be worth changes for all of them in the same pr
   const app = new App();
   const observe = policy();
   let at = 0;
-  let latest: readonly Hint[] = [];
+  let latest: readonly Advice[] = [];
   for (let index = 1; index < 60; index++) {
     const call = app.call("1", index % 2 === 0 ? "a" : "b", index) as RequestStartEvent;
     const { prompt: _, ...whose } = call;
