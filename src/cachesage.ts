@@ -20,12 +20,12 @@ import {
   installPolicies,
   type PolicySet,
 } from "./policy-set.ts";
-import { type Advice, type Hint, type Outcome, type PrefixRef, prefixId } from "./runtime/action.ts";
+import type { Advice, Outcome } from "./runtime/action.ts";
 import { AgentRuntime } from "./runtime/agent-runtime.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
-import type { Identity } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
+import { StandingHints } from "./runtime/standing-hints.ts";
 import type { TelemetryStats } from "./runtime/telemetry.ts";
 import { SharedState, type SharedStateStats } from "./shared-state.ts";
 import { openAppendLog } from "./wire/append-log.ts";
@@ -141,7 +141,7 @@ export class CacheSage {
       ...(adapter.tokenize && { tokenize: (body) => adapter.tokenize?.(body) ?? Promise.resolve([]) }),
     });
     const shapeDrift = new ShapeDrift((message) => host.warn(message));
-    const standing = new Map<string, Hint>();
+    const standing = new StandingHints();
     const settle = (hint: Advice, outcome: Outcome) => {
       const key = `${hint.type} ${outcome.status}`;
       counts.hints[key] = (counts.hints[key] ?? 0) + 1;
@@ -172,7 +172,7 @@ export class CacheSage {
         if (!cacheHints) return void contained(() => shapeDrift.observe(event), fault, "anchor drift");
         contained(
           () => {
-            remember(standing, actions);
+            standing.note(actions);
             this.#queue.push(actions);
             if (event.type === "run-end") prompts.end(event.run);
           },
@@ -181,7 +181,7 @@ export class CacheSage {
         );
       },
       decorate: (call) =>
-        contained(() => adapter.decorate?.(call, decisionsFor(standing, call.identity)), fault, "decorate"),
+        contained(() => adapter.decorate?.(call, standing.of(call.identity)), fault, "decorate"),
       ...(adapter.route && { route: (call) => adapter.route?.(call) }),
       ...(adapter.answered && { answered: (call, headers) => adapter.answered?.(call, headers) }),
       requestBody: (identity, body) => {
@@ -364,19 +364,6 @@ export class CacheSage {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** Keeps the latest word on each prefix, so that a request can carry it. */
-function remember(standing: Map<string, Hint>, actions: readonly Hint[]): void {
-  for (const action of actions) {
-    if (action.type === "retain") standing.set(prefixId(action.prefix), action);
-    else if (action.type === "release") standing.delete(prefixId(action.prefix));
-  }
-}
-
-function decisionsFor(standing: ReadonlyMap<string, Hint>, { agent, run }: Identity): readonly Hint[] {
-  const prefixes: readonly PrefixRef[] = [{ agent, run }, { agent }];
-  return prefixes.flatMap((prefix) => standing.get(prefixId(prefix)) ?? []);
 }
 
 /** Calls what is not ours; what it throws is a fault, and so is a rejection where a user's callback is async. */

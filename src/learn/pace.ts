@@ -36,7 +36,7 @@ export class Pace {
   #latest = Number.NaN;
   /** Mean time between two calls of any run, over the last ones by an exponential average. */
   #tick = 0;
-  /** The answer given last: a run's prefixes are asked about one after the other. */
+  /** The answer given last, until something is counted: a run's prefixes are asked about one after the other. */
   #asked = { kind: 0, elapsed: Number.NaN, pace: 1 };
 
   snapshot(): PaceState {
@@ -61,6 +61,7 @@ export class Pace {
 
   /** Some run calls. */
   called(now: number): void {
+    this.#asked.elapsed = Number.NaN;
     const interval = Math.max(0, now - this.#latest);
     if (this.#latest <= now) this.#tick += (interval - this.#tick) / INTERVALS;
     this.#latest = now;
@@ -68,7 +69,6 @@ export class Pace {
 
   /** A run called again so many milliseconds after its last answer, and after its last call began. */
   gap(kind: number, milliseconds: number, cycle: number): void {
-    this.#asked.elapsed = Number.NaN;
     this.#cycles.add(cycle);
     this.#gaps[0]?.add(milliseconds);
     if (kind !== 0) this.#gaps[kind]?.add(milliseconds);
@@ -78,6 +78,7 @@ export class Pace {
 
   /** A call was answered after so many milliseconds. */
   answered(milliseconds: number): void {
+    this.#asked.elapsed = Number.NaN;
     this.#calls.add(milliseconds);
   }
 
@@ -94,7 +95,7 @@ export class Pace {
     const mean = this.#sum / this.#total + this.#tick;
     asked.kind = kind ?? -1;
     asked.elapsed = elapsed;
-    asked.pace = mean * (kind === undefined ? this.#underWay(elapsed) : this.#rate(kind, elapsed));
+    asked.pace = mean * this.#back(kind, elapsed, this.#gapAfter(kind));
     return asked.pace;
   }
 
@@ -106,14 +107,15 @@ export class Pace {
     if (this.#total < LEAST_SAMPLES || this.#sum <= 0) return [];
     const seen = kind === undefined ? this.#cycles : this.#gaps[kind];
     const last = 2 * (seen?.quantile(0.95) ?? 0);
-    const now = this.relative(kind, elapsed);
+    const gap = this.#gapAfter(kind);
+    const now = this.#back(kind, elapsed, gap);
     const points: (readonly [number, number])[] = [];
     for (
       let at = Math.max(elapsed, (seen?.quantile(0.05) ?? 0) / 2, 1) * Math.SQRT2;
       at < last;
       at *= Math.SQRT2
     ) {
-      points.push([at - elapsed, this.relative(kind, at) / now]);
+      points.push([at - elapsed, this.#back(kind, at, gap) / now]);
       if (points.length === MOST_POINTS) break;
     }
     return points;
@@ -140,12 +142,14 @@ export class Pace {
     return perMs === undefined ? undefined : perMs * (this.#sum / this.#total + this.#tick);
   }
 
-  /** The call has to end, and then the gap. */
-  #underWay(elapsed: number): number {
-    return 1 / (1 / this.#calls.rate(elapsed, this.#tick) + 1 / this.#rate(0, 0));
+  /** Rate per millisecond at which a run is back: a call under way has to end, and then the gap. */
+  #back(kind: number | undefined, elapsed: number, gapMs: number): number {
+    if (kind !== undefined) return this.#gaps[kind]?.rate(elapsed, this.#tick) ?? 0;
+    return 1 / (1 / this.#calls.rate(elapsed, this.#tick) + gapMs);
   }
 
-  #rate(kind: number, idle: number): number {
-    return this.#gaps[kind]?.rate(idle, this.#tick) ?? 0;
+  /** Milliseconds that a gap takes which has not begun yet; 0 for a run that is in one. */
+  #gapAfter(kind: number | undefined): number {
+    return kind === undefined ? 1 / (this.#gaps[0]?.rate(0, this.#tick) ?? 0) : 0;
   }
 }

@@ -63,9 +63,10 @@ export class Waits {
    */
   rate(elapsed: number, tick: number): number {
     const now = Math.max(1, elapsed);
-    const first = classOf(now);
+    const place = PARTS * Math.log2(now);
+    const first = Math.min(CLASSES - 1, Math.floor(place));
     // Of the times in the class that it is in, those are left that are longer.
-    const share = Math.max(0, first + 1 - PARTS * Math.log2(now));
+    const share = Math.max(0, first + 1 - place);
     let left = 1 + (this.#counts[first] as number) * share;
     for (let i = first + 1; i < this.#end; i++) left += this.#counts[i] as number;
     let best = 0;

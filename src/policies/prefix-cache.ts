@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { BusyShare } from "../learn/busy-share.ts";
-import type { Action, LaterValues, PrefetchHint, PrefixRef } from "../runtime/action.ts";
+import type { Action, LaterValues, PrefetchHint, PrefixRef, RetainHint } from "../runtime/action.ts";
 import type { AgentId, Event, RunId } from "../runtime/event.ts";
 import {
   definePolicy,
@@ -124,9 +124,14 @@ class PrefixCache implements Policy<"prefix"> {
     }
     if (event.type === "run-end") this.#sent.delete(run);
     const outlook = predictor.outlook(run);
-    for (const { item, score } of ranked) this.#retain(item, score, outlook, actions);
+    if (ranked.length > 0) {
+      const own = this.#sentOf(run);
+      for (const { item, score } of ranked) this.#retain(item, score, outlook, own, actions);
+    }
     // Where a run stands tells about the anchors of all agents, not only of its own.
-    for (const anchor of prefixes.anchors()) this.#retain(anchor, predictor.reuse(anchor), NONE, actions);
+    const shared = this.#sentOf(undefined);
+    for (const anchor of prefixes.anchors())
+      this.#retain(anchor, predictor.reuse(anchor), NONE, shared, actions);
     if (event.type === "run-end") this.#withdraw(moment, NONE, actions);
     else if (event.type === "next-agents") this.#withdraw(moment, agentsOf(predictions), actions);
     else {
@@ -142,16 +147,28 @@ class PrefixCache implements Policy<"prefix"> {
     return actions;
   }
 
-  #retain({ agent, run }: PrefixRef, value: number, outlook: Outlook, actions: Action[]): void {
+  #sentOf(run: RunId | undefined): Map<AgentId, number> {
     let sent = this.#sent.get(run);
     if (!sent) this.#sent.set(run, (sent = new Map()));
+    return sent;
+  }
+
+  #retain(
+    { agent, run }: PrefixRef,
+    value: number,
+    outlook: Outlook,
+    sent: Map<AgentId, number>,
+    actions: Action[],
+  ): void {
     const before = sent.get(agent);
     // Where the value depends on the time, it does from this moment on.
     const isKnown = before !== undefined && Math.abs(before - value) < this.#context.options.refreshStep;
     if (isKnown && outlook.length === 0) return;
     sent.set(agent, value);
     const prefix = run === undefined ? { agent } : { agent, run };
-    actions.push({ type: "retain", prefix, value, ...laterOf(value, outlook) });
+    actions.push(
+      changes(value, outlook) ? new Retain(prefix, value, outlook) : { type: "retain", prefix, value },
+    );
   }
 
   /** The prefetches worth their tokens, most probable first, within the budget. */
@@ -185,7 +202,7 @@ class PrefixCache implements Policy<"prefix"> {
         type: "prefetch",
         prefix,
         value,
-        ...laterOf(value, outlook),
+        ...(changes(value, outlook) && { later: laterOf(value, outlook) }),
         probability,
         tokens,
         ...(afterMs > 0 && { afterMs }),
@@ -230,11 +247,33 @@ class PrefixCache implements Policy<"prefix"> {
   }
 }
 
+/** Later values are computed where they are asked for: the ledger keeps thousands of these, and few ever leave. */
+class Retain implements RetainHint {
+  readonly type = "retain";
+  readonly prefix: PrefixRef;
+  readonly value: number;
+  /** That of a decision, which all its hints share. */
+  readonly #outlook: Outlook;
+
+  constructor(prefix: PrefixRef, value: number, outlook: Outlook) {
+    this.prefix = prefix;
+    this.value = value;
+    this.#outlook = outlook;
+  }
+
+  get later(): LaterValues {
+    return laterOf(this.value, this.#outlook);
+  }
+}
+
+function changes(value: number, outlook: Outlook): boolean {
+  return outlook.length > 0 && value < 1;
+}
+
 /** Scales the rate r that a value r/(1+r) stands for. */
-function laterOf(value: number, outlook: Outlook): { readonly later?: LaterValues } {
-  if (outlook.length === 0 || value >= 1) return {};
+function laterOf(value: number, outlook: Outlook): LaterValues {
   const rate = value / (1 - value);
-  return { later: outlook.map(([afterMs, factor]) => [afterMs, (rate * factor) / (1 + rate * factor)]) };
+  return outlook.map(([afterMs, factor]) => [afterMs, (rate * factor) / (1 + rate * factor)]);
 }
 
 function agentsOf(predictions: readonly Prediction[]): readonly AgentId[] {

@@ -130,9 +130,19 @@ export type Action = Advice | Verdict;
 export type ActionType = Action["type"];
 export type HintType = Hint["type"];
 
-/** Tells verdicts from hints. */
+/** Tells verdicts from hints; by the verb, since hints come in many shapes and a look for a field would be slow. */
 export function isVerdict(action: Action): action is Verdict {
-  return "call" in action;
+  switch (action.type) {
+    case "admit":
+    case "hold":
+    case "route":
+    case "reuse":
+    case "ask":
+    case "deny":
+      return true;
+    default:
+      return false;
+  }
 }
 
 /** What an engine did with one hint. */

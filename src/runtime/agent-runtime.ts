@@ -164,9 +164,13 @@ function rank(
   for (const item of candidates) {
     const score = atOnce(policy.score(item, predictions));
     if (!(score >= 0 && score <= 1)) throw new Error(`scored ${score}, outside [0, 1]`);
-    ranked.push({ item, score });
+    // They are few: each goes up to its place at once.
+    let place = ranked.length;
+    for (; place > 0 && (ranked[place - 1] as Scored<"prefix">).score < score; place--)
+      ranked[place] = ranked[place - 1] as Scored<"prefix">;
+    ranked[place] = { item, score };
   }
-  return ranked.toSorted((a, b) => b.score - a.score);
+  return ranked;
 }
 
 function toRef({ agent, run }: PrefixRef): PrefixRef {

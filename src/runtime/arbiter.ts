@@ -3,6 +3,9 @@ import { type AheadBudget, type AheadHint, isAhead } from "./ahead-budget.ts";
 import type { CallRef } from "./call.ts";
 import type { AgentId, RunId } from "./event.ts";
 
+/** Proposals that are compared one by one: faster than to index them, and without garbage. */
+const FEW = 64;
+
 /** A hint with the policy that wants it; position in the list is policy order. */
 export interface Proposal {
   readonly policy: string;
@@ -40,7 +43,7 @@ export interface Ruling {
  * break by policy order.
  */
 export function arbitrate(proposals: readonly Proposal[], budget?: AheadBudget): Arbitration {
-  const resolved = proposals.length < 2 ? { kept: proposals, dropped: [] } : resolve(proposals);
+  const resolved = agree(proposals) ? { kept: proposals, dropped: [] } : resolve(proposals);
   return budget ? afforded(resolved, budget) : resolved;
 }
 
@@ -149,6 +152,21 @@ function reason(loser: Proposal, winner: Proposal): string {
 
 function overBudget({ action }: Proposal, { limit, tokens }: AheadBudget): string {
   return `${(action as AheadHint).tokens} tokens are more than is left of the budget for work ahead: ${tokens} of ${limit} are taken`;
+}
+
+/** Whether no two of them are about one prefix; false too where they are too many to compare them all. */
+function agree(proposals: readonly Proposal[]): boolean {
+  if (proposals.length > FEW) return false;
+  for (let i = 1; i < proposals.length; i++) {
+    const { action } = proposals[i] as Proposal;
+    const { agent, run } = action.prefix;
+    for (let j = 0; j < i; j++) {
+      const other = (proposals[j] as Proposal).action;
+      if (other.prefix.agent === agent && other.prefix.run === run && family(other) === family(action))
+        return false;
+    }
+  }
+  return true;
 }
 
 /** Verbs that contradict each other on one prefix. */

@@ -7,7 +7,7 @@ export function checkHint(action: Action, declared: readonly ActionType[]): asse
   const { agent, run } = action.prefix;
   if (typeof agent !== "string" || (run !== undefined && typeof run !== "string"))
     throw new Error(`returned ${action.type} for a prefix that names no agent, or a run that is no text`);
-  if ("value" in action && !isShare(action.value))
+  if ((action.type === "retain" || action.type === "prefetch") && !isShare(action.value))
     throw new Error(`returned a value outside [0, 1]: ${String(action.value)}`);
   if (action.type === "speculate") {
     const { from, probability, tokens } = action;

@@ -38,8 +38,10 @@ export class Ledger {
   /** Notes what an engine did with an action that was recorded here, and returns its entry; ignores actions it never saw. */
   settle(action: Action, outcome: NonNullable<LedgerEntry["outcome"]>): LedgerEntry | undefined {
     // Engines answer soon, so that it is among the newest; no index has to be kept while decisions are made.
-    for (const entry of this) {
-      if (entry.action !== action) continue;
+    const size = this.#entries.length;
+    for (let id = this.#count; id > 0 && id > this.#count - size; id--) {
+      const entry = this.#entries[id % size];
+      if (entry?.action !== action) continue;
       entry.outcome = outcome;
       return entry;
     }

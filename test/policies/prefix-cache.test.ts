@@ -4,7 +4,7 @@ import prefixCache from "../../src/policies/prefix-cache.ts";
 import type { Advice } from "../../src/runtime/action.ts";
 import { prefixId } from "../../src/runtime/action.ts";
 import { AgentRuntime } from "../../src/runtime/agent-runtime.ts";
-import type { Event } from "../../src/runtime/event.ts";
+import type { Event, RequestStartEvent } from "../../src/runtime/event.ts";
 import { Ledger } from "../../src/runtime/ledger.ts";
 import { LivePrefixes } from "../../src/runtime/live-prefixes.ts";
 import { App } from "../runtime/app.ts";
@@ -169,4 +169,32 @@ test("an agent whose anchor is known is prefetched before its first call, also w
   const known = policy();
   known(topology, ...agents.map(introduce), app.start("1"));
   expect(prefetched(known(app.call("1", "a", 1)))).toEqual(["prefetch run/1/b", "prefetch run/1/c"]);
+});
+
+const odds = (value: number) => value / (1 - value);
+
+test("what a run's prefixes will be worth changes for all of them in the same proportion", () => {
+  const app = new App();
+  const observe = policy();
+  let at = 0;
+  let latest: readonly Advice[] = [];
+  for (let index = 1; index < 60; index++) {
+    const call = app.call("1", index % 2 === 0 ? "a" : "b", index) as RequestStartEvent;
+    const { prompt: _, ...whose } = call;
+    observe({ ...call, at: (at += 500 + (index % 5) * 100) });
+    latest = observe({ ...whose, type: "request-end", at: (at += 100), status: "completed" });
+  }
+  const factors = latest.flatMap((hint) =>
+    hint.type === "retain" && hint.later
+      ? [hint.later.map(([afterMs, value]) => [afterMs, odds(value) / odds(hint.value)] as const)]
+      : [],
+  );
+  const [one = [], other = []] = factors;
+  expect(factors).toHaveLength(2);
+  expect(one.length).toBeGreaterThan(2);
+  expect(Math.max(...one.map(([, factor]) => factor))).toBeGreaterThan(1.5);
+  for (const [i, [afterMs, factor]] of one.entries()) {
+    expect(other[i]?.[0]).toBe(afterMs);
+    expect(other[i]?.[1]).toBeCloseTo(factor);
+  }
 });
