@@ -116,6 +116,7 @@ export class CacheSage {
       ledger: this.ledger,
       onFault: fault,
       budgetMs: settings.holdBudgetMs,
+      workers: () => adapter.workers?.() ?? [],
     }));
     const { room } = policies;
     const speculates = policies.installed.some(({ definition }) => definition.actions.includes("speculate"));
