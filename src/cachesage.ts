@@ -23,6 +23,7 @@ import { type Advice, type Hint, type Outcome, type PrefixRef, prefixId } from "
 import { AgentRuntime } from "./runtime/agent-runtime.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
 import type { Identity } from "./runtime/event.ts";
+import type { Repeats } from "./runtime/gate.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import type { TelemetryStats } from "./runtime/telemetry.ts";
@@ -40,6 +41,8 @@ export interface CacheSageStats extends TelemetryStats {
   readonly hints: Readonly<Record<string, number>>;
   readonly faults: number;
   readonly openRuns: number;
+  /** Model calls that were made a second time because they were late, and those of them that answered first. */
+  readonly repeats: Repeats;
   /** Set when there is a store. */
   readonly store?: SharedStateStats;
 }
@@ -217,12 +220,14 @@ export class CacheSage {
       stats: () => this.stats,
     }));
     const { onCacheEvent } = settings;
-    if (onCacheEvent || observers?.wantsCacheEvents)
+    const isTold = policies.installed.some(({ policy }) => policy.observeCache);
+    if (onCacheEvent || observers?.wantsCacheEvents || isTold)
       this.#stopEvents = pumpEvents(
         adapter,
         (event) => {
           contained(() => onCacheEvent?.(event), fault, "onCacheEvent");
           observers?.cacheEvent(event);
+          runtime.observeCache(event);
         },
         (error) => fault("cache events", error),
       );
@@ -308,6 +313,7 @@ export class CacheSage {
       decisionUs: [...this.#counts.decisions],
       hints: { ...this.#counts.hints },
       faults: this.#counts.faults,
+      repeats: this.#policies.room?.repeats ?? { made: 0, won: 0 },
     };
   }
 

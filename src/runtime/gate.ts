@@ -28,6 +28,12 @@ export interface Decision {
   readonly patienceMs?: number;
 }
 
+/** Model calls that were made a second time: all, and those of which the second one answered first. */
+export interface Repeats {
+  readonly made: number;
+  readonly won: number;
+}
+
 /** A call that leaves the gate. */
 export interface Ruled extends Decision {
   readonly call: CallSubject;
@@ -68,6 +74,7 @@ const LOST_AFTER_MS = 600_000;
 export class Gate {
   readonly #parts: GateParts;
   readonly #lanes: readonly Lane[];
+  readonly #repeats = { made: 0, won: 0 };
 
   constructor(parts: GateParts) {
     this.#parts = parts;
@@ -90,6 +97,10 @@ export class Gate {
   /** No policy rates calls of any kind. */
   get isOpen(): boolean {
     return this.#lanes.length === 0;
+  }
+
+  get repeats(): Repeats {
+    return { ...this.#repeats };
   }
 
   /** Clock time at which held calls want to be asked about again; undefined when none waits. */
@@ -149,6 +160,7 @@ export class Gate {
     if (!call) return false;
     lane.underWay.delete(id);
     lane.waiting.delete(id);
+    if (underWay && lane.kind === "late-request" && result.status === "completed") this.#repeats.won++;
     if (underWay?.entry && result.reason !== undefined)
       underWay.entry.outcome = { status: "applied", reason: result.reason };
     this.#tell(lane, "ended", ({ policy }) => policy.ended?.(call, result));
@@ -298,6 +310,7 @@ export class Gate {
       policy === undefined ? undefined : ledger.record(clock.now(), policy, call.run, recordable(verdict));
     if (entry) entry.outcome = { status: "applied" };
     if (goesOn(call, verdict) && lane.kind !== "transition") lane.underWay.set(call.id, { call, entry });
+    if (goesOn(call, verdict) && lane.kind === "late-request") this.#repeats.made++;
     this.#tell(lane, "decided", (installed) => installed.policy.decided?.(call, verdict));
   }
 
