@@ -19,7 +19,7 @@ const options = z.strictObject({
   loadWeight: z
     .number()
     .nonnegative()
-    .default(1)
+    .default(0.1)
     .describe(
       "What a prompt token of a call under way at a server counts, a token to be computed being 1. More spreads calls, less keeps them where their prefix is.",
     ),
@@ -40,21 +40,20 @@ interface Sent {
   readonly worker: string;
   readonly at: number;
   readonly tokens: number;
-  /** Prompt tokens that are not in cache there. */
-  readonly uncached: number;
-  /** Tokens that had to be computed before its first one, those of calls ahead included. */
+  /** Tokens that had to be computed before its first one, those of calls beside it included. */
   readonly before: number;
   readonly expected: Expected;
   /** Tokens under way there when it was sent. */
   readonly underWay: number;
-  hasToken: boolean;
 }
 
-interface Load {
-  /** Tokens still to be computed by calls under way, before their first token. */
-  toCompute: number;
-  /** Prompt tokens of all calls under way. */
-  underWay: number;
+/** Calls under way at a server, and their prompt tokens. */
+interface Under {
+  calls: number;
+  tokens: number;
+}
+
+interface Load extends Under {
   /** Prompt tokens of all calls ever, for ties. */
   served: number;
 }
@@ -71,11 +70,14 @@ interface Cost {
 /**
  * With several servers, a call goes where it is expected to begin its answer first.
  *
- * The cost of a server is counted in prompt tokens: those of this call that are not cached there, those that calls ahead of it
- * have still to compute, and those of all calls under way, with which it shares the engine's steps. So counts the router of
- * Dynamo (https://docs.nvidia.com/dynamo/design-docs/router-design), in blocks. A server that is slower than the others costs
- * as much more. What is cached where is known from what was sent there, since an engine keeps what it computes, and corrected
- * by the cached tokens and the cache events that it tells. Equals go to whoever was given the least.
+ * The cost of a server is counted in prompt tokens. Those of this call that are not cached there count once, and once more for
+ * each call under way there: an engine computes them all in turns, so that each waits for the others. To this come, at a tenth,
+ * the prompt tokens of the calls under way: a decoding step reads the KV of a thousand tokens in about the time in which one is
+ * computed, and an answer has some hundred steps. (The router of Dynamo weighs the same two things:
+ * https://docs.nvidia.com/dynamo/design-docs/router-design.) A server that is slower than the others costs as much more.
+ *
+ * What is cached where is known from what was sent there, since an engine keeps what it computes, and corrected by the cached
+ * tokens and the cache events that it tells. So a session stays where it is, and equals go to whoever was given the least.
  */
 export default definePolicy({
   name: "routing",
@@ -144,11 +146,12 @@ class Routing implements Policy<"request"> {
     this.#noteDown(workers);
     const up = workers.filter(({ isUp }) => isUp);
     if (up.length < 2) return [];
-    /** Tokens of calls before, which may leave together with this one. */
-    const ahead = new Map<string, number>();
+    /** Calls before, which may leave together with this one. */
+    const ahead = new Map<string, Under>();
     return ranked.map(({ item: call }): Action => {
       const { worker, uncached } = this.#best(call, up, ahead);
-      ahead.set(worker, (ahead.get(worker) ?? 0) + uncached + this.#options.loadWeight * call.tokens);
+      const { calls, tokens } = ahead.get(worker) ?? { calls: 0, tokens: 0 };
+      ahead.set(worker, { calls: calls + 1, tokens: tokens + call.tokens });
       const reason = `about ${Math.round(call.tokens - uncached)} of its ${Math.round(call.tokens)} prompt tokens are cached there`;
       return { type: "route", call, baseURL: worker, reason };
     });
@@ -160,19 +163,18 @@ class Routing implements Policy<"request"> {
     if (verdict.type !== "route") return;
     const { baseURL: worker } = verdict;
     const load = this.#load(worker);
-    const { uncached, expected } = this.#costAt(call, path, worker, 0);
+    const { uncached, expected } = this.#costAt(call, path, worker);
     this.#sent.set(call.id, {
       worker,
       at: this.#now(),
       tokens: call.tokens,
       uncached,
-      before: uncached + load.toCompute,
+      before: uncached * (1 + load.calls),
       expected,
-      underWay: load.underWay,
-      hasToken: false,
+      underWay: load.tokens,
     });
-    load.toCompute += uncached;
-    load.underWay += call.tokens;
+    load.calls++;
+    load.tokens += call.tokens;
     load.served += call.tokens;
     this.#places.sent(path, worker, uncached);
   }
@@ -183,8 +185,8 @@ class Routing implements Policy<"request"> {
     if (!sent) return;
     this.#sent.delete(id);
     const load = this.#load(sent.worker);
-    load.underWay = Math.max(0, load.underWay - sent.tokens);
-    if (!sent.hasToken) load.toCompute = Math.max(0, load.toCompute - sent.uncached);
+    load.calls--;
+    load.tokens = load.calls > 0 ? load.tokens - sent.tokens : 0;
   }
 
   /** How slow each server is. What is cached where does not outlive the servers, and its hashes not the process. */
@@ -199,21 +201,23 @@ class Routing implements Policy<"request"> {
   #best(
     call: RequestSubject,
     workers: readonly Worker[],
-    ahead: ReadonlyMap<string, number>,
+    ahead: ReadonlyMap<string, Under>,
   ): Cost {
     const path = this.#pathOf(call);
-    const costs = workers.map(({ baseURL }) => this.#costAt(call, path, baseURL, ahead.get(baseURL) ?? 0));
+    const costs = workers.map(({ baseURL }) => this.#costAt(call, path, baseURL, ahead.get(baseURL)));
     return costs.reduce((best, one) => {
       if (one.cost !== best.cost) return one.cost < best.cost ? one : best;
       return this.#load(one.worker).served < this.#load(best.worker).served ? one : best;
     });
   }
 
-  #costAt(call: RequestSubject, path: PromptPath, worker: string, ahead: number): Cost {
+  #costAt(call: RequestSubject, path: PromptPath, worker: string, ahead?: Under): Cost {
     const expected = this.#places.expected(path, worker);
     const uncached = call.tokens * (1 - expected.share);
-    const { toCompute, underWay } = this.#load(worker);
-    const tokens = uncached + toCompute + this.#options.loadWeight * underWay + ahead;
+    const load = this.#load(worker);
+    const calls = load.calls + (ahead?.calls ?? 0);
+    const underWay = load.tokens + (ahead?.tokens ?? 0);
+    const tokens = uncached * (1 + calls) + this.#options.loadWeight * underWay;
     const cost = (tokens + this.#times.overhead) * this.#times.slowness(worker);
     return { worker, uncached, expected, cost };
   }
@@ -229,11 +233,7 @@ class Routing implements Policy<"request"> {
 
   #firstToken(request: string, at: number): void {
     const sent = this.#sent.get(request);
-    if (!sent || sent.hasToken) return;
-    sent.hasToken = true;
-    const load = this.#load(sent.worker);
-    load.toCompute = Math.max(0, load.toCompute - sent.uncached);
-    this.#times.add(sent.worker, sent.before, Math.max(0, at - sent.at));
+    if (sent) this.#times.add(sent.worker, sent.before, Math.max(0, at - sent.at));
   }
 
   #begun(request: string, path: PromptPath): void {
@@ -270,7 +270,7 @@ class Routing implements Policy<"request"> {
 
   #load(worker: string): Load {
     let load = this.#loads.get(worker);
-    if (!load) this.#loads.set(worker, (load = { toCompute: 0, underWay: 0, served: 0 }));
+    if (!load) this.#loads.set(worker, (load = { calls: 0, tokens: 0, served: 0 }));
     return load;
   }
 }
