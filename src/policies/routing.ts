@@ -48,12 +48,12 @@ interface Sent {
 }
 
 /** Calls under way at a server, and their prompt tokens. */
-interface Under {
+interface UnderWay {
   calls: number;
   tokens: number;
 }
 
-interface Load extends Under {
+interface Load extends UnderWay {
   /** Prompt tokens of all calls ever, for ties. */
   served: number;
 }
@@ -147,7 +147,7 @@ class Routing implements Policy<"request"> {
     const up = workers.filter(({ isUp }) => isUp);
     if (up.length < 2) return [];
     /** Calls before, which may leave together with this one. */
-    const ahead = new Map<string, Under>();
+    const ahead = new Map<string, UnderWay>();
     return ranked.map(({ item: call }): Action => {
       const { worker, uncached } = this.#best(call, up, ahead);
       const { calls, tokens } = ahead.get(worker) ?? { calls: 0, tokens: 0 };
@@ -168,7 +168,6 @@ class Routing implements Policy<"request"> {
       worker,
       at: this.#now(),
       tokens: call.tokens,
-      uncached,
       before: uncached * (1 + load.calls),
       expected,
       underWay: load.tokens,
@@ -201,7 +200,7 @@ class Routing implements Policy<"request"> {
   #best(
     call: RequestSubject,
     workers: readonly Worker[],
-    ahead: ReadonlyMap<string, Under>,
+    ahead: ReadonlyMap<string, UnderWay>,
   ): Cost {
     const path = this.#pathOf(call);
     const costs = workers.map(({ baseURL }) => this.#costAt(call, path, baseURL, ahead.get(baseURL)));
@@ -211,7 +210,7 @@ class Routing implements Policy<"request"> {
     });
   }
 
-  #costAt(call: RequestSubject, path: PromptPath, worker: string, ahead?: Under): Cost {
+  #costAt(call: RequestSubject, path: PromptPath, worker: string, ahead?: UnderWay): Cost {
     const expected = this.#places.expected(path, worker);
     const uncached = call.tokens * (1 - expected.share);
     const load = this.#load(worker);

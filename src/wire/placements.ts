@@ -8,6 +8,11 @@ const MAX_PREFIXES = 20_000;
 export class Placements<Server extends object> {
   readonly #servers = new LRUCache<string, Server>({ max: MAX_PREFIXES });
 
+  /** Whether anyone places sessions. */
+  get isUsed(): boolean {
+    return this.#servers.size > 0;
+  }
+
   place(session: SessionId, agent: AgentId, server: Server): void {
     this.#servers.set(session, server);
     this.#servers.set(keyOf(session, agent), server);

@@ -163,12 +163,17 @@ class Replicas {
     if (event.type === "request-end") this.#starting.delete(event.request);
   }
 
-  /** Hints about a run go to its server, those about an anchor to all that are up; the best outcome is told. */
+  /**
+   * Hints about a run go to its server, those about an anchor to all that are up; the best outcome is told. Of a run whose
+   * place a policy has still to choose, all are told; but it is prefetched on one only.
+   */
   async apply(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]> {
     const up = this.#replicas.filter(({ downAt }) => downAt === undefined);
     const targets = (hint: Hint): readonly EngineAdapter[] => {
       const session = this.#sessions.of(hint.prefix);
-      if (session !== undefined) return [this.#home(session, hint.prefix.agent).adapter];
+      const isOpen = this.#placements.isUsed && hint.type !== "prefetch";
+      if (session !== undefined && (!isOpen || this.#placements.of(session, hint.prefix.agent)))
+        return [this.#home(session, hint.prefix.agent).adapter];
       return (up.length > 0 ? up : this.#replicas).map(({ adapter }) => adapter);
     };
     const outcomes = new Map<Hint, Outcome>();
