@@ -12,7 +12,9 @@ export function isRepeatable(path: string, body: string): boolean {
   const { store, tools } = parsed;
   // The Responses API keeps every answer unless it is told not to; the others keep none unless they are told to.
   if (path.endsWith("/responses") ? store !== false : store === true) return false;
-  if (STATEFUL.some((field) => parsed[field] !== undefined && parsed[field] !== null && parsed[field] !== false))
+  if (
+    STATEFUL.some((field) => parsed[field] !== undefined && parsed[field] !== null && parsed[field] !== false)
+  )
     return false;
   return (
     tools === undefined ||

@@ -118,7 +118,8 @@ class Routing implements Policy<"request"> {
 
   observeCache(event: CacheEvent): void {
     const { worker } = event;
-    if (worker === undefined || ("medium" in event && event.medium !== undefined && event.medium !== FASTEST)) return;
+    if (worker === undefined || ("medium" in event && event.medium !== undefined && event.medium !== FASTEST))
+      return;
     let cache = this.#blocks.get(worker);
     if (!cache) this.#blocks.set(worker, (cache = { held: 0, tokens: 0 }));
     switch (event.type) {
@@ -197,11 +198,7 @@ class Routing implements Policy<"request"> {
     this.#times.restore(state.parse(given));
   }
 
-  #best(
-    call: RequestSubject,
-    workers: readonly Worker[],
-    ahead: ReadonlyMap<string, UnderWay>,
-  ): Cost {
+  #best(call: RequestSubject, workers: readonly Worker[], ahead: ReadonlyMap<string, UnderWay>): Cost {
     const path = this.#pathOf(call);
     const costs = workers.map(({ baseURL }) => this.#costAt(call, path, baseURL, ahead.get(baseURL)));
     return costs.reduce((best, one) => {

@@ -282,7 +282,8 @@ export class Gate {
       };
     const ruled: Ruled = { call, verdict, ...(policy !== undefined && { policy }) };
     this.#letGo(lane, ruled);
-    const patienceMs = call.kind === "request" && goesOn(call, verdict) ? this.#patience(lane, call) : undefined;
+    const patienceMs =
+      call.kind === "request" && goesOn(call, verdict) ? this.#patience(lane, call) : undefined;
     return patienceMs === undefined ? ruled : { ...ruled, patienceMs };
   }
 

@@ -1,7 +1,14 @@
 import type { Hint, Outcome } from "../runtime/action.ts";
 import type { CacheEvent } from "../runtime/cache-event.ts";
 import type { EngineAdapter, EngineInfo, OutgoingCall, Route, Worker } from "../runtime/engine.ts";
-import type { AgentId, Event, RequestEndEvent, RequestFirstTokenEvent, RequestStartEvent, SessionId } from "../runtime/event.ts";
+import type {
+  AgentId,
+  Event,
+  RequestEndEvent,
+  RequestFirstTokenEvent,
+  RequestStartEvent,
+  SessionId,
+} from "../runtime/event.ts";
 import { mergeEvents } from "./merge-events.ts";
 import { Placements } from "./placements.ts";
 import { Sessions } from "./sessions.ts";

@@ -87,7 +87,9 @@ async function withTwo(policies, { front, ...engineOptions }, play) {
     const { faults, repeats } = sage.stats;
     const calls = [...requests.values()];
     if (faults > 0 || calls.some(({ status }) => status !== "completed"))
-      throw new Error(`${faults} faults, ${calls.filter(({ status }) => status !== "completed").length} calls failed`);
+      throw new Error(
+        `${faults} faults, ${calls.filter(({ status }) => status !== "completed").length} calls failed`,
+      );
     const loads = engines.map((engine) => engine.stats().promptTokens);
     return { calls, loads, repeats };
   } finally {
@@ -105,9 +107,7 @@ export async function routed(policies, seed) {
     const agents = ["planner", "coder", "tester"];
     for (const agent of agents)
       builder.addNode(agent, async ({ messages }) => ({
-        messages: [
-          await streamed(model, [{ role: "system", content: words(120, agent[0]) }, ...messages]),
-        ],
+        messages: [await streamed(model, [{ role: "system", content: words(120, agent[0]) }, ...messages])],
       }));
     builder.addEdge(START, "planner").addEdge("planner", "coder").addEdge("coder", "tester");
     const graph = sage.instrument(builder.compile());
@@ -169,27 +169,31 @@ function stalling(seed, stallMs) {
 
 /** Single calls, two at a time, on two servers of which one stalls a tenth of its calls for two seconds. */
 export async function stalled(policies, seed) {
-  const { calls, repeats } = await withTwo(policies, { front: stalling(seed, 2000) }, async ({ sage, model }) => {
-    const graph = sage.instrument(
-      new StateGraph(MessagesAnnotation)
-        .addNode("worker", async ({ messages }) => ({
-          messages: [await streamed(model, [{ role: "system", content: "You answer." }, ...messages])],
-        }))
-        .addEdge(START, "worker")
-        .compile(),
-    );
-    let next = 0;
-    const worker = async () => {
-      while (next < 400) {
-        const id = next++;
-        await graph.invoke(
-          { messages: [{ role: "user", content: words(30, `${id}-`) }] },
-          { configurable: { thread_id: `${id}` } },
-        );
-      }
-    };
-    await Promise.all([worker(), worker()]);
-  });
+  const { calls, repeats } = await withTwo(
+    policies,
+    { front: stalling(seed, 2000) },
+    async ({ sage, model }) => {
+      const graph = sage.instrument(
+        new StateGraph(MessagesAnnotation)
+          .addNode("worker", async ({ messages }) => ({
+            messages: [await streamed(model, [{ role: "system", content: "You answer." }, ...messages])],
+          }))
+          .addEdge(START, "worker")
+          .compile(),
+      );
+      let next = 0;
+      const worker = async () => {
+        while (next < 400) {
+          const id = next++;
+          await graph.invoke(
+            { messages: [{ role: "user", content: words(30, `${id}-`) }] },
+            { configurable: { thread_id: `${id}` } },
+          );
+        }
+      };
+      await Promise.all([worker(), worker()]);
+    },
+  );
   // What is measured of an agent begins with its first calls.
   const ttft = calls.slice(50).map(({ at, first }) => first - at);
   return {

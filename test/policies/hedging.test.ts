@@ -81,7 +81,9 @@ describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
     await warmUp(two, isStreamed);
     const home = two.servers.findIndex(({ requests }) => requests.length > 0);
     (two.servers[1 - home] as TwoServers["servers"][0]).script = () => ({ status: 429 });
-    await expect(two.ask(two.model(), "late", { session: "s", isStreamed })).rejects.toMatchObject({ status: 500 });
+    await expect(two.ask(two.model(), "late", { session: "s", isStreamed })).rejects.toMatchObject({
+      status: 500,
+    });
     expect(two.sage.stats.repeats).toEqual({ made: 1, won: 0 });
   });
 });
@@ -105,7 +107,9 @@ test("a call that the server keeps something of is never repeated", async () => 
 
 test("neither is one of an agent with side effects, nor one of an agent that is not named", async () => {
   for (const more of [{ exceptAgents: ["worker"] }, { agents: ["planner"] }]) {
-    await using two = await twoServers([fast, fast], { policies: { hedging: { ...policies.hedging, ...more } } });
+    await using two = await twoServers([fast, fast], {
+      policies: { hedging: { ...policies.hedging, ...more } },
+    });
     expect(await requestsAfter(two)).toBe(5);
   }
 });
@@ -117,11 +121,13 @@ test("with one server, or without a second one that is up, nothing is repeated",
   await warmUp(two, false);
   const home = two.servers.findIndex(({ requests }) => requests.length > 0);
   const gone = two.servers[1 - home] as TwoServers["servers"][0];
-  two.sage.adapter.route?.({
-    url: gone.url,
-    identity: { agent: "a", run: "r", namespace: "" },
-    worker: gone.url,
-  })?.settled(false);
+  two.sage.adapter
+    .route?.({
+      url: gone.url,
+      identity: { agent: "a", run: "r", namespace: "" },
+      worker: gone.url,
+    })
+    ?.settled(false);
   expect(await requestsAfter(two)).toBe(9);
 });
 
@@ -157,7 +163,8 @@ function measured(times: readonly number[], given: object = {}) {
   times.forEach((ms, i) => void take(`${i}`, ms));
   const verdict = (id: string) =>
     [
-      ...(policy.act?.([{ item: lateCall(id), score: 1 }], [], { now: time.now, underWay: 0, workers }) ?? []),
+      ...(policy.act?.([{ item: lateCall(id), score: 1 }], [], { now: time.now, underWay: 0, workers }) ??
+        []),
     ][0];
   return { policy, take, verdict, patience: () => policy.patience?.(call("next")) };
 }
@@ -187,7 +194,10 @@ test("a call that the other server answered counts as one that took longer than 
 });
 
 test("a repeat goes to the least busy other server, and waits while the budget is spent", () => {
-  const { policy, verdict, take } = measured(Array.from({ length: 40 }, () => 100), { budget: 0.05 });
+  const { policy, verdict, take } = measured(
+    Array.from({ length: 40 }, () => 100),
+    { budget: 0.05 },
+  );
   for (const id of ["x", "y"]) {
     const route = verdict(id);
     expect(route).toMatchObject({ type: "route", baseURL: "http://two/v1" });

@@ -57,7 +57,9 @@ test("a session stays where its history is, and new ones spread", () => {
   expect(places.toSorted()).toEqual([one, one, two, two]);
   for (let turn = 0; turn < 3; turn++)
     for (const [i, place] of places.entries())
-      expect(send([`anchor ${i}`, `first ${i}`, ...Array.from({ length: turn }, (_, t) => `${t}`)])).toBe(place);
+      expect(send([`anchor ${i}`, `first ${i}`, ...Array.from({ length: turn }, (_, t) => `${t}`)])).toBe(
+        place,
+      );
 });
 
 test("a new session of an agent goes where the agent's anchor is, until that server is busy", () => {
@@ -101,7 +103,10 @@ test("a server that is slow gets less", () => {
     const parts = [`anchor ${i}`, ...Array.from({ length: i % 5 }, (_, t) => `${t}`)];
     // Both in turn by hand, so that both are measured.
     const target = i % 2 === 0 ? one : two;
-    send(parts, { workers: workersOf(target, three).filter(({ isUp }) => isUp), ms: target === one ? 500 : 50 });
+    send(parts, {
+      workers: workersOf(target, three).filter(({ isUp }) => isUp),
+      ms: target === one ? 500 : 50,
+    });
   }
   expect(Object.keys(policy.snapshot?.() as object).length).toBeGreaterThan(0);
   const places = Array.from({ length: 10 }, (_, i) => send([`new ${i}`]));
@@ -119,7 +124,9 @@ test("a call goes to a server that is up, whatever came before", () => {
     fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
       const { send } = router();
       for (const { parts, up, isKept, cached } of steps)
-        expect(up).toContain(send(parts, { workers: workersOf(...up), isKept, ...(cached !== undefined && { cached }) }));
+        expect(up).toContain(
+          send(parts, { workers: workersOf(...up), isKept, ...(cached !== undefined && { cached }) }),
+        );
     }),
   );
 });
@@ -130,13 +137,12 @@ test("on real connections: sessions stick, hints follow, and a server that dies 
     cacheHints: true,
   });
   const model = pair.model();
-  const ask = (session: string) => pair.ask(model, `question of ${session}`, { session, system: `you are ${session}` });
+  const ask = (session: string) =>
+    pair.ask(model, `question of ${session}`, { session, system: `you are ${session}` });
   const sessions = ["a", "b", "c", "d"];
   for (let turn = 0; turn < 3; turn++) for (const session of sessions) await ask(session);
   await pair.sage.idle();
-  const served = pair.servers.map(({ requests }) =>
-    requests.map(({ raw }) => /you are (\w)/.exec(raw)?.[1]),
-  );
+  const served = pair.servers.map(({ requests }) => requests.map(({ raw }) => /you are (\w)/.exec(raw)?.[1]));
   expect(served.map((list) => new Set(list).size)).toEqual([2, 2]);
   expect(served.map((list) => list.length)).toEqual([6, 6]);
   for (const event of pair.events) {

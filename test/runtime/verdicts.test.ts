@@ -59,6 +59,25 @@ test("the longest hold wins, but never past the call's budget", () => {
   });
 });
 
+test("of several that route a call the first says where it goes, unless something stronger is there", () => {
+  const routes = fc.array(
+    fc.record({
+      policy: fc.constantFrom("p", "q", "r"),
+      verdict: fc.webUrl().map((baseURL): Verdict => ({ type: "route", call, baseURL })),
+    }),
+    { minLength: 1, maxLength: 4 },
+  );
+  fc.assert(
+    fc.property(judgements, routes, budget, (others, more, budgetMs) => {
+      const all = [...others.filter((one) => one.verdict.type !== "route"), ...more];
+      const stronger = new Set(["reuse", "ask", "deny", ...(budgetMs > 0 ? ["hold"] : [])]);
+      const { kept } = rule(call, all, budgetMs);
+      if (all.some((one) => stronger.has(one.verdict.type))) expect(kept.verdict.type).not.toBe("route");
+      else expect(kept).toBe(more[0]);
+    }),
+  );
+});
+
 test("without budget nothing is held", () => {
   always((all) => {
     expect(rule(call, all, 0).kept.verdict.type).not.toBe("hold");

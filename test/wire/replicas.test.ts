@@ -95,3 +95,44 @@ test("a run's hints go to its session's server, an anchor's to all", async () =>
   expect(asked(first).length + asked(second).length).toBe(12);
   await replicas.close();
 });
+
+test("a server that a policy chose is taken while it is up; the run's hints and events go there from then on", async () => {
+  await using first = await healthy();
+  await using second = await healthy();
+  const replicas = createReplicas([first, second].map(adapterOf));
+  await replicas.connect();
+  const base = ({ url }: TrialServer) => `${url}/v1`;
+  const own = replicas.route?.(call("s"))?.baseURL;
+  const other = own === base(first) ? second : first;
+  const run = "run-of-s";
+  replicas.observe?.({ type: "run-start", at: 0, run, session: "s" });
+  const chosen = { ...call("s"), request: "1", worker: base(other) };
+  const place = { agent: "a", run, session: "s", namespace: "", request: "1" };
+  replicas.observe?.({
+    type: "request-start",
+    at: 0,
+    ...place,
+    prompt: { anchor: { hash: "", length: 0 }, history: [] },
+  });
+  expect(replicas.route?.({ ...chosen, isRepeat: true })?.baseURL).toBe(base(other));
+  expect(replicas.route?.(call("s"))?.baseURL).toBe(own);
+  const route = replicas.route?.(chosen);
+  expect(route?.baseURL).toBe(base(other));
+  expect(replicas.route?.(call("s"))?.baseURL).toBe(base(other));
+  const underWay = () => replicas.workers?.().find(({ baseURL }) => baseURL === base(other))?.underWay;
+  expect(underWay()).toBe(1);
+  replicas.observe?.({ type: "request-end", at: 1, ...place, status: "completed" });
+  expect(underWay()).toBe(0);
+  expect(await replicas.apply([prefetch(run)])).toMatchObject([{ status: "applied" }]);
+  expect(asked(other)).toEqual(["s"]);
+  expect(replicas.route?.({ ...chosen, worker: "http://elsewhere/v1" })).toBeUndefined();
+  route?.settled(false);
+  expect(
+    replicas
+      .workers?.()
+      .map(({ isUp }) => isUp)
+      .toSorted(),
+  ).toEqual([false, true]);
+  expect(replicas.route?.(chosen)?.baseURL).toBe(own);
+  await replicas.close();
+});
