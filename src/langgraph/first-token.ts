@@ -16,18 +16,17 @@ export async function readFirstToken(body: ReadableStream<Uint8Array>): Promise<
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  let hasBegun = false;
+  const seen = { bytes: 0, hasBegun: false };
   const parser = createParser({
     onEvent: ({ data }) => {
-      hasBegun ||= data !== "[DONE]" && isToken(data);
+      seen.hasBegun ||= data !== "[DONE]" && isToken(data);
     },
   });
-  while (!hasBegun && bytes < MAX_BEFORE_TOKEN) {
+  while (!seen.hasBegun && seen.bytes < MAX_BEFORE_TOKEN) {
     const { done, value } = await reader.read();
     if (done) return { chunks, rest: undefined };
     chunks.push(value);
-    bytes += value.length;
+    seen.bytes += value.length;
     parser.feed(decoder.decode(value, { stream: true }));
   }
   return { chunks, rest: reader };

@@ -11,9 +11,13 @@ import { twoServers, type TwoServers } from "./two-servers.ts";
 const fast: Script = () => ({ text: "fast" });
 /** Answers `warmUp` calls at once, and hangs on all that follow. */
 const hangsAfter =
-  (warmUp: number): Script =>
+  (calls: number): Script =>
   (_request, index) =>
-    index < warmUp ? { text: "slow" } : { hang: true };
+    index < calls ? { text: "slow" } : { hang: true };
+const lateAfterFour: Script = (_request, index) =>
+  index < 4 ? { text: "a" } : { text: "mine", afterMs: 150 };
+const failingAfterFour: Script = (_request, index) =>
+  index < 4 ? { text: "a" } : { status: 500, afterMs: 100 };
 const policies = { hedging: { budget: 1, minCalls: 4 } };
 
 /** Lets the policy measure its agent: calls of one session all go to one server, the home. */
@@ -50,8 +54,7 @@ describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
   });
 
   test("stands when the first one answers first after all, and nothing of the second is seen", async () => {
-    const late: Script = (_request, index) => (index < 4 ? { text: "a" } : { text: "mine", afterMs: 150 });
-    await using two = await twoServers([late, late], { policies });
+    await using two = await twoServers([lateAfterFour, lateAfterFour], { policies });
     await warmUp(two, isStreamed);
     const home = two.servers.findIndex(({ requests }) => requests.length > 0);
     (two.servers[1 - home] as TwoServers["servers"][0]).script = () => ({ hang: true });
@@ -76,8 +79,7 @@ describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
   });
 
   test("fails like the first one when both fail", async () => {
-    const failing: Script = (_request, index) => (index < 4 ? { text: "a" } : { status: 500, afterMs: 100 });
-    await using two = await twoServers([failing, failing], { policies });
+    await using two = await twoServers([failingAfterFour, failingAfterFour], { policies });
     await warmUp(two, isStreamed);
     const home = two.servers.findIndex(({ requests }) => requests.length > 0);
     (two.servers[1 - home] as TwoServers["servers"][0]).script = () => ({ status: 429 });
@@ -208,9 +210,11 @@ test("a repeat goes to the least busy other server, and waits while the budget i
   expect(verdict("z")).toMatchObject({ type: "route" });
 });
 
+/** A policy that does nothing but name a patience. */
+const patient = (ms: number | undefined) =>
+  ({ ...hedging, name: `p${ms}`, create: () => ({ patience: () => ms }) }) as typeof hedging;
+
 test("the shortest patience of several policies counts", () => {
-  const patient = (ms: number | undefined) =>
-    ({ ...hedging, name: `p${ms}`, create: () => ({ patience: () => ms }) }) as typeof hedging;
   const simulation = new GateSimulation(
     [30, undefined, 20, 40].map((ms) => [patient(ms), {}] as const),
     () => ({ firstTokenMs: 1, totalMs: 2 }),

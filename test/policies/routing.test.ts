@@ -10,6 +10,9 @@ const [one, two, three] = ["http://one/v1", "http://two/v1", "http://three/v1"] 
 const workersOf = (...up: readonly string[]): readonly Worker[] =>
   [one, two, three].map((baseURL) => ({ baseURL, isUp: up.includes(baseURL), underWay: 0 }));
 
+/** A hundred tokens of text. */
+const part = (hash: string) => ({ hash, length: 400 });
+
 /** The policy with a clock and calls that go through it. */
 function router(given: object = {}) {
   const time = { now: 0 };
@@ -24,7 +27,6 @@ function router(given: object = {}) {
     const request = `${count++}`;
     const place = { agent: "a", run: "r", namespace: "", request };
     const [anchor = "", ...history] = parts;
-    const part = (hash: string) => ({ hash, length: 400 });
     policy.observe?.({
       type: "request-start",
       at: time.now,
@@ -33,8 +35,14 @@ function router(given: object = {}) {
     });
     const tokens = parts.length * 100;
     const call: RequestSubject = {
-      ...{ kind: "request", id: request, agent: "a", run: "r", at: time.now },
-      ...{ anchor, anchorTokens: 100, tokens },
+      kind: "request",
+      id: request,
+      agent: "a",
+      run: "r",
+      at: time.now,
+      anchor,
+      anchorTokens: 100,
+      tokens,
     };
     const moment = { now: time.now, underWay: 0, workers };
     const [verdict] = [...(policy.act?.([{ item: call, score: 0.5 }], [], moment) ?? [])];

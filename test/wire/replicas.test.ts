@@ -11,6 +11,7 @@ const healthy = () =>
     return path === "/v1/chat/completions" ? { usage: { prompt_tokens: 10 } } : undefined;
   });
 const adapterOf = ({ url }: TrialServer) => vllm.create(vllm.options.parse({ url }));
+const baseOf = ({ url }: TrialServer) => `${url}/v1`;
 const call = (session: string): OutgoingCall => ({
   url: "http://first/v1/chat/completions",
   identity: { agent: "a", run: `run-of-${session}`, session, namespace: "" },
@@ -101,12 +102,11 @@ test("a server that a policy chose is taken while it is up; the run's hints and 
   await using second = await healthy();
   const replicas = createReplicas([first, second].map(adapterOf));
   await replicas.connect();
-  const base = ({ url }: TrialServer) => `${url}/v1`;
   const own = replicas.route?.(call("s"))?.baseURL;
-  const other = own === base(first) ? second : first;
+  const other = own === baseOf(first) ? second : first;
   const run = "run-of-s";
   replicas.observe?.({ type: "run-start", at: 0, run, session: "s" });
-  const chosen = { ...call("s"), request: "1", worker: base(other) };
+  const chosen = { ...call("s"), request: "1", worker: baseOf(other) };
   const place = { agent: "a", run, session: "s", namespace: "", request: "1" };
   replicas.observe?.({
     type: "request-start",
@@ -114,12 +114,12 @@ test("a server that a policy chose is taken while it is up; the run's hints and 
     ...place,
     prompt: { anchor: { hash: "", length: 0 }, history: [] },
   });
-  expect(replicas.route?.({ ...chosen, isRepeat: true })?.baseURL).toBe(base(other));
+  expect(replicas.route?.({ ...chosen, isRepeat: true })?.baseURL).toBe(baseOf(other));
   expect(replicas.route?.(call("s"))?.baseURL).toBe(own);
   const route = replicas.route?.(chosen);
-  expect(route?.baseURL).toBe(base(other));
-  expect(replicas.route?.(call("s"))?.baseURL).toBe(base(other));
-  const underWay = () => replicas.workers?.().find(({ baseURL }) => baseURL === base(other))?.underWay;
+  expect(route?.baseURL).toBe(baseOf(other));
+  expect(replicas.route?.(call("s"))?.baseURL).toBe(baseOf(other));
+  const underWay = () => replicas.workers?.().find(({ baseURL }) => baseURL === baseOf(other))?.underWay;
   expect(underWay()).toBe(1);
   replicas.observe?.({ type: "request-end", at: 1, ...place, status: "completed" });
   expect(underWay()).toBe(0);
