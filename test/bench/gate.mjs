@@ -47,7 +47,14 @@ export async function decidingAll() {
     ledger,
     onFault,
   });
-  const gate = new Gate({ clock, policies: installed, faults, ledger, budgetMs: 10_000, workers: () => WORKERS });
+  const gate = new Gate({
+    clock,
+    policies: installed,
+    faults,
+    ledger,
+    budgetMs: 10_000,
+    workers: () => WORKERS,
+  });
 
   let gateUs = 0;
   const observe = (event) => {

@@ -8,7 +8,8 @@ import { mean, median, quantile } from "simple-statistics";
 import { z } from "zod";
 import { CacheSage } from "../../dist/index.js";
 import { decidingAll } from "./gate.mjs";
-import { routed, routingArms, stalled } from "./servers.mjs";
+import { serverMeasures } from "./server-arms.mjs";
+import { number } from "./summarise.mjs";
 import { randomNumbers } from "./workload.mjs";
 
 const REPEATS = 3;
@@ -294,28 +295,6 @@ async function compare(measure, on) {
   return { off: middle(rows.off), on: middle(rows.on) };
 }
 
-/** Several arms in turn, each with every seed, whose order changes; prints the median of each measure and its range. */
-async function compareArms(policy, arms, measure, names) {
-  const order = Object.keys(arms);
-  const rows = Object.fromEntries(order.map((arm) => [arm, []]));
-  for (const seed of [1, 2, 3]) {
-    for (const arm of [...order.slice(seed % order.length), ...order.slice(0, seed % order.length)])
-      rows[arm].push(await measure(arms[arm](seed), seed));
-  }
-  for (const [key, name] of Object.entries(names)) {
-    const shown = order.map((arm) => {
-      const values = rows[arm].map((row) => row[key]);
-      const range = `${number(Math.min(...values))} to ${number(Math.max(...values))}`;
-      return `${arm} ${number(median(values))} (${range})`;
-    });
-    console.log(`${policy}: ${name}: ${shown.join(", ")}`);
-  }
-}
-
-function number(value) {
-  return value.toFixed(value < 10 ? 2 : 0);
-}
-
 function us({ mean: average, p99 }) {
   return `mean ${average.toFixed(1)} us, p99 ${p99.toFixed(1)} us`;
 }
@@ -327,23 +306,6 @@ const decisionMeasures = (router) => ({
   lost: "tokens spent in vain, share of all",
   answers: "answers",
 });
-
-/** Of policies that choose among two servers: several arms, three seeds. */
-const serverMeasures = {
-  routing: () =>
-    compareArms("routing", routingArms, routed, {
-      hitRate: "hit rate on two engines",
-      ttft: "mean TTFT, ms",
-      peak: "prompt tokens of the busier engine, over the mean",
-    }),
-  hedging: () =>
-    compareArms("hedging", { off: () => ({}), on: () => ({ hedging: true }) }, stalled, {
-      p50: "one of two servers stalls a tenth of its calls: TTFT p50, ms",
-      p99: "the same, p99 ms",
-      extra: "calls made twice, as a share",
-      won: "of these answered first by the second server",
-    }),
-};
 
 /** What is measured, by policy; with names on the command line, only these. */
 const measures = {

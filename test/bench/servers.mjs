@@ -57,15 +57,16 @@ export const routingArms = {
   routing: () => ({ routing: true }),
 };
 
-/** Plays a load against two fresh engines, the second of them behind `front` if there is one. */
-async function withTwo(policies, { front, ...engineOptions }, play) {
+/** Plays a load against fresh engines, the last of them behind `front` if there is one. */
+async function withServers(policies, { servers = 2, front, ...engineOptions }, play) {
   const engines = await Promise.all(
-    [0, 1].map(() =>
+    Array.from({ length: servers }, () =>
       startEmbeddedEngine({ model: "pico", threads: 1, sequences: 16, maxRunning: 8, ...engineOptions }),
     ),
   );
-  const proxy = front && (await front(engines[1].baseURL));
-  const urls = [engines[0].baseURL, proxy?.url ?? engines[1].baseURL];
+  const proxy = front && (await front(engines.at(-1).baseURL));
+  const urls = engines.map(({ baseURL }) => baseURL);
+  if (proxy) urls[servers - 1] = proxy.url;
   const requests = new Map();
   const sage = await CacheSage.connect(urls, {
     engine: "embedded",
@@ -102,7 +103,7 @@ async function withTwo(policies, { front, ...engineOptions }, play) {
 /** Chats of three agents each, six at a time; an engine has room for most of them. */
 export async function routed(policies, seed) {
   const draw = drawFrom(seed);
-  const { calls, loads } = await withTwo(policies, { kvTokens: 12_288 }, async ({ sage, model }) => {
+  const { calls, loads } = await withServers(policies, { kvTokens: 12_288 }, async ({ sage, model }) => {
     const builder = new StateGraph(MessagesAnnotation);
     const agents = ["planner", "coder", "tester"];
     for (const agent of agents)
@@ -167,11 +168,14 @@ function stalling(seed, stallMs) {
   };
 }
 
-/** Single calls, two at a time, on two servers of which one stalls a tenth of its calls for two seconds. */
+/**
+ * Single calls, two at a time, on three servers of which one stalls a tenth of its calls for two seconds: fewer than the budget
+ * of repeats, by a little. With as many as the budget or more, chance decides how many of them are repeated.
+ */
 export async function stalled(policies, seed) {
-  const { calls, repeats } = await withTwo(
+  const { calls, repeats } = await withServers(
     policies,
-    { front: stalling(seed, 2000) },
+    { servers: 3, front: stalling(seed, 2000) },
     async ({ sage, model }) => {
       const graph = sage.instrument(
         new StateGraph(MessagesAnnotation)
