@@ -23,6 +23,7 @@ import {
 import type { Advice, Outcome } from "./runtime/action.ts";
 import { AgentRuntime } from "./runtime/agent-runtime.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
+import type { Repeats } from "./runtime/gate.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import { StandingHints } from "./runtime/standing-hints.ts";
@@ -41,6 +42,8 @@ export interface CacheSageStats extends TelemetryStats {
   readonly hints: Readonly<Record<string, number>>;
   readonly faults: number;
   readonly openRuns: number;
+  /** Model calls that were made a second time because they were late, and those of them that answered first. */
+  readonly repeats: Repeats;
   /** Set when there is a store. */
   readonly store?: SharedStateStats;
 }
@@ -117,6 +120,7 @@ export class CacheSage {
       ledger: this.ledger,
       onFault: fault,
       budgetMs: settings.holdBudgetMs,
+      workers: () => adapter.workers?.() ?? [],
     }));
     const { room } = policies;
     const speculates = policies.installed.some(({ definition }) => definition.actions.includes("speculate"));
@@ -218,12 +222,14 @@ export class CacheSage {
       stats: () => this.stats,
     }));
     const { onCacheEvent } = settings;
-    if (onCacheEvent || observers?.wantsCacheEvents)
+    const isTold = policies.installed.some(({ policy }) => policy.observeCache);
+    if (onCacheEvent || observers?.wantsCacheEvents || isTold)
       this.#stopEvents = pumpEvents(
         adapter,
         (event) => {
           contained(() => onCacheEvent?.(event), fault, "onCacheEvent");
           observers?.cacheEvent(event);
+          runtime.observeCache(event);
         },
         (error) => fault("cache events", error),
       );
@@ -309,6 +315,7 @@ export class CacheSage {
       decisionUs: [...this.#counts.decisions],
       hints: { ...this.#counts.hints },
       faults: this.#counts.faults,
+      repeats: this.#policies.room?.repeats ?? { made: 0, won: 0 },
     };
   }
 

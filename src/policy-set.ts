@@ -5,6 +5,7 @@ import { Gate } from "./runtime/gate.ts";
 import { atOnce } from "./runtime/hook-result.ts";
 import { type InstalledPolicy, PolicyFaults } from "./runtime/installed-policy.ts";
 import type { Ledger } from "./runtime/ledger.ts";
+import type { Worker } from "./runtime/engine.ts";
 import type { PolicyContext, PolicyDefinition, Subject } from "./runtime/policy.ts";
 import { WaitingRoom } from "./wire/waiting-room.ts";
 
@@ -82,16 +83,17 @@ export function installPolicies(
     readonly onFault: (where: string, error: unknown) => void;
     /** Milliseconds that a call may be held in all. */
     readonly budgetMs: number;
+    readonly workers: () => readonly Worker[];
   },
 ): PolicySet {
-  const { context, ledger, onFault, budgetMs } = parts;
+  const { context, ledger, onFault, budgetMs, workers } = parts;
   const { clock } = context;
   const installed = chosen.map(({ definition, options }): InstalledPolicy => ({
     definition,
     policy: definition.create({ ...context, options }),
   }));
   const faults = new PolicyFaults(onFault);
-  const gate = new Gate({ clock, policies: installed, faults, ledger, budgetMs });
+  const gate = new Gate({ clock, policies: installed, faults, ledger, budgetMs, workers });
   return { installed, faults, room: gate.isOpen ? undefined : new WaitingRoom(gate, clock) };
 }
 

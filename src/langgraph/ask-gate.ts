@@ -88,6 +88,8 @@ function describe(call: CallSubject): string {
   switch (call.kind) {
     case "request":
       return `a model call of agent ${call.agent}`;
+    case "late-request":
+      return `a second model call of agent ${call.agent}`;
     case "tool-call":
       return `tool ${call.tool} of agent ${call.agent || "(unknown)"}`;
     case "transition":

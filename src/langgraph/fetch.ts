@@ -1,14 +1,16 @@
 import { randomUUID } from "node:crypto";
-import type { RequestSubject } from "../runtime/call.ts";
+import type { CallResult, LateRequestSubject, RequestSubject } from "../runtime/call.ts";
 import type { OutgoingCall } from "../runtime/engine.ts";
 import type { Identity } from "../runtime/event.ts";
 import type { Decision } from "../runtime/gate.ts";
-import { askGate, denialOf } from "./ask-gate.ts";
+import { askGate, denialOf, leaveGate } from "./ask-gate.ts";
 import { deniedResponse } from "./denied-response.ts";
 import type { CallGate, Host } from "./host.ts";
 import type { Introductions } from "./introductions.ts";
 import type { Observer } from "./observer.ts";
 import { bodyShape } from "./prompt.ts";
+import { race, type Winner } from "./race.ts";
+import { isRepeatable } from "./repeatable.ts";
 import { Request as ModelRequest } from "./request.ts";
 import { type Fetch, routedSend } from "./routed-send.ts";
 import { guard } from "./safe-host.ts";
@@ -32,6 +34,17 @@ interface EngineCall {
   readonly unseen: ModelRequest | undefined;
 }
 
+/** How one attempt at a call is made. */
+interface Way {
+  readonly base: Fetch;
+  readonly input: string | URL | Request;
+  readonly init: RequestInit;
+  /** Base URL of the server that a policy chose. */
+  readonly worker?: string;
+  readonly isRepeat?: boolean;
+  readonly onPlaced?: (baseURL: string) => void;
+}
+
 /** What was added to a call; `key` names it with its endpoint: what is switched off when the server refuses it. */
 interface Decorated {
   readonly init: RequestInit;
@@ -39,6 +52,15 @@ interface Decorated {
 }
 
 const REFUSED: ReadonlySet<number> = new Set([400, 422]);
+/** Quotes inside of a text are escaped, so this is a field. */
+const STREAMS = /"stream"\s*:\s*true/;
+
+/** How a second attempt ended, for the policies and the ledger. */
+const OUTCOMES = {
+  first: { status: "cancelled", reason: "the first one answered first after all" },
+  second: { status: "completed", reason: "it answered first" },
+  neither: { status: "failed", reason: "neither answered" },
+} as const satisfies Record<string, CallResult>;
 
 /** `fetch` functions for the engine's clients. What one of them learns about the server holds for all. */
 export class EngineFetch {
@@ -62,8 +84,9 @@ export class EngineFetch {
       const call = guard(this.#host, "fetch", () => this.#call(input, init));
       if (!call) return send(input, init);
       const { gate } = this.#host;
-      if (!gate?.handles("request")) return this.#go(call, send, input, call.init);
-      return this.#wait(gate, call, send, input);
+      const way: Way = { base: send, input, init: call.init };
+      if (!gate?.handles("request")) return this.#go(call, way);
+      return this.#wait(gate, call, way);
     };
   }
 
@@ -89,12 +112,7 @@ export class EngineFetch {
   }
 
   /** Sends the call when the gate lets it go. */
-  async #wait(
-    gate: CallGate,
-    call: EngineCall,
-    send: Fetch,
-    input: string | URL | Request,
-  ): Promise<Response> {
+  async #wait(gate: CallGate, call: EngineCall, way: Way): Promise<Response> {
     const { unseen, init } = call;
     const subject = this.#subject(call);
     let decision: Decision;
@@ -104,14 +122,18 @@ export class EngineFetch {
       unseen?.end(statusOf(error));
       throw error;
     }
-    const { verdict } = decision;
-    if (verdict.type === "route") return this.#go(call, send, this.#moved(input, verdict.baseURL), init);
-    if (verdict.type === "admit") return this.#go(call, send, input, init);
+    const { verdict, patienceMs } = decision;
+    if (verdict.type === "route" || verdict.type === "admit") {
+      const routed = verdict.type === "route" ? { ...way, worker: verdict.baseURL } : way;
+      // Work ahead of time is never late.
+      if (patienceMs === undefined || call.span.early) return this.#go(call, routed);
+      return this.#goOrRepeat(gate, call, routed, { subject, patienceMs });
+    }
     unseen?.end("failed");
     return deniedResponse(denialOf(subject, decision));
   }
 
-  #subject({ span, identity, seen, unseen }: EngineCall): RequestSubject {
+  #subject({ span, identity, body, seen, unseen }: EngineCall): RequestSubject {
     const { id, prompt } = (seen ?? unseen) as ModelRequest;
     const { agent, run, session } = identity;
     const { context, startedAt } = span.run;
@@ -130,35 +152,53 @@ export class EngineFetch {
       anchor: prompt.anchor.hash,
       anchorTokens: this.#host.tokens?.(prompt.anchor.length) ?? 0,
       tokens: this.#host.tokens?.(characters) ?? 0,
+      streams: STREAMS.test(body),
     };
   }
 
-  #go(
-    call: EngineCall,
-    send: Fetch,
-    input: string | URL | Request,
-    init: RequestInit | undefined,
-  ): Promise<Response> {
-    const { span, seen, unseen, identity, body } = call;
-    const hints = this.#host.cacheHints
-      ? guard(this.#host, "fetch", () => this.#decorate(String(input), call))
-      : undefined;
-    const tell = () => guard(this.#host, "fetch", () => this.#tell(seen ?? unseen, identity, body));
-    if (span.early) span.early.whenWanted(tell);
-    else tell();
-    const { route, answered } = this.#host;
-    if (!unseen && !hints && !route && !answered) return send(input, init);
-    return this.#send(call, hints, send, input, init);
+  #go(call: EngineCall, way: Way): Promise<Response> {
+    this.#tell(call);
+    const answer = this.#attempt(call, way);
+    return call.unseen ? this.#followed(call, call.unseen, answer) : answer;
   }
 
-  /** The same endpoint at another base URL. */
-  #moved(input: string | URL | Request, baseURL: string): string | URL | Request {
-    const moved = guard(this.#host, "fetch", () => {
-      const { pathname, search } = new URL(String(input));
-      const own = new URL(this.#host.baseURL).pathname.replace(/\/$/, "");
-      return `${baseURL.replace(/\/$/, "")}${pathname.slice(own.length)}${search}`;
-    });
-    return moved ?? input;
+  /** Sends the call, and once more when it is late and the gate says so. */
+  #goOrRepeat(
+    gate: CallGate,
+    call: EngineCall,
+    way: Way,
+    { subject, patienceMs }: { readonly subject: RequestSubject; readonly patienceMs: number },
+  ): Promise<Response> {
+    let worker = this.#host.baseURL;
+    let late: LateRequestSubject | undefined;
+    this.#tell(call);
+    const send = (signal: AbortSignal, secondAt: string | undefined): Promise<Response> => {
+      const init = { ...way.init, signal };
+      if (secondAt !== undefined)
+        return this.#attempt(call, { ...way, init, worker: secondAt, isRepeat: true });
+      return this.#attempt(call, { ...way, init, onPlaced: (baseURL) => (worker = baseURL) });
+    };
+    const ask = async (signal: AbortSignal): Promise<string | undefined> => {
+      if (!guard(this.#host, "fetch", () => isRepeatable(call.path, call.body))) return undefined;
+      const { id, agent, run, session, tenant } = subject;
+      late = {
+        kind: "late-request",
+        id,
+        agent,
+        run,
+        worker,
+        at: this.#host.clock.now(),
+        ...(session !== undefined && { session }),
+        ...(tenant !== undefined && { tenant }),
+      };
+      const { verdict } = await askGate(this.#host, gate, late, signal);
+      return verdict.type === "route" ? verdict.baseURL : undefined;
+    };
+    const decided = (winner: Winner): void => {
+      if (late) leaveGate(this.#host, gate, late, OUTCOMES[winner ?? "neither"]);
+    };
+    const answer = race({ send, patienceMs, late: ask, decided }, way.init.signal ?? undefined);
+    return call.unseen ? this.#followed(call, call.unseen, answer) : answer;
   }
 
   /** Path of a request that goes to the engine; undefined when it goes elsewhere. */
@@ -182,14 +222,19 @@ export class EngineFetch {
     return new ModelRequest(host, { id, identity, run: span.run, prompt });
   }
 
-  #tell(request: ModelRequest | undefined, identity: Identity, body: string): void {
-    if (!this.#host.cacheHints || request?.told === body) return;
-    if (request) request.told = body;
-    this.#host.requestBody(identity, body);
+  #tell({ span, seen, unseen, identity, body }: EngineCall): void {
+    const request = seen ?? unseen;
+    const tell = (): void => {
+      if (!this.#host.cacheHints || request?.told === body) return;
+      if (request) request.told = body;
+      guard(this.#host, "fetch", () => this.#host.requestBody(identity, body));
+    };
+    if (span.early) span.early.whenWanted(tell);
+    else tell();
   }
 
-  #decorate(url: string, { path, identity, init, body }: EngineCall): Decorated | undefined {
-    const decoration: unknown = this.#host.decorate({ url, identity });
+  #decorate(outgoing: OutgoingCall, { path, body }: EngineCall, init: RequestInit): Decorated | undefined {
+    const decoration: unknown = this.#host.decorate(outgoing);
     if (!isObject(decoration)) return undefined;
     const fields = plainObject(decoration["fields"]);
     const extra = plainObject(decoration["headers"]);
@@ -207,32 +252,54 @@ export class EngineFetch {
     return { init: { ...init, ...(missing.length > 0 && { headers }), body: rewritten ?? body }, key };
   }
 
-  async #send(
-    call: EngineCall,
-    hints: Decorated | undefined,
-    base: Fetch,
-    input: string | URL | Request,
-    init: RequestInit | undefined,
-  ): Promise<Response> {
-    const { unseen, identity } = call;
-    const outgoing: OutgoingCall = { url: String(input), identity };
-    const send = routedSend(this.#host, outgoing, base);
+  /** Sends the call once, or without its hints once more. */
+  #attempt(call: EngineCall, way: Way): Promise<Response> {
+    const { seen, unseen, identity } = call;
+    const { base, input, init, worker, isRepeat } = way;
+    const request = (seen ?? unseen)?.id;
+    const outgoing: OutgoingCall = {
+      url: String(input),
+      identity,
+      ...(request !== undefined && { request }),
+      ...(worker !== undefined && { worker }),
+      ...(isRepeat && { isRepeat }),
+    };
+    const hints = this.#host.cacheHints
+      ? guard(this.#host, "fetch", () => this.#decorate(outgoing, call, init))
+      : undefined;
+    const { route, answered } = this.#host;
+    if (!hints && !route && !answered && worker === undefined) return base(input, init);
+    return this.#send(outgoing, hints, way);
+  }
+
+  async #send(outgoing: OutgoingCall, hints: Decorated | undefined, way: Way): Promise<Response> {
+    const { base, input, init, onPlaced } = way;
+    let worker = outgoing.worker;
+    const send = routedSend(this.#host, outgoing, base, (baseURL) => {
+      worker = baseURL;
+      onPlaced?.(baseURL);
+    });
+    let response = await send(input, hints?.init ?? init);
+    if (hints && REFUSED.has(response.status)) {
+      response.body?.cancel().catch(() => {});
+      const { status } = response;
+      response = await send(input, init);
+      if (response.ok) this.#switchOff(hints.key, status);
+    }
+    this.#host.answered?.(worker === undefined ? outgoing : { ...outgoing, worker }, response.headers);
+    return response;
+  }
+
+  /** Tells the end of a call that no callback sees. */
+  async #followed(call: EngineCall, unseen: ModelRequest, answer: Promise<Response>): Promise<Response> {
     try {
-      let response = await send(input, hints?.init ?? init);
-      if (hints && REFUSED.has(response.status)) {
-        response.body?.cancel().catch(() => {});
-        const { status } = response;
-        response = await send(input, init);
-        if (response.ok) this.#switchOff(hints.key, status);
-      }
-      this.#host.answered?.(outgoing, response.headers);
-      if (!unseen) return response;
+      const response = await answer;
       if (isRetryable(response.status)) this.#mayRetry(call, unseen);
       return guard(this.#host, "fetch", () => watch(response, unseen)) ?? response;
     } catch (error) {
       const status = statusOf(error);
-      if (unseen && status === "failed") this.#mayRetry(call, unseen);
-      else unseen?.end(status);
+      if (status === "failed") this.#mayRetry(call, unseen);
+      else unseen.end(status);
       throw error;
     }
   }

@@ -11,18 +11,28 @@ export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promi
 const GONE: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /**
- * Sends a call to the server that the adapter chose for it. When that one cannot be reached, the call goes to another one,
- * once; only its body is text, so it can be sent again.
+ * Sends a call to the server that a policy, or else the adapter, chose for it. When that one cannot be reached, the call goes
+ * to another one, once; only its body is text, so it can be sent again.
+ *
+ * @param onPlaced told the base URL of the server before the call is sent there.
  */
-export function routedSend(host: Host, call: OutgoingCall, send: Fetch): Fetch {
-  // A policy may have sent it elsewhere already.
-  const first = call.url.startsWith(host.baseURL) ? routeOf(host, call) : undefined;
-  if (!first) return send;
+export function routedSend(
+  host: Host,
+  call: OutgoingCall,
+  send: Fetch,
+  onPlaced: (baseURL: string) => void,
+): Fetch {
+  const first = routeOf(host, call);
+  if (!first && call.worker === undefined) return send;
   return async (input, init) => {
-    const url = String(input);
-    const at = (baseURL: string): string => baseURL + url.slice(host.baseURL.length);
+    const sendTo = (baseURL: string): Promise<Response> => {
+      onPlaced(baseURL);
+      return send(moved(input, host.baseURL, baseURL), init);
+    };
+    // A policy may send it to a server that the adapter does not know.
+    if (!first) return sendTo(call.worker ?? host.baseURL);
     try {
-      const response = await send(at(first.baseURL), init);
+      const response = await sendTo(first.baseURL);
       first.settled(!GONE.has(response.status));
       return response;
     } catch (error) {
@@ -30,9 +40,17 @@ export function routedSend(host: Host, call: OutgoingCall, send: Fetch): Fetch {
       first.settled(false);
       const second = routeOf(host, call);
       if (!second || second.baseURL === first.baseURL) throw error;
-      return send(at(second.baseURL), init);
+      return sendTo(second.baseURL);
     }
   };
+}
+
+/** The same endpoint at another base URL; the same as it was when that cannot be read. */
+function moved(input: string | URL | Request, from: string, to: string): string | URL | Request {
+  if (!URL.canParse(to)) return input;
+  const { pathname, search } = new URL(String(input));
+  const own = new URL(from).pathname.replace(/\/$/, "");
+  return `${to.replace(/\/$/, "")}${pathname.slice(own.length)}${search}`;
 }
 
 /** The adapter's choice, contained; undefined when it makes no sense. */

@@ -1,5 +1,6 @@
 import { createParser } from "eventsource-parser";
 import type { Usage } from "../runtime/event.ts";
+import { carriesToken } from "./carries-token.ts";
 import type { Request } from "./request.ts";
 import { isObject } from "./shapes.ts";
 import { statusOf } from "./status.ts";
@@ -106,16 +107,4 @@ function streamReader(request: Request): Reader {
     },
   });
   return { read: (text) => parser.feed(text), usage: () => usage };
-}
-
-function carriesToken(event: Readonly<Record<string, unknown>>): boolean {
-  const { type, choices } = event;
-  if (typeof type === "string") return type.endsWith(".delta");
-  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
-  if (!isObject(choice)) return false;
-  const delta = isObject(choice["delta"]) ? choice["delta"] : {};
-  return (
-    [delta["content"], delta["reasoning_content"], choice["text"]].some(Boolean) ||
-    Array.isArray(delta["tool_calls"])
-  );
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { chained, type ChainEnd, chainEnd, CLOSED, EMPTY_CHAIN } from "../audit/chain.ts";
 import { InvalidOptionsError } from "../errors.ts";
 import type { Action, Verdict } from "../runtime/action.ts";
-import type { CallSubject, RequestSubject, ToolCallSubject, TransitionSubject } from "../runtime/call.ts";
+import type { RequestSubject, ToolCallSubject, TransitionSubject } from "../runtime/call.ts";
 import { type Event, type RunId, START } from "../runtime/event.ts";
 import {
   definePolicy,
@@ -90,6 +90,8 @@ const options = z.strictObject({
     .describe("Key of the chain: without it nobody can write the log anew."),
 });
 
+/** What it judges. A late request was let go on already. */
+type Judged = RequestSubject | ToolCallSubject | TransitionSubject;
 type Options = z.output<typeof options>;
 
 interface Spent {
@@ -113,10 +115,10 @@ export default definePolicy({
   actions: ["admit", "ask", "deny"],
   onFault: "closed",
   options,
-  create: (context): Policy<CallSubject["kind"]> => new Safety(context),
+  create: (context): Policy<Judged["kind"]> => new Safety(context),
 });
 
-class Safety implements Policy<CallSubject["kind"]> {
+class Safety implements Policy<Judged["kind"]> {
   readonly #options: Options;
   readonly #tools: ReadonlyMap<string, readonly string[]> | undefined;
   readonly #transitions: ReadonlyMap<string, readonly string[]> | undefined;
@@ -154,7 +156,7 @@ class Safety implements Policy<CallSubject["kind"]> {
     spent.cost += (promptTokens * prices.prompt + outputTokens * prices.output) / 1e6;
   }
 
-  act(ranked: readonly Scored<CallSubject["kind"]>[]): readonly Action[] {
+  act(ranked: readonly Scored<Judged["kind"]>[]): readonly Action[] {
     return ranked.flatMap(({ item: call }): Action | readonly Action[] => {
       if (this.#isLogBroken) return { type: "deny", call, reason: "the audit log cannot be written" };
       const wrong = this.#wrongWith(call);
@@ -164,7 +166,7 @@ class Safety implements Policy<CallSubject["kind"]> {
     });
   }
 
-  decided(call: CallSubject, verdict: Verdict): void {
+  decided(call: Judged, verdict: Verdict): void {
     if (verdict.type === "admit") {
       const spent = this.#spentBy(call.run);
       if (call.kind === "request") spent.modelCalls++;
@@ -197,7 +199,7 @@ class Safety implements Policy<CallSubject["kind"]> {
     this.#log?.close();
   }
 
-  #forbidden(call: CallSubject, reason: string): Action {
+  #forbidden(call: Judged, reason: string): Action {
     const { mode } = this.#options;
     if (mode === "log") return { type: "admit", call, reason: `allowed in log mode: ${reason}` };
     // A model call cannot wait for a human: LangGraph would run its node, and pay for it, once more.
@@ -205,7 +207,7 @@ class Safety implements Policy<CallSubject["kind"]> {
     return { type: "ask", call, question: `Forbidden: ${reason}. Allow it?`, reason };
   }
 
-  #wrongWith(call: CallSubject): string | undefined {
+  #wrongWith(call: Judged): string | undefined {
     switch (call.kind) {
       case "request":
         return this.#overBudget(call, ["modelCalls", "tokens", "cost"]);

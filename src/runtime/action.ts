@@ -96,7 +96,10 @@ export interface HoldVerdict extends OnCall {
   readonly forMs: number;
   readonly reason: string;
 }
-/** Send a model call to this base URL instead of the engine's own. */
+/**
+ * Send a model call to this server, by its base URL: one of the moment's workers, which the adapter then treats as its own
+ * choice, with failover and all, or any other address. A late request is made there as well.
+ */
 export interface RouteVerdict extends OnCall {
   readonly type: "route";
   readonly baseURL: string;

@@ -3,6 +3,7 @@ import { AheadBudget } from "./ahead-budget.ts";
 import { arbitrate, type Proposal } from "./arbiter.ts";
 import { atOnce, MAX_ACTIONS } from "./hook-result.ts";
 import { checkHint } from "./check-hint.ts";
+import type { CacheEvent } from "./cache-event.ts";
 import type { Clock } from "./clock.ts";
 import type { Event, RunId } from "./event.ts";
 import { type InstalledPolicy, PolicyFaults, rates } from "./installed-policy.ts";
@@ -69,6 +70,18 @@ export class AgentRuntime {
     const actions = this.#decide(event, run, now);
     onDecision?.((clock.now() - now) * 1000);
     return actions;
+  }
+
+  /** Takes in what the engine tells of its cache. Never throws. */
+  observeCache(event: CacheEvent): void {
+    for (const installed of this.#parts.policies) {
+      if (!installed.policy.observeCache || this.#faults.isLeftOut(installed)) continue;
+      try {
+        atOnce(installed.policy.observeCache(event));
+      } catch (error) {
+        this.#faults.note(installed, "observeCache", error);
+      }
+    }
   }
 
   /** Notes what became of advice, and tells the policy whose it was; returns that one's name. Never throws. */

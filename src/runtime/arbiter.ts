@@ -99,7 +99,8 @@ function afforded({ kept, dropped }: Arbitration, budget: AheadBudget): Arbitrat
 /**
  * Merges what several policies rule about one waiting call: `deny` beats all, `ask` all but that, `reuse` beats `hold` and
  * `route`, `hold` beats `route` until it ends, `admit` gives way to all. The longest hold wins, but never past the call's
- * budget of waiting. Ties break by policy order. Without a verdict the call is admitted.
+ * budget of waiting. Ties break by policy order: of two that route a call, the first one says where it goes. Without a verdict
+ * the call is admitted, and a late request, which is under way as it is, is not repeated.
  *
  * @param budgetMs milliseconds that the call may still wait.
  */

@@ -6,6 +6,8 @@ interface CacheEventBase {
   readonly at: number;
   /** Which cache it is: the address of the event stream, and the data-parallel rank where there are several. */
   readonly source: string;
+  /** Base URL of the server whose cache it is, where an adapter stands for several. */
+  readonly worker?: string;
 }
 
 /** Blocks are in a cache now; the first one follows `parent`, each next one the one before it. */

@@ -2,8 +2,8 @@ import type { AgentId, RunId, SessionId, Status } from "./event.ts";
 
 /** Names a call that waits for its verdict. Holds nothing that a model or a user wrote. */
 export interface CallRef {
-  readonly kind: "request" | "tool-call" | "transition";
-  /** Unique among the calls of a kind; of a model call, the `request` of its events. */
+  readonly kind: "request" | "late-request" | "tool-call" | "transition";
+  /** Unique among the calls of a kind; of a model call, late or not, the `request` of its events. */
   readonly id: string;
   readonly agent: AgentId;
   readonly run: RunId;
@@ -31,6 +31,19 @@ export interface RequestSubject extends Call {
   readonly priority?: number;
   /** Clock time by which an answer is worth something: start of its run plus `deadline_ms` likewise. */
   readonly deadline?: number;
+  /** Whether its answer comes token by token; absent: not known. */
+  readonly streams?: boolean;
+}
+
+/**
+ * A model call under way of which no token has come by the time that a policy's `patience` named. It comes to the gate a
+ * second time, which decides whether it is made a second time: `route` makes it at that server as well, and who answers first
+ * stands; `admit`, which is what it gets without a verdict, leaves it as it is.
+ */
+export interface LateRequestSubject extends Call {
+  readonly kind: "late-request";
+  /** Base URL of the server that has it. */
+  readonly worker: string;
 }
 
 /** A tool that is about to run. */
@@ -50,7 +63,7 @@ export interface TransitionSubject extends Call {
   readonly from: readonly AgentId[];
 }
 
-export type CallSubject = RequestSubject | ToolCallSubject | TransitionSubject;
+export type CallSubject = RequestSubject | LateRequestSubject | ToolCallSubject | TransitionSubject;
 export type CallKind = CallSubject["kind"];
 
 /** How a call ended that had been let go on. */
@@ -58,4 +71,6 @@ export interface CallResult {
   readonly status: Status;
   /** What a tool returned. */
   readonly output?: unknown;
+  /** What came of the verdict, in one sentence for the ledger. */
+  readonly reason?: string;
 }

@@ -38,6 +38,21 @@ export interface EngineStatus {
 export interface OutgoingCall {
   readonly url: string;
   readonly identity: Identity;
+  /** Names it in its events; absent where nobody tells any. */
+  readonly request?: string;
+  /** Base URL of the server that a policy chose; absent: the adapter chooses. */
+  readonly worker?: string;
+  /** It is under way elsewhere already: whatever comes of it, its run stays where it is. */
+  readonly isRepeat?: boolean;
+}
+
+/** One of the servers that may take a call, as policies see them. */
+export interface Worker {
+  readonly baseURL: string;
+  /** It answered when it was last asked. */
+  readonly isUp: boolean;
+  /** This application's model calls that were sent there and have not ended. */
+  readonly underWay: number;
 }
 
 /** Fields and headers to add to a request. What the user set already wins over both. */
@@ -83,8 +98,13 @@ export interface EngineAdapter {
   observe?(event: Event): void;
   /** Told of the headers that answered a call, whatever its status. Returns at once. */
   answered?(call: OutgoingCall, headers: Headers): void;
-  /** Where a call goes, for adapters that stand for several servers; the others have one place only. */
+  /**
+   * Where a call goes, for adapters that stand for several servers; the others have one place only. A `worker` that is down
+   * is not taken; undefined when it is none of theirs.
+   */
   route?(call: OutgoingCall): Route | undefined;
+  /** The servers that it stands for; left out by those with one. */
+  workers?(): readonly Worker[];
   /** Token ids of the prompt that the server makes of a request body, its template applied. */
   tokenize?(body: unknown, signal?: AbortSignal): Promise<readonly number[]>;
   /** Carries out hints; one outcome each, in order; never rejects; aborting cancels what is under way. */

@@ -1,11 +1,12 @@
 import { type AdmitVerdict, type DenyVerdict, type FinalVerdict, isVerdict, type Verdict } from "./action.ts";
 import { combinedScore, type Judgement, rule } from "./arbiter.ts";
-import type { CallKind, CallRef, CallResult, CallSubject } from "./call.ts";
+import type { CallKind, CallRef, CallResult, CallSubject, RequestSubject } from "./call.ts";
 import type { Clock } from "./clock.ts";
+import type { Worker } from "./engine.ts";
 import type { Event } from "./event.ts";
 import { atOnce, MAX_ACTIONS } from "./hook-result.ts";
 import { type InstalledPolicy, type PolicyFaults, rates } from "./installed-policy.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Ledger, LedgerEntry } from "./ledger.ts";
 import type { GateMoment, Scored } from "./policy.ts";
 
 export interface GateParts {
@@ -15,12 +16,22 @@ export interface GateParts {
   readonly ledger: Ledger;
   /** Milliseconds that a call may be held in all, whatever policies say. */
   readonly budgetMs: number;
+  /** The servers that may take a model call; default: one, of which nothing has to be known. */
+  readonly workers?: () => readonly Worker[];
 }
 
 /** With what a call leaves, and the policy behind it, if one cared. */
 export interface Decision {
   readonly verdict: FinalVerdict;
   readonly policy?: string;
+  /** Milliseconds without a token after which a model call wants to come back as a `late-request`. */
+  readonly patienceMs?: number;
+}
+
+/** Model calls that were made a second time: all, and those of which the second one answered first. */
+export interface Repeats {
+  readonly made: number;
+  readonly won: number;
 }
 
 /** A call that leaves the gate. */
@@ -36,12 +47,18 @@ interface Waiting {
   held: string | undefined;
 }
 
+interface UnderWay {
+  readonly call: CallSubject;
+  /** The verdict that it left with, if a policy cared. */
+  readonly entry: LedgerEntry | undefined;
+}
+
 /** The calls of one kind, in the order in which they came. */
 interface Lane {
   readonly kind: CallKind;
   readonly policies: readonly InstalledPolicy[];
   readonly waiting: Map<string, Waiting>;
-  readonly underWay: Map<string, CallSubject>;
+  readonly underWay: Map<string, UnderWay>;
 }
 
 const NONE: readonly never[] = [];
@@ -57,10 +74,11 @@ const LOST_AFTER_MS = 600_000;
 export class Gate {
   readonly #parts: GateParts;
   readonly #lanes: readonly Lane[];
+  readonly #repeats = { made: 0, won: 0 };
 
   constructor(parts: GateParts) {
     this.#parts = parts;
-    this.#lanes = (["request", "tool-call", "transition"] as const).flatMap((kind) => {
+    this.#lanes = (["request", "late-request", "tool-call", "transition"] as const).flatMap((kind) => {
       const policies = parts.policies.filter((installed) => rates(installed, kind));
       return policies.length === 0 ? [] : { kind, policies, waiting: new Map(), underWay: new Map() };
     });
@@ -79,6 +97,10 @@ export class Gate {
   /** No policy rates calls of any kind. */
   get isOpen(): boolean {
     return this.#lanes.length === 0;
+  }
+
+  get repeats(): Repeats {
+    return { ...this.#repeats };
   }
 
   /** Clock time at which held calls want to be asked about again; undefined when none waits. */
@@ -133,10 +155,14 @@ export class Gate {
   }
 
   #end(lane: Lane, id: string, result: CallResult): boolean {
-    const call = lane.underWay.get(id) ?? lane.waiting.get(id)?.call;
+    const underWay = lane.underWay.get(id);
+    const call = underWay?.call ?? lane.waiting.get(id)?.call;
     if (!call) return false;
     lane.underWay.delete(id);
     lane.waiting.delete(id);
+    if (underWay && lane.kind === "late-request" && result.status === "completed") this.#repeats.won++;
+    if (underWay?.entry && result.reason !== undefined)
+      underWay.entry.outcome = { status: "applied", reason: result.reason };
     this.#tell(lane, "ended", ({ policy }) => policy.ended?.(call, result));
     return true;
   }
@@ -149,13 +175,13 @@ export class Gate {
     for (let again = lane.waiting.size > 0; again;) {
       const ruled = this.#pass(lane, now);
       left.push(...ruled);
-      again = lane.waiting.size > 0 && ruled.some(({ verdict }) => !goesOn(verdict));
+      again = lane.waiting.size > 0 && ruled.some(({ call, verdict }) => !goesOn(call, verdict));
     }
     return left;
   }
 
   #dropLost(lane: Lane, now: number): void {
-    for (const call of lane.underWay.values()) {
+    for (const { call } of lane.underWay.values()) {
       if (now - call.at < LOST_AFTER_MS) return;
       this.#end(lane, call.id, { status: "cancelled" });
     }
@@ -166,7 +192,9 @@ export class Gate {
     const ranked = this.#rank(lane);
     const judgements = new Map<string, Judgement[]>();
     for (const { item } of ranked) judgements.set(item.id, []);
-    const moment: GateMoment = { now, underWay: lane.underWay.size };
+    const isOfModel = lane.kind === "request" || lane.kind === "late-request";
+    const workers = (isOfModel ? this.#parts.workers?.() : undefined) ?? NONE;
+    const moment: GateMoment = { now, underWay: lane.underWay.size, workers };
     for (const installed of lane.policies) this.#judge(installed, ranked, moment, judgements);
     const left: Ruled[] = [];
     for (const { item } of ranked) {
@@ -254,16 +282,36 @@ export class Gate {
       };
     const ruled: Ruled = { call, verdict, ...(policy !== undefined && { policy }) };
     this.#letGo(lane, ruled);
-    return ruled;
+    const patienceMs =
+      call.kind === "request" && goesOn(call, verdict) ? this.#patience(lane, call) : undefined;
+    return patienceMs === undefined ? ruled : { ...ruled, patienceMs };
+  }
+
+  #patience({ policies }: Lane, call: RequestSubject): number | undefined {
+    let shortest: number | undefined;
+    for (const installed of policies) {
+      const { policy } = installed;
+      if (!policy.patience || this.#parts.faults.isLeftOut(installed)) continue;
+      try {
+        const own = atOnce(policy.patience(call));
+        if (own === undefined) continue;
+        if (!(own >= 0)) throw new Error(`returned a patience of ${own} ms`);
+        if (shortest === undefined || own < shortest) shortest = own;
+      } catch (error) {
+        this.#parts.faults.note(installed, "patience", error);
+      }
+    }
+    return shortest;
   }
 
   #letGo(lane: Lane, { call, verdict, policy }: Ruled): void {
+    const { ledger, clock } = this.#parts;
     lane.waiting.delete(call.id);
-    if (goesOn(verdict) && lane.kind !== "transition") lane.underWay.set(call.id, call);
-    if (policy !== undefined)
-      this.#parts.ledger.record(this.#parts.clock.now(), policy, call.run, recordable(verdict)).outcome = {
-        status: "applied",
-      };
+    const entry =
+      policy === undefined ? undefined : ledger.record(clock.now(), policy, call.run, recordable(verdict));
+    if (entry) entry.outcome = { status: "applied" };
+    if (goesOn(call, verdict) && lane.kind !== "transition") lane.underWay.set(call.id, { call, entry });
+    if (goesOn(call, verdict) && lane.kind === "late-request") this.#repeats.made++;
     this.#tell(lane, "decided", (installed) => installed.policy.decided?.(call, verdict));
   }
 
@@ -285,8 +333,9 @@ function recordable(verdict: Verdict): Verdict {
   return verdict.type === "reuse" ? { ...verdict, call, output: undefined } : { ...verdict, call };
 }
 
-function goesOn({ type }: Verdict): boolean {
-  return type === "admit" || type === "route";
+/** Whether it is made now. A late request is under way as it is; only a second server has something to do. */
+function goesOn({ kind }: CallRef, { type }: Verdict): boolean {
+  return type === "route" || (type === "admit" && kind !== "late-request");
 }
 
 function isClosed({ definition }: InstalledPolicy): boolean {

@@ -1,7 +1,16 @@
 import type { z } from "zod";
 import type { Action, ActionType, Advice, Outcome, PrefixRef, Verdict } from "./action.ts";
-import type { CallKind, CallResult, RequestSubject, ToolCallSubject, TransitionSubject } from "./call.ts";
+import type { CacheEvent } from "./cache-event.ts";
+import type {
+  CallKind,
+  CallResult,
+  LateRequestSubject,
+  RequestSubject,
+  ToolCallSubject,
+  TransitionSubject,
+} from "./call.ts";
 import type { Clock } from "./clock.ts";
+import type { Worker } from "./engine.ts";
 import type { AgentId, Event, RunId } from "./event.ts";
 
 /** A live KV prefix as a candidate for a policy. */
@@ -15,10 +24,14 @@ export interface PrefixSubject extends PrefixRef {
 /** When something was used that no call has used yet. */
 export const NEVER = Number.NEGATIVE_INFINITY;
 
-/** What policies rate, by kind: prefixes get hints, waiting calls get verdicts. */
+/**
+ * What policies rate, by kind: prefixes get hints, waiting calls get verdicts. Servers are no kind of their own: what one is
+ * worth depends on the call, so that a policy finds them in the moment and answers the call with `route`.
+ */
 export interface SubjectMap {
   readonly prefix: PrefixSubject;
   readonly request: RequestSubject;
+  readonly "late-request": LateRequestSubject;
   readonly "tool-call": ToolCallSubject;
   readonly transition: TransitionSubject;
 }
@@ -82,6 +95,8 @@ export interface GateMoment {
   readonly now: number;
   /** Model calls under way, or tool calls: of the kind that is decided about. */
   readonly underWay: number;
+  /** The servers that may take a model call; empty where there is one only, and for calls of other kinds. */
+  readonly workers: readonly Worker[];
 }
 
 /** What a policy is told with each decision, by the kind of its subject. */
@@ -106,6 +121,8 @@ export interface Policy<S extends Subject = Subject> {
   /** Weight of its scores among those of other policies; default 1. */
   readonly weight?: number;
   observe?(event: Event): void;
+  /** What the engine tells of its cache, where it does. */
+  observeCache?(event: CacheEvent): void;
   /** Adds to, or replaces, the shared predictor's view for this policy. */
   predict?(moment: MomentOf<S>): readonly Prediction[];
   /** Rates one candidate in [0, 1]; out-of-range and NaN are faults. */
@@ -115,6 +132,11 @@ export interface Policy<S extends Subject = Subject> {
     predictions: readonly Prediction[],
     moment: MomentOf<S>,
   ): Iterable<Action>;
+  /**
+   * Milliseconds, from now on, after which a model call that is let go on comes back as a `late-request` if it has no first
+   * token by then (no answer, where it does not stream). Undefined: never. Of several policies the shortest counts.
+   */
+  patience?(call: RequestSubject): number | undefined;
   /** A call leaves the gate with this verdict, which may be another policy's. */
   decided?(call: SubjectMap[Extract<S, CallKind>], verdict: Verdict): void;
   /** A call that was let go on has ended, or one that waited was given up. */

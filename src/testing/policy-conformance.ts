@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { LearnedPredictor } from "../learn/predictor.ts";
 import type { Action } from "../runtime/action.ts";
 import { AgentRuntime } from "../runtime/agent-runtime.ts";
+import type { Worker } from "../runtime/engine.ts";
 import { Gate } from "../runtime/gate.ts";
 import { type InstalledPolicy, PolicyFaults } from "../runtime/installed-policy.ts";
 import { Ledger } from "../runtime/ledger.ts";
@@ -19,6 +20,11 @@ export interface PolicyCase {
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
 const STEPS = 400;
 const BUDGET_MS = 300;
+const WORKERS: readonly Worker[] = [
+  { baseURL: "http://one/v1", isUp: true, underWay: 2 },
+  { baseURL: "http://two/v1", isUp: true, underWay: 0 },
+  { baseURL: "http://three/v1", isUp: false, underWay: 0 },
+];
 
 /**
  * What any policy must hold to, as cases for the test runner of your choice.
@@ -113,7 +119,7 @@ class Trial {
     const ledger = new Ledger();
     const faults = new PolicyFaults(onFault);
     this.#runtime = new AgentRuntime({ clock, predictor, prefixes, policies, faults, ledger, onFault });
-    this.#gate = new Gate({ clock, policies, faults, ledger, budgetMs: BUDGET_MS });
+    this.#gate = new Gate({ clock, policies, faults, ledger, budgetMs: BUDGET_MS, workers: () => WORKERS });
   }
 
   /** Plays random steps; what was decided, in order. */
@@ -135,8 +141,13 @@ class Trial {
       case "event": {
         this.#passTo(step.event.at);
         const hints: readonly Action[] = this.#runtime.observe(step.event);
+        // A call that ends while it waits is given up.
+        if (step.event.type === "request-end") this.#waiting.delete(`request ${step.event.request}`);
         return [...hints, ...this.#left(this.#gate.observe(step.event))];
       }
+      case "cache":
+        this.#runtime.observeCache(step.event);
+        return [];
       case "arrive": {
         this.#passTo(step.call.at);
         if (!this.#gate.handles(step.call.kind)) return [];

@@ -1,11 +1,13 @@
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import type { CacheEvent } from "../runtime/cache-event.ts";
 import type { CallSubject } from "../runtime/call.ts";
 import type { Event, Identity } from "../runtime/event.ts";
 
-/** What a policy lives through: an event, a call that comes to the gate, a call that ends, or time that passes. */
+/** What a policy lives through: an event, one of a cache, a call that comes to the gate, a call that ends, or time that passes. */
 export type TrialStep =
   | { readonly type: "event"; readonly event: Event }
+  | { readonly type: "cache"; readonly event: CacheEvent }
   | { readonly type: "arrive"; readonly call: CallSubject }
   | { readonly type: "leave"; readonly call: CallSubject; readonly output: unknown }
   | { readonly type: "wait"; readonly ms: number };
@@ -76,6 +78,13 @@ export function trialSteps(seed: number, length: number): readonly TrialStep[] {
         tokens: draw(4000),
         ...(draw(2) === 0 && { priority: draw(101) / 100 }),
         ...(draw(4) === 0 && { deadline: at + draw(500) }),
+        ...(draw(2) === 0 && { streams: draw(2) === 0 }),
+      }),
+      () => ({
+        ...about,
+        kind: "late-request",
+        id: `request-${draw(12)}`,
+        worker: pick(["http://one/v1", "http://elsewhere/v1"]),
       }),
       () => ({
         ...about,
@@ -95,9 +104,20 @@ export function trialSteps(seed: number, length: number): readonly TrialStep[] {
     calls.push(made);
     return made;
   };
+  const cacheEvent = (): CacheEvent => {
+    const from = { at, source: "tcp://one", ...(draw(2) === 0 && { worker: "http://one/v1" }) };
+    const blocks = Array.from({ length: draw(4) }, (_none, i) => `${i}`);
+    return pick<() => CacheEvent>([
+      () => ({ ...from, type: "block-stored", blocks, tokens: blocks.map(Number), blockTokens: 1 }),
+      () => ({ ...from, type: "block-removed", blocks, medium: pick(["GPU", "CPU"]) }),
+      () => ({ ...from, type: "cache-cleared" }),
+      () => ({ ...from, type: "gap", reason: pick(["lost", "restart", "unreadable"]) }),
+    ])();
+  };
   return Array.from({ length }, (): TrialStep => {
     at += draw(20);
     const kind = draw(10);
+    if (draw(20) === 0) return { type: "cache", event: cacheEvent() };
     if (kind < 5) return { type: "event", event: event() };
     if (kind < 8 || calls.length === 0) return { type: "arrive", call: call() };
     if (kind < 9) return { type: "leave", call: pick(calls), output: pick(OUTPUTS) };

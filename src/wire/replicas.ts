@@ -1,7 +1,23 @@
 import type { Hint, Outcome } from "../runtime/action.ts";
-import type { EngineAdapter, EngineInfo, OutgoingCall, PromptTotals, Route } from "../runtime/engine.ts";
-import type { Event } from "../runtime/event.ts";
+import type { CacheEvent } from "../runtime/cache-event.ts";
+import type {
+  EngineAdapter,
+  EngineInfo,
+  OutgoingCall,
+  PromptTotals,
+  Route,
+  Worker,
+} from "../runtime/engine.ts";
+import type {
+  AgentId,
+  Event,
+  RequestEndEvent,
+  RequestFirstTokenEvent,
+  RequestStartEvent,
+  SessionId,
+} from "../runtime/event.ts";
 import { mergeEvents } from "./merge-events.ts";
+import { Placements } from "./placements.ts";
 import { Sessions } from "./sessions.ts";
 
 export interface ReplicaOptions {
@@ -16,6 +32,8 @@ interface Replica {
   /** When it was last found to be down; undefined while it is up. */
   downAt: number | undefined;
   isAsked: boolean;
+  /** Requests that were sent there and have not ended. */
+  readonly requests: Set<string>;
 }
 
 const COOL_DOWN_MS = 5000;
@@ -24,6 +42,8 @@ const COOL_DOWN_MS = 5000;
  * Several servers of one kind as one adapter. A session sticks to its server by rendezvous hashing: nothing is remembered, a
  * server that is down hands its sessions, and only those, to the others, and gets them back with its return. It is asked
  * whether it is back only while calls come.
+ *
+ * Where a policy chooses the server, that is remembered, and what is said about the run's prefixes goes there.
  */
 export function createReplicas(
   adapters: readonly EngineAdapter[],
@@ -50,17 +70,18 @@ export function createReplicas(
       return addedUp(adapters.flatMap(({ warmUps }) => warmUps ?? []));
     },
     connect: (signal) => replicas.connect(signal),
-    decorate: (call, decisions) => replicas.of(keyOf(call)).decorate?.(call, decisions) ?? {},
+    decorate: (call, decisions) => replicas.begin(call)?.decorate?.(call, decisions) ?? {},
     observe: (event) => replicas.observe(event),
-    answered: (call, headers) => replicas.of(keyOf(call)).answered?.(call, headers),
+    answered: (call, headers) => replicas.of(call).answered?.(call, headers),
     route: (call) => replicas.route(call),
+    workers: () => replicas.workers(),
     ...(canTokenize && {
-      tokenize: async (body, signal) => (await replicas.of("").tokenize?.(body, signal)) ?? [],
+      tokenize: async (body, signal) => (await replicas.any().tokenize?.(body, signal)) ?? [],
     }),
     apply: (hints, signal) => replicas.apply(hints, signal),
     events: (signal) =>
       mergeEvents(
-        adapters.flatMap((adapter) => adapter.events?.(signal) ?? []),
+        adapters.flatMap((adapter) => (adapter.events ? named(adapter.events(signal), adapter.baseURL) : [])),
         signal,
       ),
     close: async () => void (await Promise.all(adapters.map((adapter) => adapter.close()))),
@@ -72,9 +93,17 @@ class Replicas {
   readonly #coolDownMs: number;
   readonly #now: () => number;
   readonly #sessions = new Sessions();
+  readonly #placements = new Placements<Replica>();
+  /** Requests of which it is not known yet who gets them. */
+  readonly #starting = new Map<string, RequestStartEvent>();
 
   constructor(adapters: readonly EngineAdapter[], { coolDownMs, now }: ReplicaOptions) {
-    this.#replicas = adapters.map((adapter) => ({ adapter, downAt: undefined, isAsked: false }));
+    this.#replicas = adapters.map((adapter) => ({
+      adapter,
+      downAt: undefined,
+      isAsked: false,
+      requests: new Set(),
+    }));
     this.#coolDownMs = coolDownMs ?? COOL_DOWN_MS;
     this.#now = now ?? (() => performance.now());
   }
@@ -95,12 +124,33 @@ class Replicas {
     return info;
   }
 
-  of(key: string): EngineAdapter {
-    return this.#pick(key).adapter;
+  /** The server that a call was sent to. */
+  of(call: OutgoingCall): EngineAdapter {
+    return (this.#named(call.worker) ?? this.#home(keyOf(call), call.identity.agent)).adapter;
   }
 
-  route(call: OutgoingCall): Route {
-    const replica = this.#pick(keyOf(call));
+  /** The server that a call will be sent to, which is told that it begins; undefined when it is none of these. */
+  begin(call: OutgoingCall): EngineAdapter | undefined {
+    return this.#begin(call)?.adapter;
+  }
+
+  any(): EngineAdapter {
+    return this.#pick("").adapter;
+  }
+
+  workers(): readonly Worker[] {
+    return this.#replicas.map(({ adapter, downAt, requests }) => ({
+      baseURL: adapter.baseURL,
+      isUp: downAt === undefined,
+      underWay: requests.size,
+    }));
+  }
+
+  route(call: OutgoingCall): Route | undefined {
+    const replica = this.#begin(call);
+    if (!replica) return undefined;
+    const { identity, worker, isRepeat } = call;
+    if (worker !== undefined && !isRepeat) this.#placements.place(keyOf(call), identity.agent, replica);
     return {
       baseURL: replica.adapter.baseURL,
       settled: (isAnswered) => {
@@ -110,20 +160,37 @@ class Replicas {
     };
   }
 
+  /** What happens to a request is told to the server that has it, everything else to all. */
   observe(event: Event): void {
-    const session =
-      "run" in event ? ("session" in event && event.session) || this.#sessions.of(event) : undefined;
     this.#sessions.observe(event);
-    if (session !== undefined) this.of(session).observe?.(event);
-    else for (const { adapter } of this.#replicas) adapter.observe?.(event);
+    if ("request" in event) return this.#observeRequest(event);
+    for (const { adapter } of this.#replicas) adapter.observe?.(event);
   }
 
-  /** Hints about a run go to its server, those about an anchor to all that are up; the best outcome is told. */
+  #observeRequest(event: RequestStartEvent | RequestFirstTokenEvent | RequestEndEvent): void {
+    if (event.type === "request-start") {
+      this.#starting.set(event.request, event);
+      return;
+    }
+    for (const { adapter, requests } of this.#replicas) {
+      if (!requests.has(event.request)) continue;
+      if (event.type === "request-end") requests.delete(event.request);
+      adapter.observe?.(event);
+    }
+    if (event.type === "request-end") this.#starting.delete(event.request);
+  }
+
+  /**
+   * Hints about a run go to its server, those about an anchor to all that are up; the best outcome is told. Of a run whose
+   * place a policy has still to choose, all are told; but it is prefetched on one only.
+   */
   async apply(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]> {
     const up = this.#replicas.filter(({ downAt }) => downAt === undefined);
     const targets = (hint: Hint): readonly EngineAdapter[] => {
       const session = this.#sessions.of(hint.prefix);
-      if (session !== undefined) return [this.of(session)];
+      const isOpen = this.#placements.isUsed && hint.type !== "prefetch";
+      if (session !== undefined && (!isOpen || this.#placements.of(session, hint.prefix.agent)))
+        return [this.#home(session, hint.prefix.agent).adapter];
       return (up.length > 0 ? up : this.#replicas).map(({ adapter }) => adapter);
     };
     const outcomes = new Map<Hint, Outcome>();
@@ -140,15 +207,46 @@ class Replicas {
     return hints.map((hint) => outcomes.get(hint) ?? { status: "failed", reason: "no server took it" });
   }
 
+  #named(baseURL: string | undefined): Replica | undefined {
+    return baseURL === undefined
+      ? undefined
+      : this.#replicas.find(({ adapter }) => adapter.baseURL === baseURL);
+  }
+
+  #begin(call: OutgoingCall): Replica | undefined {
+    const { worker, request, isRepeat, identity } = call;
+    const wanted = this.#named(worker);
+    if (worker !== undefined && !wanted) return undefined;
+    this.#askWhoIsDown();
+    const isTaken = wanted && (isRepeat === true || wanted.downAt === undefined);
+    const replica = isTaken ? wanted : this.#home(keyOf(call), identity.agent);
+    if (request === undefined || replica.requests.has(request)) return replica;
+    const start = this.#starting.get(request);
+    // Without its start, nobody will tell its end.
+    if (start) {
+      replica.requests.add(request);
+      replica.adapter.observe?.(start);
+    }
+    return replica;
+  }
+
+  /** Where a session's prefix is, or is going to be. */
+  #home(session: SessionId, agent: AgentId): Replica {
+    const placed = this.#placements.of(session, agent);
+    return placed && placed.downAt === undefined ? placed : this.#pick(session);
+  }
+
+  #askWhoIsDown(): void {
+    for (const replica of this.#replicas) if (replica.downAt !== undefined) this.#ask(replica);
+  }
+
   #pick(key: string): Replica {
     let best: Replica | undefined;
     let bestWeight = -1;
     const isAnyUp = this.#replicas.some(({ downAt }) => downAt === undefined);
+    this.#askWhoIsDown();
     for (const replica of this.#replicas) {
-      if (replica.downAt !== undefined) {
-        this.#ask(replica);
-        if (isAnyUp) continue;
-      }
+      if (replica.downAt !== undefined && isAnyUp) continue;
       const weight = hash(`${key}\n${replica.adapter.baseURL}`);
       if (weight <= bestWeight) continue;
       best = replica;
@@ -176,6 +274,10 @@ function addedUp(all: readonly PromptTotals[]): PromptTotals | undefined {
   if (all.length === 0) return undefined;
   const sum = (key: keyof PromptTotals): number => all.reduce((total, { [key]: value }) => total + value, 0);
   return { requests: sum("requests"), promptTokens: sum("promptTokens"), cachedTokens: sum("cachedTokens") };
+}
+
+async function* named(events: AsyncIterable<CacheEvent>, worker: string): AsyncGenerator<CacheEvent> {
+  for await (const event of events) yield { ...event, worker };
 }
 
 function keyOf({ identity: { session, run } }: OutgoingCall): string {

@@ -2,7 +2,7 @@ import type { AdmitVerdict, DenyVerdict } from "../runtime/action.ts";
 import type { CallKind, CallRef, CallResult, CallSubject } from "../runtime/call.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Event } from "../runtime/event.ts";
-import type { Decision, Gate, Ruled } from "../runtime/gate.ts";
+import type { Decision, Gate, Repeats, Ruled } from "../runtime/gate.ts";
 
 interface Guest {
   readonly call: CallSubject;
@@ -26,6 +26,10 @@ export class WaitingRoom {
   constructor(gate: Gate, clock: Clock) {
     this.#gate = gate;
     this.#clock = clock;
+  }
+
+  get repeats(): Repeats {
+    return this.#gate.repeats;
   }
 
   handles(kind: CallKind): boolean {

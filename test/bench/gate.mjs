@@ -13,6 +13,11 @@ const EVENTS = 20_000;
 const WARM_UP = 10_000;
 /** Model calls under way at once: those before them have ended. */
 const UNDER_WAY = 6;
+const WORKERS = ["one", "two", "three"].map((name, i) => ({
+  baseURL: `http://${name}/v1`,
+  isUp: true,
+  underWay: i,
+}));
 
 function onFault(where, error) {
   throw new Error(where, { cause: error });
@@ -42,7 +47,14 @@ export async function decidingAll() {
     ledger,
     onFault,
   });
-  const gate = new Gate({ clock, policies: installed, faults, ledger, budgetMs: 10_000 });
+  const gate = new Gate({
+    clock,
+    policies: installed,
+    faults,
+    ledger,
+    budgetMs: 10_000,
+    workers: () => WORKERS,
+  });
 
   let gateUs = 0;
   const observe = (event) => {

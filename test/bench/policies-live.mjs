@@ -8,6 +8,8 @@ import { mean, median, quantile } from "simple-statistics";
 import { z } from "zod";
 import { CacheSage } from "../../dist/index.js";
 import { decidingAll } from "./gate.mjs";
+import { serverMeasures } from "./server-arms.mjs";
+import { number } from "./summarise.mjs";
 import { randomNumbers } from "./workload.mjs";
 
 const REPEATS = 3;
@@ -293,10 +295,6 @@ async function compare(measure, on) {
   return { off: middle(rows.off), on: middle(rows.on) };
 }
 
-function number(value) {
-  return value.toFixed(value < 10 ? 2 : 0);
-}
-
 function us({ mean: average, p99 }) {
   return `mean ${average.toFixed(1)} us, p99 ${p99.toFixed(1)} us`;
 }
@@ -364,6 +362,8 @@ for (const [policy, measure] of Object.entries(measures)) {
         : `${policy}: ${name}: off ${number(off[key])}, on ${number(on[key])}`,
     );
 }
+for (const [policy, measure] of Object.entries(serverMeasures))
+  if (asked.length === 0 || asked.includes(policy)) await measure();
 if (asked.length === 0 || asked.includes("decision")) {
   const { all, gate } = await decidingAll();
   console.log(`all policies, a model call, 24 agents, 100 open runs: ${us(all)}`);

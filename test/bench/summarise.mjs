@@ -27,3 +27,8 @@ export function summariseChunks(times) {
     p99OfAll: quantile(times, 0.99),
   };
 }
+
+/** A measure in three digits or so. */
+export function number(value) {
+  return value.toFixed(value < 10 ? 2 : 0);
+}

@@ -39,12 +39,16 @@ export type Script = (request: Received, index: number) => Reply;
 /** An OpenAI-compatible server that follows a script and keeps what it was sent. */
 export class ScriptedServer implements AsyncDisposable {
   readonly requests: Received[] = [];
+  /** Requests that were neither answered nor given up by the client. */
+  openRequests = 0;
   /** Bytes of flood written to sockets so far. */
   written = 0;
   script: Script;
   /** Never closes an idle connection: on a busy machine a client may be about to use it. */
   readonly #server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     const chunks: Buffer[] = [];
+    this.openRequests++;
+    response.on("close", () => void this.openRequests--);
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       const raw = Buffer.concat(chunks).toString();

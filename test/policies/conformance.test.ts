@@ -27,6 +27,11 @@ const busy: Readonly<Record<string, readonly object[]>> = {
   speculation: [
     { nodes: ["planner", "coder", "tester"], minProbability: 0, tokensPerSecond: 1e9, wasteShare: 1e9 },
   ],
+  hedging: [
+    { minCalls: 1, budget: 1 },
+    { agents: ["planner"], exceptAgents: ["coder"] },
+  ],
+  routing: [{ loadWeight: 0 }],
   "batch-shaping": [{ minTokens: 1, maxHoldMs: 10_000 }],
 };
 

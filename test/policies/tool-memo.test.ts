@@ -180,8 +180,8 @@ function alone(given: object) {
     ...more,
   });
   const verdict = (one: ToolCallSubject) =>
-    [...(policy.act?.([{ item: one, score: 1 }], [], { now: time.now, underWay: 0 }) ?? [])][0]?.type ??
-    "call";
+    [...(policy.act?.([{ item: one, score: 1 }], [], { now: time.now, underWay: 0, workers: [] }) ?? [])][0]
+      ?.type ?? "call";
   /** Makes the call if the policy lets it. */
   const makeWith = (args: unknown, output: unknown, more: Partial<ToolCallSubject> = {}) => {
     const one = call(args, more);

@@ -59,6 +59,26 @@ test("the longest hold wins, but never past the call's budget", () => {
   });
 });
 
+test("of several that route a call the first says where it goes, unless something stronger is there", () => {
+  const routes = fc.array(
+    fc.record({
+      policy: fc.constantFrom("p", "q", "r"),
+      verdict: fc.webUrl().map((baseURL): Verdict => ({ type: "route", call, baseURL })),
+    }),
+    { minLength: 1, maxLength: 4 },
+  );
+  fc.assert(
+    fc.property(judgements, routes, budget, (others, more, budgetMs) => {
+      const all = [...others.filter((one) => one.verdict.type !== "route"), ...more];
+      const stronger = new Set(["reuse", "ask", "deny", ...(budgetMs > 0 ? ["hold"] : [])]);
+      const { kept } = rule(call, all, budgetMs);
+      const isFree = !all.some((one) => stronger.has(one.verdict.type));
+      expect(kept === more[0]).toBe(isFree);
+      expect(kept.verdict.type === "route").toBe(isFree);
+    }),
+  );
+});
+
 test("without budget nothing is held", () => {
   always((all) => {
     expect(rule(call, all, 0).kept.verdict.type).not.toBe("hold");

@@ -11,6 +11,7 @@ const healthy = () =>
     return path === "/v1/chat/completions" ? { usage: { prompt_tokens: 10 } } : undefined;
   });
 const adapterOf = ({ url }: TrialServer) => vllm.create(vllm.options.parse({ url }));
+const baseOf = ({ url }: TrialServer) => `${url}/v1`;
 const call = (session: string): OutgoingCall => ({
   url: "http://first/v1/chat/completions",
   identity: { agent: "a", run: `run-of-${session}`, session, namespace: "" },
@@ -93,5 +94,45 @@ test("a run's hints go to its session's server, an anchor's to all", async () =>
   expect(asked(first).length + asked(second).length).toBe(10);
   await replicas.apply([prefetch()]);
   expect(asked(first).length + asked(second).length).toBe(12);
+  await replicas.close();
+});
+
+test("a server that a policy chose is taken while it is up; the run's hints and events go there from then on", async () => {
+  await using first = await healthy();
+  await using second = await healthy();
+  const replicas = createReplicas([first, second].map(adapterOf));
+  await replicas.connect();
+  const own = replicas.route?.(call("s"))?.baseURL;
+  const other = own === baseOf(first) ? second : first;
+  const run = "run-of-s";
+  replicas.observe?.({ type: "run-start", at: 0, run, session: "s" });
+  const chosen = { ...call("s"), request: "1", worker: baseOf(other) };
+  const place = { agent: "a", run, session: "s", namespace: "", request: "1" };
+  replicas.observe?.({
+    type: "request-start",
+    at: 0,
+    ...place,
+    prompt: { anchor: { hash: "", length: 0 }, history: [] },
+  });
+  expect(replicas.route?.({ ...chosen, isRepeat: true })?.baseURL).toBe(baseOf(other));
+  expect(replicas.route?.(call("s"))?.baseURL).toBe(own);
+  const route = replicas.route?.(chosen);
+  expect(route?.baseURL).toBe(baseOf(other));
+  expect(replicas.route?.(call("s"))?.baseURL).toBe(baseOf(other));
+  const underWay = () => replicas.workers?.().find(({ baseURL }) => baseURL === baseOf(other))?.underWay;
+  expect(underWay()).toBe(1);
+  replicas.observe?.({ type: "request-end", at: 1, ...place, status: "completed" });
+  expect(underWay()).toBe(0);
+  expect(await replicas.apply([prefetch(run)])).toMatchObject([{ status: "applied" }]);
+  expect(asked(other)).toEqual(["s"]);
+  expect(replicas.route?.({ ...chosen, worker: "http://elsewhere/v1" })).toBeUndefined();
+  route?.settled(false);
+  expect(
+    replicas
+      .workers?.()
+      .map(({ isUp }) => isUp)
+      .toSorted(),
+  ).toEqual([false, true]);
+  expect(replicas.route?.(chosen)?.baseURL).toBe(own);
   await replicas.close();
 });
