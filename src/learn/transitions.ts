@@ -32,7 +32,7 @@ export interface TransitionState {
 /** Successors of an agent that count in full; beyond, old ones are halved, so that a workload that changes is followed. */
 const WINDOW = 1024;
 /** Counts of longer contexts kept; when there are more, all are halved and those below one go. */
-const MAX_LONG_COUNTS = 384;
+const MAX_LONG_COUNTS = 352;
 /** No agent index is this large, see `Agents`. */
 const AGENTS = 128;
 
