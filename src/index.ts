@@ -22,6 +22,7 @@ export type { Clock } from "./runtime/clock.ts";
 export type * from "./runtime/engine.ts";
 export type * from "./runtime/event.ts";
 export { END, START } from "./runtime/event.ts";
+export type { Repeats } from "./runtime/gate.ts";
 export { Ledger, type LedgerEntry } from "./runtime/ledger.ts";
 export { definePolicy } from "./runtime/policy.ts";
 export type * from "./runtime/policy.ts";
