@@ -14,5 +14,7 @@ export default {
   intentionallyNotExported: ["connectOptions", "dashboardOptions", "options"],
   // The README links to folders too; test/readme.test.ts checks that they exist.
   validation: { invalidPath: false },
+  // Links to sources would need a remote, which a checkout may not have.
+  disableSources: true,
   treatWarningsAsErrors: true,
 };
