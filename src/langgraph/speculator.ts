@@ -89,9 +89,12 @@ export class Speculator {
 
   observe(event: Event): void {
     switch (event.type) {
-      case "agent-end":
-        this.#places.get(event.run)?.delete(event.agent);
+      case "agent-end": {
+        // Of some runs nobody sees the end.
+        const places = this.#places.get(event.run);
+        if (places?.delete(event.agent) && places.size === 0) this.#places.delete(event.run);
         return;
+      }
       case "next-agents":
         for (const [agent, early] of this.#early.get(event.run) ?? [])
           if (!event.agents.includes(agent))

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { BusyShare } from "../learn/busy-share.ts";
 import type { Action, LaterValues, PrefetchHint, PrefixRef, RetainHint } from "../runtime/action.ts";
+import { AheadBudget } from "../runtime/ahead-budget.ts";
 import type { AgentId, Event, RunId } from "../runtime/event.ts";
 import {
   definePolicy,
@@ -68,9 +69,8 @@ class PrefixCache implements Policy<"prefix"> {
   readonly #context: PolicyContext<Options>;
   /** Values last sent, by run (undefined: anchors) and agent: unchanged ones are not sent again. */
   readonly #sent = new Map<RunId | undefined, Map<AgentId, number>>();
-  /** Prefetched and not yet used or withdrawn, per run. */
-  readonly #ahead = new Map<RunId, Map<AgentId, number>>();
-  #aheadTokens = 0;
+  /** Prefetched and not yet used or withdrawn. */
+  readonly #ahead: AheadBudget;
   /** Tokens that the request under way was expected to find in cache, by run; 0: it was not prefetched. */
   readonly #awaited = new Map<RunId, number>();
   #awaitedRequests = 0;
@@ -80,13 +80,14 @@ class PrefixCache implements Policy<"prefix"> {
 
   constructor(context: PolicyContext<Options>) {
     this.#context = context;
+    this.#ahead = new AheadBudget(context.options.budgetTokens);
   }
 
   observe(event: Event): void {
     if (event.type === "request-start") this.#busy.started(event.at);
     else if (event.type === "request-end") this.#busy.ended(event.at);
     if (event.type === "request-start")
-      this.#awaited.set(event.run, this.#ahead.get(event.run)?.get(event.agent) ?? 0);
+      this.#awaited.set(event.run, this.#ahead.of(event.run, event.agent, "prefetch"));
     else if (event.type === "run-end") this.#awaited.delete(event.run);
     else if (event.type === "request-end" && event.usage?.cachedTokens !== undefined) {
       const awaited = this.#awaited.get(event.run) ?? 0;
@@ -101,7 +102,7 @@ class PrefixCache implements Policy<"prefix"> {
     const { predictor, prefixes } = this.#context;
     const { agent, run, tokens } = prefix;
     // What was fetched for it is as its next request will be.
-    const isAhead = run !== undefined && this.#ahead.get(run)?.has(agent) === true;
+    const isAhead = run !== undefined && this.#ahead.of(run, agent, "prefetch") > 0;
     // One value for the whole prefix: that of the middle of its history, so that a history that is dropped counts little.
     const history = isAhead ? 0 : Math.max(0, tokens - (prefixes.anchor(agent)?.tokens ?? 0));
     const fromEnd = history === 0 ? Number.POSITIVE_INFINITY : (history / 2) * CHARACTERS_PER_TOKEN;
@@ -135,7 +136,7 @@ class PrefixCache implements Policy<"prefix"> {
     if (event.type === "run-end") this.#withdraw(moment, NONE, actions);
     else if (event.type === "next-agents") this.#withdraw(moment, agentsOf(predictions), actions);
     else {
-      if (event.type === "request-start") this.#settle(run, event.agent);
+      if (event.type === "request-start") this.#ahead.giveBack(run, event.agent, "prefetch");
       const wanted = this.#plan(predictions, outlook, moment);
       this.#withdraw(
         moment,
@@ -193,8 +194,8 @@ class PrefixCache implements Policy<"prefix"> {
       // An anchor that nobody has used yet is not fetched in vain: other runs will come to it.
       const vain = anchor.usedAt === NEVER ? tokens - anchor.tokens : tokens;
       const worth = probability * tokens >= cost * (1 - probability) * vain;
-      if (!worth || !this.#reserve(run, agent, tokens)) continue;
       const prefix: PrefixRef = { agent, run };
+      if (!worth || !this.#ahead.take({ type: "prefetch", prefix, tokens }, event.at)) continue;
       const value = predictor.reuse(prefix, undefined, this.#inTime);
       // Half of the time in which the run is not back is left for the engine to compute it.
       const afterMs = predictor.soonest(run) / 2;
@@ -211,39 +212,17 @@ class PrefixCache implements Policy<"prefix"> {
     return plan;
   }
 
-  /** Takes `tokens` out of the budget; what was reserved for the same prefix before is given back first. */
-  #reserve(run: RunId, agent: AgentId, tokens: number): boolean {
-    const before = this.#ahead.get(run)?.get(agent) ?? 0;
-    if (this.#aheadTokens - before + tokens > this.#context.options.budgetTokens) return false;
-    let ahead = this.#ahead.get(run);
-    if (!ahead) this.#ahead.set(run, (ahead = new Map()));
-    ahead.set(agent, tokens);
-    this.#aheadTokens += tokens - before;
-    return true;
-  }
-
   /** Cancels what was fetched for a run's agents that are not wanted any more, and lets go of what it brought. */
   #withdraw({ run, gone }: Moment, wanted: readonly AgentId[], actions: Action[]): void {
-    const ahead = this.#ahead.get(run);
-    if (!ahead) return;
-    for (const agent of ahead.keys()) {
+    for (const agent of this.#ahead.agents(run)) {
       if (wanted.includes(agent)) continue;
-      this.#settle(run, agent);
+      this.#ahead.giveBack(run, agent, "prefetch");
       const prefix: PrefixRef = { agent, run };
       actions.push({ type: "cancel", prefix });
       const isIts = (live: PrefixRef) => live.agent === agent;
       if (!this.#context.prefixes.of(run).some(isIts) && !gone.some(isIts))
         actions.push({ type: "release", prefix });
     }
-  }
-
-  #settle(run: RunId, agent: AgentId): void {
-    const ahead = this.#ahead.get(run);
-    const tokens = ahead?.get(agent);
-    if (!ahead || tokens === undefined) return;
-    this.#aheadTokens -= tokens;
-    ahead.delete(agent);
-    if (ahead.size === 0) this.#ahead.delete(run);
   }
 }
 

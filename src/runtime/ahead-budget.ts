@@ -9,16 +9,27 @@ export function isAhead(action: Advice): action is AheadHint {
   return action.type === "prefetch" || action.type === "speculate";
 }
 
+/** A run that nothing was done ahead for in this many milliseconds is taken to be over: the end of some is never seen. */
+const LOST_AFTER_MS = 600_000;
+
+/** What is taken for one run. */
+interface Taken {
+  readonly agents: Map<AgentId, Map<AheadHint["type"], number>>;
+  /** Of the latest hint. */
+  at: number;
+}
+
 /**
- * The tokens of all work ahead for one engine, whoever wanted it: prefetches and nodes that run early, until they are used,
- * withdrawn or turn out not to be carried out.
+ * The tokens of work ahead: prefetches and nodes that run early, until they are used, withdrawn or turn out not to be carried
+ * out.
  */
 export class AheadBudget {
   /** Most tokens at a time. */
   readonly limit: number;
   /** By run (the empty one: anchors) and by agent. */
-  readonly #taken = new Map<RunId, Map<AgentId, Map<AheadHint["type"], number>>>();
+  readonly #taken = new Map<RunId, Taken>();
   #tokens = 0;
+  #now = Number.NEGATIVE_INFINITY;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -29,22 +40,40 @@ export class AheadBudget {
     return this.#tokens;
   }
 
-  /** Takes the tokens of a hint; what it took before for the same prefix is given back. False, and nothing, when they are too many. */
-  take({ type, prefix: { run = "", agent }, tokens }: AheadHint): boolean {
-    const before = this.#taken.get(run)?.get(agent)?.get(type) ?? 0;
-    if (this.#tokens - before + tokens > this.limit) return false;
-    let agents = this.#taken.get(run);
-    if (!agents) this.#taken.set(run, (agents = new Map()));
-    let verbs = agents.get(agent);
-    if (!verbs) agents.set(agent, (verbs = new Map()));
+  /** Tokens taken for this; 0 when it is not under way. */
+  of(run: RunId, agent: AgentId, type: AheadHint["type"]): number {
+    return this.#taken.get(run)?.agents.get(agent)?.get(type) ?? 0;
+  }
+
+  /** The agents for which something is done ahead in a run. */
+  agents(run: RunId): readonly AgentId[] {
+    return [...(this.#taken.get(run)?.agents.keys() ?? [])];
+  }
+
+  /**
+   * Takes the tokens of a hint; what it took before for the same prefix is given back. False, and nothing, when they are too
+   * many.
+   *
+   * @param at clock time; default: that of the latest event observed.
+   */
+  take({ type, prefix, tokens }: Pick<AheadHint, "type" | "prefix" | "tokens">, at = this.#now): boolean {
+    const { run = "", agent } = prefix;
+    const fits = () => this.#tokens - this.of(run, agent, type) + tokens <= this.limit;
+    if (!fits()) this.#forgetLost(at);
+    if (!fits()) return false;
+    let taken = this.#taken.get(run);
+    if (!taken) this.#taken.set(run, (taken = { agents: new Map(), at }));
+    taken.at = at;
+    let verbs = taken.agents.get(agent);
+    if (!verbs) taken.agents.set(agent, (verbs = new Map()));
+    this.#tokens += tokens - (verbs.get(type) ?? 0);
     verbs.set(type, tokens);
-    this.#tokens += tokens - before;
     return true;
   }
 
   /** The prefix was asked for, or what was done about it is withdrawn. */
   giveBack(run: RunId, agent: AgentId, type: AheadHint["type"]): void {
-    const agents = this.#taken.get(run);
+    const agents = this.#taken.get(run)?.agents;
     const verbs = agents?.get(agent);
     const tokens = verbs?.get(type);
     if (!agents || !verbs || tokens === undefined) return;
@@ -55,13 +84,13 @@ export class AheadBudget {
   }
 
   observe(event: Event): void {
+    this.#now = Math.max(this.#now, event.at);
     if (this.#taken.size === 0) return;
     if (event.type === "request-start") {
       this.giveBack(event.run, event.agent, "prefetch");
       this.giveBack("", event.agent, "prefetch");
     } else if (event.type === "run-end") {
-      for (const [agent, verbs] of this.#taken.get(event.run) ?? [])
-        for (const type of verbs.keys()) this.giveBack(event.run, agent, type);
+      this.#forget(event.run);
     }
   }
 
@@ -69,5 +98,14 @@ export class AheadBudget {
   settle(action: Advice, { status }: Outcome): void {
     if (!isAhead(action) || (action.type === "prefetch" && status === "applied")) return;
     this.giveBack(action.prefix.run ?? "", action.prefix.agent, action.type);
+  }
+
+  #forgetLost(now: number): void {
+    for (const [run, { at }] of this.#taken) if (now - at > LOST_AFTER_MS) this.#forget(run);
+  }
+
+  #forget(run: RunId): void {
+    for (const [agent, verbs] of this.#taken.get(run)?.agents ?? [])
+      for (const type of verbs.keys()) this.giveBack(run, agent, type);
   }
 }

@@ -129,6 +129,22 @@ test("the budget bounds what is fetched ahead over all runs", () => {
   expect(prefetched(observe(app.start("8"), app.call("8", "a", 1)))).toEqual(["prefetch run/8/b"]);
 });
 
+test("runs whose end nobody sees do not hold the budget for good", () => {
+  const app = new App();
+  const observe = policy({ budgetTokens: 2500, maxPerRun: 1 });
+  for (const run of ["1", "2", "3"]) observe(...app.run(run, "a", "b"));
+  const at = (time: number, run: string) =>
+    prefetched(
+      observe({ ...app.start(run), at: time } as Event, { ...app.call(run, "a", 1), at: time } as Event),
+    );
+  expect([...at(1000, "4"), ...at(1000, "5"), ...at(1000, "6")]).toEqual([
+    "prefetch run/4/b",
+    "prefetch run/5/b",
+  ]);
+  expect(at(500_000, "7")).toEqual([]);
+  expect(at(700_000, "8")).toEqual(["prefetch run/8/b"]);
+});
+
 test("prefetch: false still retains and releases", () => {
   const app = new App();
   const observe = policy({ prefetch: false });
