@@ -25,6 +25,8 @@ export class Prefetcher {
   readonly #counters: () => Counters;
   readonly #chunkTokens: number;
   readonly #jobs: Job[] = [];
+  /** The job that `step` is busy with: it ends in `step`, never under its feet. */
+  #atWork: Job | undefined;
 
   constructor(cache: KvCache, chunkTokens: number, counters: () => Counters) {
     this.#cache = cache;
@@ -77,9 +79,11 @@ export class Prefetcher {
     for (const job of ranked) {
       // A more valuable job may have come in front of one that was at work.
       for (const other of ranked) if (other !== job) this.#letGo(other);
+      this.#atWork = job;
       const ended = await this.#advance(job, worth.get(job) ?? 0).catch((error: unknown) =>
         this.#fail(job, error),
       );
+      this.#atWork = undefined;
       if (job.withdrawn !== undefined) this.#end(job, { status: "cancelled", reason: job.withdrawn });
       else if (ended === "blocked") {
         this.#letGo(job);
@@ -100,6 +104,8 @@ export class Prefetcher {
       job.lease = await this.#cache.open(tokens, options);
       if (job.lease === undefined) return this.#stop(job);
       job.position = job.lease.reused;
+      // Copying a sequence takes a while, in which the request that it is for may have come.
+      if (job.withdrawn !== undefined) return undefined;
     }
     const { chain } = job.lease;
     const chunk = tokens.slice(job.position, job.position + this.#chunkTokens);
@@ -126,8 +132,7 @@ export class Prefetcher {
 
   #withdraw(job: Job, reason: string): void {
     job.withdrawn ??= reason;
-    // Between chunks nothing waits for it; during one, the step ends it.
-    if (job.lease === undefined) this.#end(job, { status: "cancelled", reason });
+    if (job !== this.#atWork) this.#end(job, { status: "cancelled", reason });
   }
 
   #fail(job: Job, error: unknown): Outcome {

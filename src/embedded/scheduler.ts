@@ -1,6 +1,6 @@
 import type { Outcome } from "../runtime/action.ts";
 import { blockTokens } from "./cache/block.ts";
-import type { KvCache } from "./cache/kv-cache.ts";
+import type { KvCache, Lease } from "./cache/kv-cache.ts";
 import { type Counters, zeroCounters } from "./counters.ts";
 import { Generation, type GenerationRequest, type GenerationResult } from "./generation.ts";
 import { Prefetcher, type PrefetchRequest } from "./prefetcher.ts";
@@ -164,12 +164,14 @@ export class Scheduler {
       if (this.#queued >= this.#options.chunkTokens) return;
       const { tokens, request } = next;
       const limit = this.#options.prefixCaching ? tokens.length - 1 : 0;
-      const lease = await this.#cache.open(tokens, {
-        limit,
-        owner: request.prefix,
-        ceiling: Infinity,
-        isRequest: true,
-      });
+      const options = { limit, owner: request.prefix, ceiling: Infinity, isRequest: true };
+      let lease: Lease | undefined;
+      try {
+        lease = await this.#cache.open(tokens, options);
+      } catch (error) {
+        this.#end(next, () => next?.fail(error));
+        continue;
+      }
       if (lease === undefined) {
         if (this.#running.length > 0) return;
         this.#end(next, () => next?.fail(new KvBudgetError("pinned prefixes hold every sequence")));

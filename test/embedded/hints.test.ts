@@ -241,6 +241,21 @@ describe("prefetch", () => {
     expect(engine.stats().residentTokens).toBe(0);
   });
 
+  test("cancelled at any moment, it holds no room afterwards", async () => {
+    const head = system(words(220, 1));
+    await ask(engine, [head, user("go")], named("run/0/A", "anchor/A"));
+    for (let turns = 0; turns < 60; turns++) {
+      const body = { messages: [head, user(words(60, turns + 100))] };
+      const payload = { prefix: "run/1/A", anchor: "anchor/A", value: 0.9, anchor_value: 0.9, body };
+      const ahead = engine.applyHints(hints(["kv.prefetch", payload]));
+      for (let turn = 0; turn < turns % 20; turn++) await new Promise(setImmediate);
+      await engine.applyHints(hints(["kv.cancel", { prefix: "run/1/A" }]));
+      await ahead;
+    }
+    const whole = await ask(engine, [user(words(830, 7))], { max_tokens: 1 });
+    expect(whole.promptTokens).toBeGreaterThan(900);
+  });
+
   test("a prompt that cannot be one is rejected", async () => {
     const reply = await outcomes(
       ["kv.prefetch", { prefix: "p", value: 1, body: { messages: [] } }],

@@ -30,8 +30,13 @@ export class KvCache {
     const opened = this.pool.open(tokens, options);
     if (opened === undefined) return undefined;
     const { chain, reused, copyFrom } = opened;
-    if (copyFrom !== undefined) await copySequence(this.#sequence(copyFrom), this.#sequence(chain), reused);
-    else await truncateSequence(this.#sequence(chain), reused);
+    try {
+      if (copyFrom !== undefined) await copySequence(this.#sequence(copyFrom), this.#sequence(chain), reused);
+      else await truncateSequence(this.#sequence(chain), reused);
+    } catch (error) {
+      this.pool.drop(chain);
+      throw error;
+    }
     return { chain, reused };
   }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { z } from "zod";
 import type { Outcome } from "../../runtime/action.ts";
 import type { BlockPool } from "../cache/block-pool.ts";
@@ -36,6 +37,8 @@ export async function applyHints(
   envelope: HintEnvelope,
   signal?: AbortSignal,
 ): Promise<HintReply> {
+  // One of these signals ends every prefetch of its envelope; more than ten of them are no leak.
+  if (signal !== undefined) setMaxListeners(0, signal);
   const outcomes = await Promise.all(
     envelope.actions.map(async (action) => ({
       action_id: action.action_id,
