@@ -139,7 +139,7 @@ export class CacheSage {
         observers?.decided(microseconds);
       },
     });
-    const prompts = new PromptStore();
+    const prompts = new PromptStore((agent) => predictor.sharedHistory(agent) >= 0.5);
     const drift = new AnchorDrift({
       warn: (message) => host.warn(message),
       ...(adapter.tokenize && { tokenize: (body) => adapter.tokenize?.(body) ?? Promise.resolve([]) }),
@@ -154,7 +154,7 @@ export class CacheSage {
     };
     this.#queue = new HintQueue({
       adapter,
-      compose: ({ prefix }) => prompts.compose(prefix, predictor.sharedHistory(prefix.agent) >= 0.5),
+      compose: ({ prefix }) => prompts.compose(prefix),
       onOutcome: (hint, outcome) => contained(() => settle(hint, outcome)),
       ...(shared && { mayPrefetch: (body) => shared.mayPrefetch(body) }),
     });

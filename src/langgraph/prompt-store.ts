@@ -3,8 +3,10 @@ import type { AgentId, Identity, RunId } from "../runtime/event.ts";
 
 /** Agents whose anchor is kept; the one unused longest goes first. */
 const MAX_AGENTS = 256;
-/** Open runs whose latest prompt is kept. */
+/** Open runs whose prompts are kept. */
 const MAX_RUNS = 10_000;
+/** Agents of a run whose own prompts are kept. */
+const MAX_OWN = 64;
 
 interface Message {
   readonly role?: unknown;
@@ -27,18 +29,35 @@ interface Stored {
   answer?: string;
 }
 
+/** Of an open run: its latest prompt, and the latest one of each agent that keeps its history to itself. */
+interface RunPrompts {
+  latest: Stored;
+  readonly own: Map<AgentId, Stored>;
+}
+
 /**
  * The latest prompts as text, in memory only, so that a prefetch can be composed: one per agent for its anchor,
- * one per open run for the shared messages. Filled only while hints are on.
+ * one per open run for the shared messages, and one per agent of a run where they are not shared. Filled only while hints
+ * are on.
  */
 export class PromptStore {
   readonly #anchors = new Map<AgentId, Stored>();
-  readonly #runs = new Map<RunId, Stored>();
+  readonly #runs = new Map<RunId, RunPrompts>();
+  readonly #isShared: (agent: AgentId) => boolean;
+
+  /** @param isShared whether the agent's prompts go on from what the agents before it have said. */
+  constructor(isShared: (agent: AgentId) => boolean) {
+    this.#isShared = isShared;
+  }
 
   request({ agent, run }: Identity, raw: string): void {
     const stored: Stored = { agent, raw };
     put(this.#anchors, agent, stored, MAX_AGENTS);
-    put(this.#runs, run, stored, MAX_RUNS);
+    const prompts = this.#runs.get(run) ?? { latest: stored, own: new Map<AgentId, Stored>() };
+    prompts.latest = stored;
+    if (this.#isShared(agent)) prompts.own.delete(agent);
+    else put(prompts.own, agent, stored, MAX_OWN);
+    put(this.#runs, run, prompts, MAX_RUNS);
   }
 
   /** The prompt of an agent's first call, as far as it is known before. */
@@ -47,8 +66,8 @@ export class PromptStore {
   }
 
   answer({ agent, run }: Identity, text: string): void {
-    const stored = this.#runs.get(run);
-    if (stored?.agent === agent) stored.answer = text;
+    const latest = this.#runs.get(run)?.latest;
+    if (latest?.agent === agent) latest.answer = text;
   }
 
   end(run: RunId): void {
@@ -56,25 +75,26 @@ export class PromptStore {
   }
 
   /**
-   * The prompt that the agent's next request in this run is expected to begin with: its own system message and
-   * tools, then the run's messages so far when `shared` (they are left out otherwise). Undefined when the agent or
-   * the run has not been seen, or speaks another API than Chat Completions.
+   * The prompt that the agent's next request in this run is expected to begin with: its own system message and tools, then
+   * the run's messages so far, or its own ones where they are not shared. Undefined when nothing of it is known: the agent
+   * has not been seen, has no system message, or speaks another API than Chat Completions.
    */
-  compose({ agent, run }: PrefixRef, shared: boolean): PromptBody | undefined {
+  compose({ agent, run }: PrefixRef): PromptBody | undefined {
+    const prompts = run === undefined ? undefined : this.#runs.get(run);
+    const before = this.#isShared(agent) ? prompts?.latest : prompts?.own.get(agent);
     const anchor = parse(this.#anchors.get(agent));
     if (!anchor) return undefined;
-    const latest = run === undefined ? undefined : this.#runs.get(run);
-    const history = shared ? parse(latest) : undefined;
     const messages: unknown[] = anchor.messages.slice(0, headLength(anchor.messages));
+    const history = parse(before);
     if (history) {
       messages.push(...history.messages.slice(headLength(history.messages)));
-      if (latest?.answer) messages.push({ role: "assistant", content: latest.answer });
+      if (before?.answer) messages.push({ role: "assistant", content: before.answer });
     }
-    return { ...anchor, messages };
+    return messages.length > 0 ? { ...anchor, messages } : undefined;
   }
 }
 
-function put<K>(map: Map<K, Stored>, key: K, stored: Stored, limit: number): void {
+function put<K, V>(map: Map<K, V>, key: K, stored: V, limit: number): void {
   map.delete(key);
   if (map.size >= limit) map.delete(map.keys().next().value as K);
   map.set(key, stored);

@@ -166,6 +166,10 @@ export class LearnedPredictor implements Predictor {
     return this.#anchors.shared(this.#agents.find(agent) ?? OTHER_INDEX);
   }
 
+  keptHistory(agent: AgentId, fromEnd: number): number {
+    return this.#survival.kept(this.#agents.find(agent) ?? OTHER_INDEX, false, placeOf(fromEnd));
+  }
+
   tokens(characters: number): number {
     return this.#anchors.tokens(characters);
   }

@@ -99,14 +99,13 @@ class PrefixCache implements Policy<"prefix"> {
   }
 
   score(prefix: PrefixSubject): number {
-    const { predictor, prefixes } = this.#context;
-    const { agent, run, tokens } = prefix;
+    const { agent, run } = prefix;
     // What was fetched for it is as its next request will be.
     const isAhead = run !== undefined && this.#ahead.of(run, agent, "prefetch") > 0;
     // One value for the whole prefix: that of the middle of its history, so that a history that is dropped counts little.
-    const history = isAhead ? 0 : Math.max(0, tokens - (prefixes.anchor(agent)?.tokens ?? 0));
+    const history = isAhead ? 0 : this.#historyOf(prefix);
     const fromEnd = history === 0 ? Number.POSITIVE_INFINITY : (history / 2) * CHARACTERS_PER_TOKEN;
-    return predictor.reuse(prefix, fromEnd, this.#inTime);
+    return this.#context.predictor.reuse(prefix, fromEnd, this.#inTime);
   }
 
   act(
@@ -182,15 +181,19 @@ class PrefixCache implements Policy<"prefix"> {
     const plan: PrefetchHint[] = [];
     if (!limits.prefetch) return plan;
     const current = "agent" in event ? event.agent : undefined;
-    const latest = newest(prefixes.of(run));
-    const history = latest ? Math.max(0, latest.tokens - (prefixes.anchor(latest.agent)?.tokens ?? 0)) : 0;
+    const live = prefixes.of(run);
+    const latest = newest(live);
+    const history = latest ? this.#historyOf(latest) : 0;
     const cost = limits.wasteWeight * this.#busy.at(event.at);
     for (const { agent, probability } of predictions) {
       if (plan.length >= limits.maxPerRun) break;
       const anchor = prefixes.anchor(agent);
       // The agent at work has its own prefix in cache already.
       if (agent === current || !anchor || !latest) continue;
-      const tokens = anchor.tokens + Math.round(history * predictor.sharedHistory(agent));
+      const shared = predictor.sharedHistory(agent);
+      const known =
+        shared >= 0.5 ? history * shared : this.#ownHistory(live.find((own) => own.agent === agent));
+      const tokens = anchor.tokens + Math.round(known);
       // An anchor that nobody has used yet is not fetched in vain: other runs will come to it.
       const vain = anchor.usedAt === NEVER ? tokens - anchor.tokens : tokens;
       const worth = probability * tokens >= cost * (1 - probability) * vain;
@@ -210,6 +213,18 @@ class PrefixCache implements Policy<"prefix"> {
       });
     }
     return plan;
+  }
+
+  /** Tokens of a prefix after its anchor. */
+  #historyOf({ agent, tokens }: PrefixSubject): number {
+    return Math.max(0, tokens - (this.#context.prefixes.anchor(agent)?.tokens ?? 0));
+  }
+
+  /** Tokens of its previous prompt in the run that an agent with a history of its own is expected to go on from. */
+  #ownHistory(own: PrefixSubject | undefined): number {
+    if (own === undefined) return 0;
+    const history = this.#historyOf(own);
+    return history * this.#context.predictor.keptHistory(own.agent, (history / 2) * CHARACTERS_PER_TOKEN);
   }
 
   /** Cancels what was fetched for a run's agents that are not wanted any more, and lets go of what it brought. */

@@ -75,6 +75,11 @@ export interface Predictor {
   soonest(run: RunId): number;
   /** Share, in [0, 1], of the previous agent's history that this agent is expected to see as well. */
   sharedHistory(agent: AgentId): number;
+  /**
+   * Probability that the agent's next prompt in a run, after others have called, still has what ended so many characters
+   * before the end of its previous one there.
+   */
+  keptHistory(agent: AgentId, fromEnd: number): number;
   /** Estimated tokens in this many characters of prompt, learned from reported usage. */
   tokens(characters: number): number;
   snapshot(): unknown;

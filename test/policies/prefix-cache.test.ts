@@ -54,6 +54,17 @@ test("prefetches the agent that has always come next, anchor plus the history so
   expect(fetch).toHaveProperty("tokens", 1000 + 100 * 0.9);
 });
 
+test("prefetches an agent with a history of its own as it was when it called last in that run", () => {
+  const app = new App(false);
+  const observe = policy();
+  for (const run of ["1", "2", "3", "4"]) observe(...app.run(run, "a", "b", "a", "b", "a", "b"));
+  observe(app.start("5"), app.call("5", "a", 1), app.call("5", "b", 2), app.call("5", "a", 3));
+  observe(app.call("5", "b", 4));
+  const fetch = observe(app.call("5", "a", 5)).find(({ type }) => type === "prefetch");
+  // 4,000 characters of anchor and one message of 400 at 4 characters a token: what b's second prompt in this run held.
+  expect(fetch).toMatchObject({ prefix: { agent: "b", run: "5" }, tokens: 1000 + 100 });
+});
+
 test("releases every prefix of a run when it ends, and cancels what was fetched ahead", () => {
   const app = new App();
   const observe = policy();

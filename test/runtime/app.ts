@@ -5,6 +5,12 @@ export class App {
   time = 0;
   #requests = 0;
   readonly #histories = new Map<string, PromptPart[]>();
+  readonly #isShared: boolean;
+
+  /** @param isShared agents of a run see one history; false: each has its own. */
+  constructor(isShared = true) {
+    this.#isShared = isShared;
+  }
 
   start(run: string, session?: string): Event {
     return { type: "run-start", at: ++this.time, run, ...(session !== undefined && { session }) };
@@ -14,10 +20,11 @@ export class App {
     return { type: "run-end", at: ++this.time, run, status, ...(session !== undefined && { session }) };
   }
 
-  /** A model call of `agent`; every call adds one message of 400 characters to the run's shared history. */
+  /** A model call of `agent`; every call adds one message of 400 characters to the history. */
   call(run: string, agent: string, step?: number): Event {
-    const history = this.#histories.get(run) ?? [];
-    this.#histories.set(run, [...history, { hash: `${run}:${history.length}`, length: 400 }]);
+    const owner = this.#isShared ? run : `${run}/${agent}`;
+    const history = this.#histories.get(owner) ?? [];
+    this.#histories.set(owner, [...history, { hash: `${owner}:${history.length}`, length: 400 }]);
     return {
       type: "request-start",
       at: ++this.time,

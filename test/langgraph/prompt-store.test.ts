@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { PromptStore } from "../../src/langgraph/prompt-store.ts";
+import type { Identity } from "../../src/runtime/event.ts";
+
+const system = (content: string) => ({ role: "system", content });
+const user = (content: string) => ({ role: "user", content });
+const body = (...messages: readonly unknown[]) => JSON.stringify({ model: "m", messages, stream: true });
+const of = (agent: string, run = "1"): Identity => ({
+  agent,
+  run,
+  namespace: "",
+  step: 1,
+  session: undefined,
+});
+
+test("an agent that shares the run's messages goes on from the latest prompt, whoever's it was, and its answer", () => {
+  const store = new PromptStore(() => true);
+  store.request(of("b", "0"), body(system("b"), user("elsewhere")));
+  store.request(of("a"), body(system("a"), user("task")));
+  store.answer(of("a"), "done");
+  expect(store.compose({ agent: "b", run: "1" })).toEqual({
+    model: "m",
+    messages: [system("b"), user("task"), { role: "assistant", content: "done" }],
+  });
+});
+
+test("an agent with a history of its own goes on from its own prompt in that run", () => {
+  const store = new PromptStore(() => false);
+  store.request(of("b"), body(system("b"), user("mine")));
+  store.answer(of("b"), "done");
+  store.request(of("a"), body(system("a"), user("theirs")));
+  store.request(of("b", "2"), body(system("b"), user("another run")));
+  expect(store.compose({ agent: "b", run: "1" })?.messages).toEqual([
+    system("b"),
+    user("mine"),
+    { role: "assistant", content: "done" },
+  ]);
+  expect(store.compose({ agent: "a", run: "2" })?.messages).toEqual([system("a")]);
+  store.end("1");
+  expect(store.compose({ agent: "b", run: "1" })?.messages).toEqual([system("b")]);
+});
+
+test("nothing is composed where nothing is known", () => {
+  const store = new PromptStore(() => false);
+  expect(store.compose({ agent: "a", run: "1" })).toBeUndefined();
+  store.request(of("a"), body(user("no system message")));
+  expect(store.compose({ agent: "a" })).toBeUndefined();
+  expect(store.compose({ agent: "a", run: "2" })).toBeUndefined();
+  expect(store.compose({ agent: "a", run: "1" })?.messages).toEqual([user("no system message")]);
+});
