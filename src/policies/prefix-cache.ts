@@ -1,8 +1,17 @@
 import { z } from "zod";
 import { BusyShare } from "../learn/busy-share.ts";
-import type { Action, LaterValues, PrefetchHint, PrefixRef, RetainHint } from "../runtime/action.ts";
+import { RunningShare } from "../learn/running-share.ts";
+import type {
+  Action,
+  Advice,
+  LaterValues,
+  Outcome,
+  PrefetchHint,
+  PrefixRef,
+  RetainHint,
+} from "../runtime/action.ts";
 import { AheadBudget } from "../runtime/ahead-budget.ts";
-import type { AgentId, Event, RunId } from "../runtime/event.ts";
+import type { AgentId, Event, RequestEndEvent, RunId } from "../runtime/event.ts";
 import {
   definePolicy,
   type Moment,
@@ -45,8 +54,10 @@ type Outlook = ReturnType<Predictor["outlook"]>;
 /** Places in a prompt are given in characters; for the middle of one an average is good enough. */
 const CHARACTERS_PER_TOKEN = 4;
 const NONE: readonly never[] = [];
-/** Prefetched requests over which is averaged how many find what was fetched for them. */
+/** Requests over which is averaged what they find in cache. */
 const REQUESTS = 32;
+/** An agent that has just answered is fetched again when so many of its tokens are likely to go before it returns. */
+const WORTH_FETCHING_AGAIN = 64;
 /** A prefetch was found when so much of it was cached: token counts are estimates, and a part is worth something too. */
 const FOUND = 0.7;
 
@@ -73,9 +84,12 @@ class PrefixCache implements Policy<"prefix"> {
   readonly #ahead: AheadBudget;
   /** Tokens that the request under way was expected to find in cache, by run; 0: it was not prefetched. */
   readonly #awaited = new Map<RunId, number>();
-  #awaitedRequests = 0;
-  /** Share of these that found it, an exponential average. */
-  #inTime = 0;
+  /** Share of these that found it. */
+  readonly #inTime = new RunningShare(REQUESTS);
+  /** By run: the prompt answered last. */
+  readonly #answered = new Map<RunId, { readonly agent: AgentId; readonly tokens: number }>();
+  /** Share of an agent's prompt that is gone when it calls again next, or when it is fetched before that. */
+  readonly #lost = new RunningShare(REQUESTS);
   readonly #busy = new BusyShare();
 
   constructor(context: PolicyContext<Options>) {
@@ -84,18 +98,32 @@ class PrefixCache implements Policy<"prefix"> {
   }
 
   observe(event: Event): void {
-    if (event.type === "request-start") this.#busy.started(event.at);
-    else if (event.type === "request-end") this.#busy.ended(event.at);
-    if (event.type === "request-start")
+    if (event.type === "request-start") {
+      this.#busy.started(event.at);
       this.#awaited.set(event.run, this.#ahead.of(event.run, event.agent, "prefetch"));
-    else if (event.type === "run-end") this.#awaited.delete(event.run);
-    else if (event.type === "request-end" && event.usage?.cachedTokens !== undefined) {
-      const awaited = this.#awaited.get(event.run) ?? 0;
-      if (awaited === 0) return;
-      const found = event.usage.cachedTokens >= FOUND * awaited;
-      this.#awaitedRequests = Math.min(REQUESTS, this.#awaitedRequests + 1);
-      this.#inTime += (Number(found) - this.#inTime) / (1 + this.#awaitedRequests);
+    } else if (event.type === "request-end") {
+      this.#busy.ended(event.at);
+      this.#learn(event);
+    } else if (event.type === "run-end") {
+      this.#awaited.delete(event.run);
+      this.#answered.delete(event.run);
     }
+  }
+
+  /** Of a prompt that was still there nothing had to be computed. */
+  settled(hint: Advice, { status, tokens }: Outcome): void {
+    if (hint.type !== "prefetch" || status !== "applied" || tokens === undefined) return;
+    const last = hint.prefix.run === undefined ? undefined : this.#answered.get(hint.prefix.run);
+    if (last?.agent === hint.prefix.agent) this.#lost.add(Math.min(1, tokens / last.tokens));
+  }
+
+  #learn({ run, agent, usage }: RequestEndEvent): void {
+    const last = this.#answered.get(run);
+    if (usage?.promptTokens) this.#answered.set(run, { agent, tokens: usage.promptTokens });
+    if (usage?.cachedTokens === undefined) return;
+    const awaited = this.#awaited.get(run) ?? 0;
+    if (awaited > 0) this.#inTime.add(Number(usage.cachedTokens >= FOUND * awaited));
+    else if (last?.agent === agent) this.#lost.add(1 - Math.min(1, usage.cachedTokens / last.tokens));
   }
 
   score(prefix: PrefixSubject): number {
@@ -105,7 +133,7 @@ class PrefixCache implements Policy<"prefix"> {
     // One value for the whole prefix: that of the middle of its history, so that a history that is dropped counts little.
     const history = isAhead ? 0 : this.#historyOf(prefix);
     const fromEnd = history === 0 ? Number.POSITIVE_INFINITY : (history / 2) * CHARACTERS_PER_TOKEN;
-    return this.#context.predictor.reuse(prefix, fromEnd, this.#inTime);
+    return this.#context.predictor.reuse(prefix, fromEnd, this.#inTime.value);
   }
 
   act(
@@ -188,18 +216,19 @@ class PrefixCache implements Policy<"prefix"> {
     for (const { agent, probability } of predictions) {
       if (plan.length >= limits.maxPerRun) break;
       const anchor = prefixes.anchor(agent);
-      // The agent at work has its own prefix in cache already.
-      if (agent === current || !anchor || !latest) continue;
+      if (!anchor || !latest) continue;
+      const isAgain = agent === current;
+      if (isAgain && !this.#goesMeanwhile(latest, event)) continue;
       const shared = predictor.sharedHistory(agent);
       const known =
         shared >= 0.5 ? history * shared : this.#ownHistory(live.find((own) => own.agent === agent));
-      const tokens = anchor.tokens + Math.round(known);
+      const tokens = isAgain ? latest.tokens : anchor.tokens + Math.round(known);
       // An anchor that nobody has used yet is not fetched in vain: other runs will come to it.
       const vain = anchor.usedAt === NEVER ? tokens - anchor.tokens : tokens;
       const worth = probability * tokens >= cost * (1 - probability) * vain;
       const prefix: PrefixRef = { agent, run };
       if (!worth || !this.#ahead.take({ type: "prefetch", prefix, tokens }, event.at)) continue;
-      const value = predictor.reuse(prefix, undefined, this.#inTime);
+      const value = predictor.reuse(prefix, undefined, this.#inTime.value);
       // Half of the time in which the run is not back is left for the engine to compute it.
       const afterMs = predictor.soonest(run) / 2;
       plan.push({
@@ -213,6 +242,11 @@ class PrefixCache implements Policy<"prefix"> {
       });
     }
     return plan;
+  }
+
+  /** The agent at work has its own prefix in cache; when it has answered, that may go before it calls again. */
+  #goesMeanwhile({ tokens }: PrefixSubject, event: Event): boolean {
+    return event.type !== "request-start" && tokens * this.#lost.value >= WORTH_FETCHING_AGAIN;
   }
 
   /** Tokens of a prefix after its anchor. */

@@ -5,13 +5,7 @@ import type { Identity } from "../../src/runtime/event.ts";
 const system = (content: string) => ({ role: "system", content });
 const user = (content: string) => ({ role: "user", content });
 const body = (...messages: readonly unknown[]) => JSON.stringify({ model: "m", messages, stream: true });
-const of = (agent: string, run = "1"): Identity => ({
-  agent,
-  run,
-  namespace: "",
-  step: 1,
-  session: undefined,
-});
+const of = (agent: string, run = "1"): Identity => ({ agent, run, namespace: "" });
 
 test("an agent that shares the run's messages goes on from the latest prompt, whoever's it was, and its answer", () => {
   const store = new PromptStore(() => true);

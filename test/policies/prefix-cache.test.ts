@@ -65,6 +65,29 @@ test("prefetches an agent with a history of its own as it was when it called las
   expect(fetch).toMatchObject({ prefix: { agent: "b", run: "5" }, tokens: 1000 + 100 });
 });
 
+/** One agent that calls again and again; what is planned when it has answered the sixth time. */
+function againAndAgain(cachedTokens: (prompt: number) => number): readonly Advice[] {
+  const app = new App();
+  const observe = policy();
+  observe(app.start("1"));
+  let actions: readonly Advice[] = [];
+  for (let step = 1; step <= 6; step++) {
+    const call = app.call("1", "a", step) as RequestStartEvent;
+    expect(prefetched(observe(call))).toEqual([]);
+    const promptTokens = 1000 + 100 * (step - 1);
+    const usage = { promptTokens, cachedTokens: cachedTokens(promptTokens) };
+    actions = observe({ ...call, at: (app.time += 50), type: "request-end", status: "completed", usage });
+  }
+  return actions;
+}
+
+test("an agent that calls again is fetched again where its prefix goes meanwhile, and nowhere else", () => {
+  expect(prefetched(againAndAgain((prompt) => prompt - 100))).toEqual([]);
+  const actions = againAndAgain(() => 400);
+  expect(prefetched(actions)).toEqual(["prefetch run/1/a"]);
+  expect(actions.find(({ type }) => type === "prefetch")).toHaveProperty("tokens", 1500);
+});
+
 test("releases every prefix of a run when it ends, and cancels what was fetched ahead", () => {
   const app = new App();
   const observe = policy();
