@@ -5,7 +5,7 @@ export async function replicaStatus(
   adapters: readonly Pick<EngineAdapter, "baseURL" | "status">[],
   signal?: AbortSignal,
 ): Promise<EngineStatus> {
-  const answers = await Promise.allSettled(adapters.map(async ({ status }) => status?.(signal)));
+  const answers = await Promise.allSettled(adapters.map(async (adapter) => adapter.status?.(signal)));
   const replicas = answers.map((answer, index): ReplicaStatus => {
     const { baseURL } = adapters[index] as (typeof adapters)[number];
     if (answer.status === "rejected") return { baseURL, isUp: false };
