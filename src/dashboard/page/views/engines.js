@@ -85,14 +85,15 @@ export default {
         words("state", ({ isUp }) =>
           isUp ? { text: "up", status: "applied" } : { text: "does not answer", status: "failed" },
         ),
-        number("calls under way", ({ underWay }) => count(underWay)),
-        number("calls answered", ({ served }) => count(served?.requests)),
-        number("of their prompts cached", ({ served }) =>
+        number("under way", ({ underWay }) => count(underWay)),
+        number("answered", ({ served }) => count(served?.requests)),
+        number("prompts cached", ({ served }) =>
           served?.promptTokens ? percent(served.cachedTokens / served.promptTokens, 0) : NONE,
         ),
-        number("waiting there", ({ waiting }) => count(waiting)),
-        number("KV tokens in use", ({ residentTokens }) => compact(residentTokens)),
-        number("of", ({ capacityTokens }) => compact(capacityTokens)),
+        number("waiting", ({ waiting }) => count(waiting)),
+        number("KV tokens in use", ({ residentTokens, capacityTokens }) =>
+          residentTokens === null ? NONE : `${compact(residentTokens)} of ${compact(capacityTokens)}`,
+        ),
       ],
       { empty: "One server." },
     );
