@@ -22,7 +22,8 @@ import {
 } from "./policy-set.ts";
 import type { Advice, Outcome } from "./runtime/action.ts";
 import { AgentRuntime } from "./runtime/agent-runtime.ts";
-import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
+import type { CacheState } from "./runtime/cache-state.ts";
+import type { EngineAdapter, EngineInfo, Worker } from "./runtime/engine.ts";
 import type { Repeats } from "./runtime/gate.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
@@ -30,7 +31,7 @@ import { StandingHints } from "./runtime/standing-hints.ts";
 import type { TelemetryStats } from "./runtime/telemetry.ts";
 import { SharedState, type SharedStateStats } from "./shared-state.ts";
 import { openAppendLog } from "./wire/append-log.ts";
-import { pumpEvents } from "./wire/event-pump.ts";
+import { CacheWatch } from "./wire/cache-watch.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
 
 /** What cachesage did and saw so far. */
@@ -46,6 +47,10 @@ export interface CacheSageStats extends TelemetryStats {
   readonly repeats: Repeats;
   /** Set when there is a store. */
   readonly store?: SharedStateStats;
+  /** What the engine's caches hold, by its KV events; empty where it tells none. */
+  readonly caches: readonly CacheState[];
+  /** Each server with the calls that it answered; empty where there is one. */
+  readonly workers: readonly Worker[];
 }
 
 const DECISIONS_KEPT = 8192;
@@ -78,7 +83,7 @@ export class CacheSage {
   readonly #shared: SharedState | undefined;
   readonly #observers: Observers | undefined;
   readonly #counts: Counts;
-  readonly #stopEvents: (() => Promise<void>) | undefined;
+  readonly #caches: CacheWatch;
   readonly #dashboard: LiveDashboard;
 
   private constructor(parts: {
@@ -220,19 +225,20 @@ export class CacheSage {
       })),
       policiesOff: Object.keys(settings.policies).filter((name) => settings.policies[name] === false),
       stats: () => this.stats,
+      caches: () => this.#caches.start().states,
     }));
     const { onCacheEvent } = settings;
+    this.#caches = new CacheWatch({
+      adapter,
+      onEvent: (event) => {
+        contained(() => onCacheEvent?.(event), fault, "onCacheEvent");
+        observers?.cacheEvent(event);
+        runtime.observeCache(event);
+      },
+      onFault: (error) => fault("cache events", error),
+    });
     const isTold = policies.installed.some(({ policy }) => policy.observeCache);
-    if (onCacheEvent || observers?.wantsCacheEvents || isTold)
-      this.#stopEvents = pumpEvents(
-        adapter,
-        (event) => {
-          contained(() => onCacheEvent?.(event), fault, "onCacheEvent");
-          observers?.cacheEvent(event);
-          runtime.observeCache(event);
-        },
-        (error) => fault("cache events", error),
-      );
+    if (adapter.readsEvents || onCacheEvent || observers?.wantsCacheEvents || isTold) this.#caches.start();
   }
 
   /**
@@ -316,6 +322,8 @@ export class CacheSage {
       hints: { ...this.#counts.hints },
       faults: this.#counts.faults,
       repeats: this.#policies.room?.repeats ?? { made: 0, won: 0 },
+      caches: this.#caches.states.caches,
+      workers: this.#adapter.workers?.() ?? [],
     };
   }
 
@@ -362,7 +370,7 @@ export class CacheSage {
     await this.#dashboard.close();
     closePolicies(this.#policies);
     await this.#queue.close();
-    await this.#stopEvents?.();
+    await this.#caches.stop();
     await this.#shared?.close();
     await this.#adapter.close();
     this.#observers?.close();

@@ -17,6 +17,7 @@ export type {
 export type { NextAgentAccuracy } from "./learn/accuracy.ts";
 export type * from "./runtime/action.ts";
 export type * from "./runtime/cache-event.ts";
+export type * from "./runtime/cache-state.ts";
 export type * from "./runtime/call.ts";
 export type { Clock } from "./runtime/clock.ts";
 export type * from "./runtime/engine.ts";

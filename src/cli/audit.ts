@@ -1,8 +1,8 @@
 import { open } from "node:fs/promises";
 import { z } from "zod";
 import { checkChain } from "../audit/chain.ts";
-import { InvalidOptionsError } from "../errors.ts";
 import { defineCommand } from "./command.ts";
+import { checkInFile } from "./in-file.ts";
 
 const options = z.strictObject({
   action: z.enum(["verify"]).describe("verify: check that no entry was changed, left out or moved."),
@@ -26,11 +26,13 @@ export default defineCommand({
   arguments: ["action", "log"],
   options,
   async run({ log, head, json }, io) {
-    const file = await open(log).catch((cause: unknown) => {
-      throw new InvalidOptionsError("audit", `<log>: the file cannot be read, got ${JSON.stringify(log)}`, {
-        cause,
-      });
-    });
+    await checkInFile(
+      "audit",
+      "<log>",
+      log,
+      "Give the file that option auditLog of the policy safety names.",
+    );
+    const file = await open(log);
     let isHeadSeen = head === undefined;
     const lines = async function* () {
       for await (const line of file.readLines()) {

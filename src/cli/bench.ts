@@ -4,6 +4,7 @@ import { isPreset, presets } from "../embedded/model/presets.ts";
 import { InvalidOptionsError } from "../errors.ts";
 import { CAPACITY } from "../sim/capacity.ts";
 import { defineCommand } from "./command.ts";
+import { checkTrace } from "./in-file.ts";
 
 const options = z.strictObject({
   trace: z.string().min(1).describe("A recorded workload, plain or gzipped."),
@@ -62,6 +63,7 @@ export default defineCommand({
   options,
   async run({ trace, format, json, engine: _engine, ...given }, io) {
     check(given);
+    await checkTrace("bench", "--trace", trace);
     const { loadWorkload } = await import("../sim/load.ts");
     const workload = await loadWorkload(trace, format);
     const { loadApp } = await import("../arms/load-app.ts");

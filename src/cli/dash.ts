@@ -25,6 +25,7 @@ const options = dashboardOptions.omit({ kvTokens: true }).extend({
   maxTouches: z.int().positive().default(1_000_000).describe("Play no more than so many block touches."),
   seconds: z.number().positive().default(60).describe("Time that the whole recording is played in."),
   format: z.string().optional().describe("Trace format; told from the first record by default."),
+  json: z.boolean().default(false).describe("Print the JSON line and, but for faults, nothing else."),
 });
 
 type Options = z.output<typeof options>;
@@ -53,15 +54,16 @@ export default defineCommand({
   arguments: ["recording"],
   options,
   async run(given, io) {
-    const { recording, host, port, allowedHosts, refreshMs } = given;
+    const { recording, host, port, allowedHosts, refreshMs, json } = given;
+    const say = json ? () => {} : io.stderr.bind(io);
     const { serveDashboard } = await import("../dashboard/server.ts");
     let shown: Observed | Problem = ATTACH;
     const served = await serveDashboard(() => shown, { host, port, allowedHosts, refreshMs });
     io.stdout(`${JSON.stringify({ url: served.url })}\n`);
-    io.stderr(`The dashboard is at ${served.url}. Ctrl-C stops.\n`);
+    say(`The dashboard is at ${served.url}. Ctrl-C stops.\n`);
     try {
       if (recording === undefined) {
-        for (const step of [ATTACH.text, ...ATTACH.steps]) io.stderr(`  ${step}\n`);
+        for (const step of [ATTACH.text, ...ATTACH.steps]) say(`  ${step}\n`);
         if (!io.signal.aborted) await once(io.signal, "abort");
       } else {
         await showRecording(recording, given, io, (next) => (shown = next));

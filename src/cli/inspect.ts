@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { defineCommand } from "./command.ts";
+import { checkTrace } from "./in-file.ts";
 
 const options = z.strictObject({
   trace: z.string().min(1).describe("A recorded workload, plain or gzipped."),
@@ -34,6 +35,7 @@ export default defineCommand({
   arguments: ["trace"],
   options,
   async run({ trace, plot, format, json, ...given }, io) {
+    await checkTrace("inspect", "<trace>", trace);
     if (plot !== undefined) await (await import("./out-file.ts")).checkOutFile("inspect", "--plot", plot);
     const { loadWorkload } = await import("../sim/load.ts");
     const { inspect, STEPS } = await import("../sim/inspect/inspection.ts");

@@ -10,6 +10,10 @@ const options = z.strictObject({
     .string()
     .min(1)
     .describe("The trace to write, gzipped if its name ends in .gz; an older one is replaced."),
+  json: z
+    .boolean()
+    .default(false)
+    .describe("Print one JSON object when the app has ended; its own stdout then goes to stderr."),
   command: z.array(z.string()).optional().describe("The command line that runs the app, with Node.js."),
 });
 
@@ -24,7 +28,7 @@ export default defineCommand({
   arguments: ["command"],
   takesCommandLine: true,
   options,
-  async run({ out, command = [] }, io) {
+  async run({ out, json, command = [] }, io) {
     if (command.length === 0)
       throw new InvalidOptionsError("record", "<command>: nothing to run, got no words after the options", {
         hint: "Write the command line of the app last: cachesage record --out trace.jsonl -- node app.mjs",
@@ -38,11 +42,14 @@ export default defineCommand({
       settings,
       env: io.env,
       onStart: () => trace.begin(),
+      isStdoutOurs: json,
       takeSignals: io.takeSignals,
     });
+    const { calls, runs, agents } = await trace.finish();
+    if (json) io.stdout(`${JSON.stringify({ out, calls, runs, agents, exit_code: exitCode })}\n`);
     io.stderr(
-      (await trace.finish())
-        ? `cachesage: wrote ${out}. To see whether it can gain: cachesage inspect ${out}\n`
+      calls > 0
+        ? `cachesage: wrote ${out}: calls ${calls}, runs ${runs}, agents ${agents}. To see whether it can gain: cachesage inspect ${out}\n`
         : `cachesage: no model call was seen, and ${out} is empty. Probable reasons: the app made none, or not through ` +
             "LangGraph.js; it is not run by Node.js; something on the way to it drops NODE_OPTIONS.\n",
     );

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { CAPACITY } from "../sim/capacity.ts";
 import type { SimulationRow } from "../sim/simulation-row.ts";
 import { type CommandIo, defineCommand, type ExitCode } from "./command.ts";
+import { checkTrace } from "./in-file.ts";
 
 const options = z.strictObject({
   trace: z.array(z.string().min(1)).min(1).describe("Recorded workloads, plain or gzipped."),
@@ -65,6 +66,7 @@ export default defineCommand({
     const { describeWorkload, simulationTable } = await import("../sim/simulate-table.ts");
     const { countSteps } = await import("../sim/progress.ts");
     const contenders = await loadContenders([policy, ...baseline]);
+    for (const file of trace) await checkTrace("simulate", "<trace>", file);
     const simulation = { ...given, contenders, signal: io.signal };
     const onReplay = countSteps(io, trace.length * replaysOf(simulation));
     const rows: SimulationRow[] = [];

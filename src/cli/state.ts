@@ -14,7 +14,7 @@ const options = namespaceOptions.extend({
     .default([])
     .describe("For merge: exported files, folders or urls to add to it."),
   yes: z.boolean().default(false).describe("For reset: really forget."),
-  json: z.boolean().default(false).describe("For show: print one JSON object instead of a table."),
+  json: z.boolean().default(false).describe("Print one JSON object; export prints one anyway."),
 });
 
 const MOST_ROWS = 20;
@@ -46,15 +46,21 @@ export default defineCommand({
         },
       );
     const namespace = { tenant, workload };
+    if (action === "show" || action === "export") await checkThere(place);
     const store = await openStore(place, namespace);
+    const merged: { from: string; counts: number }[] = [];
     try {
       if (action === "reset") await store.reset();
       for (const one of from) {
         const counts = await countsAt(one, namespace);
         await store.add({ writer: `merge ${digest(counts)}`, sequence: 1, counts });
+        merged.push({ from: one, counts: counts.size });
         io.stderr(`merged ${counts.size} counts of ${one}\n`);
       }
-      if (action === "merge" || action === "reset") return 0;
+      if (action === "merge" || action === "reset") {
+        if (json) io.stdout(`${JSON.stringify(action === "merge" ? { merged } : { reset: place })}\n`);
+        return 0;
+      }
       const counts: Counts = (await store.load())?.counts ?? new Map();
       if (action === "export") {
         const { stateOf } = await import("../learn/exchange.ts");
@@ -66,6 +72,14 @@ export default defineCommand({
     }
   },
 });
+
+/** A folder that is misspelt must not look like one in which nothing was learned. */
+async function checkThere(place: string): Promise<void> {
+  if (/^rediss?:/.test(place) || (await stat(place).catch(() => undefined))) return;
+  throw new InvalidOptionsError("state", `<store>: there is no such folder, got ${JSON.stringify(place)}`, {
+    hint: "Give the folder that a FileStore was made with, or a redis:// url.",
+  });
+}
 
 async function openStore(place: string, namespace: Store["namespace"]): Promise<Store> {
   if (/^rediss?:/.test(place)) {

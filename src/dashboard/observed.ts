@@ -1,7 +1,7 @@
+import type { CacheStates } from "../runtime/cache-state.ts";
 import type { EngineStatus } from "../runtime/engine.ts";
 import type { Event, RequestEndEvent, RequestStartEvent } from "../runtime/event.ts";
 import { AgentFlow } from "./agent-flow.ts";
-import { EngineEvents } from "./engine-events.ts";
 import { EngineWatch } from "./engine-watch.ts";
 import { addFirstToken, History } from "./history.ts";
 import { HookTimes } from "./hook-times.ts";
@@ -36,7 +36,6 @@ export class Observed {
   readonly flow: AgentFlow;
   readonly runs = new RunTimelines();
   readonly engine: EngineWatch;
-  readonly engineEvents: EngineEvents;
   readonly hookTimes: ReadonlyMap<string, HookTimes>;
   /** Faults by place and kind of error. */
   readonly faults = new Newest<string, number>(MAX_FAULT_KINDS);
@@ -64,7 +63,6 @@ export class Observed {
       now: () => clock.now(),
       onStatus: (status) => this.#noteStatus(status),
     });
-    this.engineEvents = new EngineEvents(adapter);
     this.#stop = source.watch({
       event: (event) => this.#observe(event),
       fault: (where, error) => {
@@ -77,6 +75,18 @@ export class Observed {
   /** Events seen. */
   get events(): number {
     return this.#events;
+  }
+
+  /** What the engine's caches hold by its events. */
+  get caches(): CacheStates {
+    return this.source.caches?.() ?? { stream: "unoffered", caches: [] };
+  }
+
+  /** Tokens in the engine's cache, by its own word or by its events; undefined where neither tells. */
+  get residentTokens(): number | undefined {
+    const { caches } = this.caches;
+    const counted = caches.reduce((sum, { residentTokens }) => sum + residentTokens, 0);
+    return this.engine.health.status?.residentTokens ?? (caches.length > 0 ? counted : undefined);
   }
 
   /** KV budget in tokens; undefined while it is not known, and shadows with it. */
@@ -93,7 +103,6 @@ export class Observed {
   stop(): void {
     this.#stop();
     this.engine.stop();
-    this.engineEvents.stop();
     for (const times of this.hookTimes.values()) times.stop();
   }
 
@@ -156,10 +165,11 @@ export class Observed {
     bucket.releaseTokens += shares.release * promptTokens;
   }
 
-  #noteStatus({ capacityTokens, residentTokens }: EngineStatus): void {
-    this.#capacityTokens = capacityTokens || this.#capacityTokens;
-    if (residentTokens === undefined || !capacityTokens) return;
-    this.history.at(this.source.clock.now()).occupancy = residentTokens / capacityTokens;
+  #noteStatus({ capacityTokens }: EngineStatus): void {
+    const capacity = (this.#capacityTokens = capacityTokens || this.#capacityTokens);
+    const { residentTokens } = this;
+    if (residentTokens === undefined || !capacity) return;
+    this.history.at(this.source.clock.now()).occupancy = Math.min(1, residentTokens / capacity);
   }
 
   #tokensPerCharacter(): number {

@@ -1,4 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
+import type { CacheStates } from "../runtime/cache-state.ts";
 import type { EngineAdapter, EngineInfo } from "../runtime/engine.ts";
 import type { Event } from "../runtime/event.ts";
 import type { Ledger } from "../runtime/ledger.ts";
@@ -44,7 +45,7 @@ export interface DashboardSource {
   readonly name: string;
   readonly clock: Clock;
   readonly engine: EngineInfo;
-  readonly adapter: Pick<EngineAdapter, "supports" | "baseURL" | "status" | "events">;
+  readonly adapter: Pick<EngineAdapter, "supports" | "baseURL" | "status" | "workers">;
   readonly cacheHints: boolean;
   readonly ledger: Ledger;
   readonly predictor: Predictor;
@@ -53,6 +54,8 @@ export interface DashboardSource {
   /** Policies that are switched off. */
   readonly policiesOff: readonly string[];
   stats(): SourceStats;
+  /** What the engine's caches hold by its events, since the connection began; absent where there are none. */
+  caches?(): CacheStates;
   /** @returns stops it. */
   watch(watcher: Watcher): () => void;
 }

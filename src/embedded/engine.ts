@@ -1,3 +1,4 @@
+import { access } from "node:fs/promises";
 import path from "node:path";
 import { InvalidOptionsError } from "../errors.ts";
 import { parseOptions } from "../options.ts";
@@ -100,7 +101,20 @@ export async function startEmbeddedEngine(input: EmbeddedOptionsInput = {}): Pro
 
 async function modelFile({ model, seed, cacheDirectory }: EmbeddedOptions): Promise<string> {
   if (isPreset(model)) return ensureModelFile(presets[model], seed, cacheDirectory);
-  if (model.endsWith(".gguf")) return path.resolve(model);
+  const file = path.resolve(model);
+  const isFile = model.endsWith(".gguf");
+  if (
+    isFile &&
+    (await access(file).then(
+      () => true,
+      () => false,
+    ))
+  )
+    return file;
+  if (isFile)
+    throw new InvalidOptionsError("embedded", `model: there is no such file, got ${JSON.stringify(file)}`, {
+      hint: `Name a .gguf file that is there, or a preset: ${Object.keys(presets).join(", ")}.`,
+    });
   throw new InvalidOptionsError(
     "embedded",
     `model must be a preset or a path to a .gguf file, got ${model}`,

@@ -8,9 +8,10 @@ import { EngineHttp } from "../wire/engine-http.ts";
 import { Foreground } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
+import { PrefetchSteps } from "../wire/prefetch-steps.ts";
 import { SavedSlots } from "../wire/saved-slots.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
-import { SlotTable } from "../wire/slot-table.ts";
+import { type HeldSlot, SlotTable } from "../wire/slot-table.ts";
 import { WarmUpTotals } from "../wire/warm-up-totals.ts";
 
 const options = z.strictObject({
@@ -20,7 +21,7 @@ const options = z.strictObject({
     .int()
     .min(64)
     .default(512)
-    .describe("Tokens of one prefetch request; between two of them the app's own requests go first"),
+    .describe("Most tokens of one prefetch request; between two of them the app's own requests go first"),
   savedPrefixes: z
     .int()
     .min(0)
@@ -35,7 +36,9 @@ const props = z.object({ total_slots: z.int().positive(), build_info: z.string()
 const models = z.object({ data: z.array(z.object({ id: z.string() })) });
 const template = z.object({ prompt: z.string() });
 const tokenized = z.object({ tokens: z.array(z.int()) });
-const completion = z.object({ timings: z.object({ prompt_n: z.number(), cache_n: z.number().default(0) }) });
+const completion = z.object({
+  timings: z.object({ prompt_n: z.number(), cache_n: z.number().default(0), prompt_ms: z.number() }),
+});
 
 /** One request of a prefetch is given up after that many milliseconds, and not before. */
 const STEP_TIMEOUT_MS = 20_000;
@@ -48,6 +51,7 @@ const totalNames = {
 
 /** Neither side keeps the connection, so that nothing is sent on one which the server is about to close. */
 const OWN_CONNECTION = { connection: "close" };
+const TOO_BUSY: Outcome = { status: "ignored", reason: "the server is too busy for it to pay" };
 /** Shorter prefixes are computed faster than they are written and read. */
 const WORTH_SAVING = 256;
 
@@ -59,8 +63,8 @@ const WORTH_SAVING = 256;
  * - `id_slot` beyond the last slot wraps around to another one; only known slots are ever named.
  * - A named slot that is busy makes the request wait although others are free; none is named then, nor while a request is
  *   under way that named none: with more runs open than slots and no idle time this is the server's own LRU, and no prefetch.
- * - Closing a connection does not reliably stop a prompt, so a prefetch grows in steps of `stepTokens` and a step is never
- *   aborted.
+ * - Closing a connection does not reliably stop a prompt, so a prefetch grows in steps and a step is never aborted. It goes on
+ *   while no call of the app is under way, and takes no step that costs the calls to come more than it saves.
  * - After a streamed answer it says `Keep-Alive` and closes the connection all the same, so that whatever is sent on it in
  *   the milliseconds between fails; and each idle connection holds one of few HTTP threads (`--threads-http`) for five
  *   seconds. So every request here gets a connection of its own.
@@ -75,13 +79,16 @@ class LlamaServer {
   readonly #options: Options;
   readonly #warmUps = new WarmUpTotals();
   readonly #queue = new PQueue({ concurrency: 1 });
-  readonly #foreground = new Foreground();
+  /** One thread pool computes prompts and answers in turns, so that whatever is computed ahead delays both. */
+  readonly #foreground = new Foreground({ isAnswerWork: true });
+  readonly #steps: PrefetchSteps;
   readonly #anchorShares = new Map<string, number>();
   #table = new SlotTable(0);
   #saved: SavedSlots | undefined;
 
   constructor(chosen: Options) {
     this.#options = chosen;
+    this.#steps = new PrefetchSteps(chosen.stepTokens, () => performance.now());
     this.#http = new EngineHttp({
       engine: "llama-server",
       url: chosen.url,
@@ -174,6 +181,7 @@ class LlamaServer {
 
   #observe(event: Event): void {
     this.#foreground.observe(event);
+    this.#steps.observe(event);
     if (event.type === "request-start") {
       const { anchor, history } = event.prompt;
       const length = history.reduce((sum, part) => sum + part.length, anchor.length);
@@ -204,39 +212,54 @@ class LlamaServer {
   }
 
   async #prefetch(hint: PrefetchHint, signal: AbortSignal | undefined): Promise<Outcome> {
-    const { prefix } = hint;
-    const tokens = await this.#tokenize(hint.body, AbortSignal.timeout(STEP_TIMEOUT_MS));
+    const { prefix, probability } = hint;
+    await this.#foreground.quiet(signal);
     if (signal?.aborted) return { status: "cancelled", reason: "withdrawn" };
-    const held = this.#table.hold(prefix, performance.now(), hint.value * tokens.length);
-    if (!held) return { status: "ignored", reason: "every slot is busy or holds what is worth more" };
-    const { index, displaced, lost } = held;
+    if (this.#steps.next(probability) === 0) return TOO_BUSY;
+    const tokens = await this.#tokenize(hint.body, AbortSignal.timeout(STEP_TIMEOUT_MS));
+    let slot: number | undefined;
     let done = 0;
     let computed = 0;
-    try {
-      if (displaced?.run !== undefined && lost >= WORTH_SAVING) await this.#saved?.save(displaced, index);
-      await this.#saved?.restore(prefix, index);
-      while (done < tokens.length) {
-        await this.#foreground.quiet(signal);
-        if (signal?.aborted) return { status: "cancelled", reason: "withdrawn", tokens: computed };
-        if (this.#table.isUnderWay(prefix) || this.#table.isOverrun) break;
-        const end = Math.min(tokens.length, done + this.#options.stepTokens);
-        computed += await this.#fill(index, tokens.slice(0, end));
+    do {
+      await this.#foreground.quiet(signal);
+      if (signal?.aborted) return { status: "cancelled", reason: "withdrawn", tokens: computed };
+      const step = this.#steps.next(probability);
+      const isOurs = slot === undefined || this.#table.slotOf(prefix)?.index === slot;
+      if (this.#table.isUnderWay(prefix) || this.#table.isOverrun || step === 0 || !isOurs) break;
+      const held = this.#table.hold(prefix, performance.now(), hint.value * tokens.length);
+      if (!held) return { status: "ignored", reason: "every slot is busy or holds what is worth more" };
+      try {
+        // A prompt shorter than what the slot holds would cut that off.
+        if (slot === undefined) done = await this.#makeRoom(prefix, held);
+        slot = held.index;
+        const end = Math.min(tokens.length, done + step);
+        computed += await this.#fill(slot, tokens.slice(0, end));
         done = end;
+      } finally {
+        // Between two steps the slot is anybody's.
+        this.#table.filled(held.index, done);
       }
-      return { status: "applied", tokens: computed };
-    } finally {
-      this.#table.filled(index, done);
-    }
+    } while (done < tokens.length);
+    return slot === undefined ? TOO_BUSY : { status: "applied", tokens: computed };
+  }
+
+  /** Tokens of the prefix that the slot holds then. */
+  async #makeRoom(prefix: PrefixRef, { index, displaced, lost, kept }: HeldSlot): Promise<number> {
+    if (displaced?.run !== undefined && lost >= WORTH_SAVING) await this.#saved?.save(displaced, index);
+    return Math.max(kept, (await this.#saved?.restore(prefix, index)) ?? 0);
   }
 
   /** Prompt tokens that the server computed. */
   async #fill(slot: number, prompt: readonly number[]): Promise<number> {
     const body = { prompt, id_slot: slot, cache_prompt: true, n_predict: 0 };
+    const started = performance.now();
     const { timings } = completion.parse(
       await this.#http.json("/completion", { body, signal: AbortSignal.timeout(STEP_TIMEOUT_MS) }),
     );
-    this.#warmUps.add(timings.prompt_n + timings.cache_n, timings.cache_n);
-    return timings.prompt_n;
+    const { prompt_n: tokens, prompt_ms: promptMs, cache_n: cached } = timings;
+    this.#steps.computed(tokens, promptMs, performance.now() - started);
+    this.#warmUps.add(tokens + cached, cached);
+    return tokens;
   }
 
   async #tokenize(body: unknown, signal: AbortSignal | undefined): Promise<readonly number[]> {

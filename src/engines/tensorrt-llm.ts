@@ -89,6 +89,7 @@ class TensorRtLlm {
         this.#foreground.observe(event);
       },
       ...((events.length > 0 || pullEventsMs !== undefined) && {
+        readsEvents: true,
         events: (signal) =>
           mergeEvents(
             [

@@ -123,6 +123,7 @@ class Vllm {
       tokenize: (body, signal) => tokenizeChat(this.#http, body, signal),
       served,
       status: metricStatus(this.#http, served, statusOf),
+      readsEvents: this.#options.events.length > 0,
       events: (signal) => this.#events(signal),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),

@@ -12,6 +12,8 @@ export interface AppRun {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Called when the app has been started, before it can have done anything. */
   readonly onStart: () => void;
+  /** Keeps this process's stdout free: what the app writes to its own goes to stderr. */
+  readonly isStdoutOurs?: boolean;
   /** Hands over the signals that this process gets. */
   readonly takeSignals?: ((listener: (signal: NodeJS.Signals) => void) => void) | undefined;
 }
@@ -26,10 +28,10 @@ const preload = new URL(`./preload${extname(import.meta.url)}`, import.meta.url)
  * @throws InvalidOptionsError when it cannot be started.
  */
 export async function runApp(words: readonly string[], run: AppRun): Promise<number> {
-  const { settings, env, onStart, takeSignals } = run;
+  const { settings, env, onStart, isStdoutOurs = false, takeSignals } = run;
   const [command = "", ...rest] = words;
   const app = spawn(command, rest, {
-    stdio: "inherit",
+    stdio: ["inherit", isStdoutOurs ? 2 : "inherit", "inherit"],
     env: {
       ...env,
       NODE_OPTIONS: [env["NODE_OPTIONS"], `--import=${preload.href}`].filter(Boolean).join(" "),

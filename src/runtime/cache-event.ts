@@ -6,6 +6,8 @@ interface CacheEventBase {
   readonly at: number;
   /** Which cache it is: the address of the event stream, and the data-parallel rank where there are several. */
   readonly source: string;
+  /** Milliseconds from when the engine published it until it was read, by both machines' clocks; absent where it has no time. */
+  readonly lagMs?: number;
   /** Base URL of the server whose cache it is, where an adapter stands for several. */
   readonly worker?: string;
 }

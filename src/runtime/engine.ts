@@ -32,6 +32,16 @@ export interface EngineStatus {
   readonly served?: Partial<PromptTotals>;
   /** Prompt tokens computed ahead since it started: all, asked for later, gone before anyone asked. */
   readonly prefetch?: { readonly computed: number; readonly used: number; readonly wasted: number };
+  /** Each server's own, where an adapter stands for several; the numbers above are then sums over those that answered. */
+  readonly replicas?: readonly ReplicaStatus[];
+}
+
+/** One of several servers. */
+export interface ReplicaStatus {
+  readonly baseURL: string;
+  /** It answered; false leaves `status` out. */
+  readonly isUp: boolean;
+  readonly status?: EngineStatus;
 }
 
 /** A model request on its way out. Adapters see where it goes and for whom, never its messages. */
@@ -53,6 +63,8 @@ export interface Worker {
   readonly isUp: boolean;
   /** This application's model calls that were sent there and have not ended. */
   readonly underWay: number;
+  /** Those that it has answered, as it told in its answers. */
+  readonly served?: PromptTotals;
 }
 
 /** Fields and headers to add to a request. What the user set already wins over both. */
@@ -111,6 +123,11 @@ export interface EngineAdapter {
   apply(hints: readonly Hint[], signal?: AbortSignal): Promise<readonly Outcome[]>;
   /** What it holds and does now; absent where it does not tell. Rejects with EngineError when the engine does not answer. */
   readonly status?: ((signal?: AbortSignal) => Promise<EngineStatus>) | undefined;
+  /**
+   * True where the user named its event streams: they are read from the connection on until it is closed. Others, such as those
+   * that a server announces itself, are read once somebody takes an interest.
+   */
+  readonly readsEvents?: boolean;
   /** What the engine tells of its cache; ends with the signal. */
   events?(signal?: AbortSignal): AsyncIterable<CacheEvent>;
   /** Idempotent. */

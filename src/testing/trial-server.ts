@@ -14,7 +14,7 @@ export interface TrialRequest {
 /** How a server fails. */
 export type Fault = "error 500" | "web page" | "wrong JSON" | "broken off" | "silent";
 
-/** What a server answers: JSON, or undefined for 404. */
+/** What a server answers: a text as it is, anything else as JSON, undefined for 404. */
 export type Answer = (request: TrialRequest) => unknown;
 
 /** A server on this machine for the time of one trial. */
@@ -74,8 +74,10 @@ function parsed(text: string): unknown {
 }
 
 function answer(response: ServerResponse, body: unknown): void {
-  response.writeHead(body === undefined ? 404 : 200, { "content-type": "application/json" });
-  response.end(JSON.stringify(body ?? { error: { message: "not found" } }));
+  const isText = typeof body === "string";
+  const type = isText ? "text/plain" : "application/json";
+  response.writeHead(body === undefined ? 404 : 200, { "content-type": type });
+  response.end(isText ? body : JSON.stringify(body ?? { error: { message: "not found" } }));
 }
 
 function fail(response: ServerResponse, fault: Fault): void {

@@ -10,12 +10,14 @@ const PATIENCE_MS = 500;
 /**
  * Reads an engine's cache events until it is stopped. A stream that breaks is told as a fault and not opened again.
  *
+ * @param onEnd told when the stream has ended, by itself or because it was stopped.
  * @returns stops reading; resolves when the stream is closed, or does not close.
  */
 export function pumpEvents(
-  adapter: EngineAdapter,
+  adapter: Pick<EngineAdapter, "events">,
   onEvent: (event: CacheEvent) => void,
   onFault: (error: unknown) => void,
+  onEnd: () => void = () => {},
 ): () => Promise<void> {
   const controller = new AbortController();
   const read = async (): Promise<void> => {
@@ -26,7 +28,7 @@ export function pumpEvents(
       if (++count % AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   };
-  const done = read().catch(onFault);
+  const done = read().catch(onFault).finally(onEnd);
   return async () => {
     controller.abort();
     await Promise.race([done, delay(PATIENCE_MS, undefined, { ref: false })]);

@@ -13,17 +13,25 @@ export const idleBelow = z
  * Requests whose first token nobody tells count until they end.
  */
 export class Foreground {
+  readonly #isAnswerWork: boolean;
   readonly #waiting = new Set<string>();
   readonly #told = new Set<{ readonly below: number; readonly tell: () => void }>();
 
+  /** @param isAnswerWork a request counts until it ends, on engines where a prompt beside it delays each token of its answer. */
+  constructor({ isAnswerWork = false } = {}) {
+    this.#isAnswerWork = isAnswerWork;
+  }
+
   observe(event: Event): void {
     if (event.type === "request-start") this.#waiting.add(event.request);
-    if (event.type !== "request-first-token" && event.type !== "request-end") return;
+    const isOver =
+      event.type === "request-end" || (event.type === "request-first-token" && !this.#isAnswerWork);
+    if (!isOver) return;
     this.#waiting.delete(event.request);
     for (const { below, tell } of this.#told) if (this.#waiting.size < below) tell();
   }
 
-  /** Resolves when fewer than `below` wait for their first token, or with the signal. */
+  /** Resolves when fewer than `below` of them count, or with the signal. */
   quiet(signal: AbortSignal | undefined, below = 1): Promise<void> {
     if (this.#waiting.size < below || signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {

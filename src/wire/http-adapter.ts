@@ -12,7 +12,7 @@ export type Verb = (hint: Hint, signal: AbortSignal | undefined) => Promise<Outc
 
 export interface HttpAdapterParts extends Pick<
   EngineAdapter,
-  "prefetchesAtOnce" | "decorate" | "observe" | "answered" | "tokenize" | "status" | "events"
+  "prefetchesAtOnce" | "decorate" | "observe" | "answered" | "tokenize" | "status" | "events" | "readsEvents"
 > {
   readonly name: string;
   readonly http: EngineHttp;
@@ -96,6 +96,7 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     ...(parts.answered && { answered: parts.answered }),
     ...(parts.tokenize && { tokenize: parts.tokenize }),
     ...(parts.status && { status: parts.status }),
+    ...(parts.readsEvents && { readsEvents: true }),
     ...(parts.events && { events: parts.events }),
     async apply(hints, signal) {
       const outcomes = new Map<Hint, Outcome>();

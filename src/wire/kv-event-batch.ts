@@ -1,12 +1,17 @@
 import type { BlockHash, CacheEvent } from "../runtime/cache-event.ts";
 
 /** An event as its batch has it, without when and where. */
-export type BatchEvent = DistributiveOmit<Exclude<CacheEvent, { readonly type: "gap" }>, "at" | "source">;
+export type BatchEvent = DistributiveOmit<
+  Exclude<CacheEvent, { readonly type: "gap" }>,
+  "at" | "source" | "lagMs"
+>;
 
 export interface Batch {
   readonly events: readonly BatchEvent[];
   /** Data-parallel rank of the publisher; 0 when it does not say. */
   readonly rank: number;
+  /** When it was published, in milliseconds since 1970 by the publisher's clock; absent when it does not say. */
+  readonly publishedMs?: number;
 }
 
 /**
@@ -18,15 +23,17 @@ export interface Batch {
  * Field order: https://github.com/vllm-project/vllm/blob/main/vllm/distributed/kv_events.py
  */
 export function readBatch(unpacked: unknown): Batch {
-  const [events, rank] = Array.isArray(unpacked)
-    ? [unpacked[1], unpacked[2]]
+  const [seconds, events, rank] = Array.isArray(unpacked)
+    ? (unpacked as readonly unknown[])
     : isMap(unpacked)
-      ? [unpacked["events"], unpacked["data_parallel_rank"]]
+      ? [unpacked["ts"], unpacked["events"], unpacked["data_parallel_rank"]]
       : [];
   if (!Array.isArray(events)) throw new TypeError(`no batch of KV events, got ${typeof unpacked}`);
   return {
     events: events.flatMap((event: unknown) => readEvent(event) ?? []),
     rank: Number(rank ?? 0),
+    // A publisher without a clock writes 0.
+    ...(typeof seconds === "number" && seconds > 0 && { publishedMs: seconds * 1000 }),
   };
 }
 

@@ -12,5 +12,5 @@ export const kvEventOptions = z
   )
   .default([])
   .describe(
-    "ZeroMQ addresses of the engine's KV events, one for each publisher, several servers' in the order of their urls; needs the peers zeromq and msgpackr",
+    "ZeroMQ addresses of the engine's KV events, one for each publisher, several servers' in the order of their urls; read until close(); needs the peers zeromq and msgpackr",
   );

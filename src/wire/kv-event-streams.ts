@@ -4,8 +4,10 @@ import { kvEvents, type KvEventStream } from "./kv-events.ts";
 import { mergeEvents } from "./merge-events.ts";
 
 /** The `events` of an adapter whose engine publishes at these addresses; nothing when there are none. */
-export function kvEventStreams(streams: readonly KvEventStream[]): Pick<EngineAdapter, "events"> {
-  return streams.length === 0 ? {} : { events: (signal) => readAll(streams, signal) };
+export function kvEventStreams(
+  streams: readonly KvEventStream[],
+): Pick<EngineAdapter, "events" | "readsEvents"> {
+  return streams.length === 0 ? {} : { readsEvents: true, events: (signal) => readAll(streams, signal) };
 }
 
 /** All of them as one stream. */

@@ -86,7 +86,7 @@ class StreamReader {
     this.#mayOverlap = true;
     for (const message of await this.#replay(0n)) {
       const missed = message.sequence - (this.#next.get("") ?? message.sequence);
-      if (missed > 0n) events.push(this.gap("lost", missed));
+      if (missed > 0n) events.push(this.gap("lost", message.topic, missed));
       events.push(...this.#take("", message));
     }
     return events;
@@ -106,17 +106,17 @@ class StreamReader {
     for (const missing of again) {
       const next = this.#next.get(key) ?? expected;
       if (missing.sequence < next || missing.sequence >= message.sequence) continue;
-      if (missing.sequence > next) events.push(this.gap("lost", missing.sequence - next));
+      if (missing.sequence > next) events.push(this.gap("lost", missing.topic, missing.sequence - next));
       events.push(...this.#take(key, missing));
     }
     const missed = message.sequence - (this.#next.get(key) ?? expected);
-    if (missed > 0n) events.push(this.gap("lost", missed));
+    if (missed > 0n) events.push(this.gap("lost", message.topic, missed));
     return [...events, ...this.#take(key, message)];
   }
 
-  gap(reason: GapEvent["reason"], missed?: bigint): GapEvent {
+  gap(reason: GapEvent["reason"], topic = "", missed?: bigint): GapEvent {
     const at = performance.now();
-    const source = this.#stream.endpoint;
+    const source = this.#place(topic);
     return { type: "gap", at, source, reason, ...(missed !== undefined && { missed: Number(missed) }) };
   }
 
@@ -124,7 +124,7 @@ class StreamReader {
   #restarted(key: string, message: Message): readonly CacheEvent[] {
     if (this.#mayOverlap && message.sequence > 0n) return [];
     const missed = message.sequence > 0n ? message.sequence : undefined;
-    return [this.gap("restart", missed), ...this.#take(key, message)];
+    return [this.gap("restart", message.topic, missed), ...this.#take(key, message)];
   }
 
   #take(key: string, { topic, sequence, payload }: Message): readonly CacheEvent[] {
@@ -133,12 +133,17 @@ class StreamReader {
     try {
       batch = readBatch(this.#unpack(payload));
     } catch {
-      return [this.gap("unreadable")];
+      return [this.gap("unreadable", topic)];
     }
     const at = performance.now();
-    const place = topic === "" ? this.#stream.endpoint : `${this.#stream.endpoint} ${topic}`;
+    const lagMs = batch.publishedMs === undefined ? undefined : Math.max(0, Date.now() - batch.publishedMs);
+    const place = this.#place(topic);
     const source = batch.rank === 0 ? place : `${place} rank ${batch.rank}`;
-    return batch.events.map((event) => ({ ...event, at, source }));
+    return batch.events.map((event) => ({ ...event, at, source, ...(lagMs !== undefined && { lagMs }) }));
+  }
+
+  #place(topic: string): string {
+    return topic === "" ? this.#stream.endpoint : `${this.#stream.endpoint} ${topic}`;
   }
 }
 

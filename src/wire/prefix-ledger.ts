@@ -1,19 +1,21 @@
-import type { BlockHash, BlockStoredEvent, CacheEvent } from "../runtime/cache-event.ts";
+import type { BlockHash, BlockStoredEvent, CacheEvent, GapEvent } from "../runtime/cache-event.ts";
 
 interface Block {
   readonly hash: BlockHash;
-  readonly parent: BlockHash | undefined;
-  readonly tokens: string;
-  /** Media that hold it, such as GPU and CPU. */
-  readonly media: Set<string>;
+  /** Block before it and its own tokens. */
+  readonly key: string;
+  /** Media that hold it, such as GPU and CPU; sorted. */
+  media: readonly string[];
 }
 
 /** One cache: the blocks of one event source. */
 interface Cache {
   readonly blocks: Map<BlockHash, Block>;
-  /** Blocks that follow a block (or begin a prompt), by their tokens. */
-  readonly children: Map<BlockHash | undefined, Map<string, BlockHash>>;
+  /** Which block follows a block, or begins a prompt, with which tokens. */
+  readonly next: Map<string, BlockHash>;
+  readonly media: Map<string, number>;
   blockTokens: number;
+  isComplete: boolean;
 }
 
 /** How much of a prompt one cache holds. */
@@ -23,6 +25,16 @@ export interface Residency {
   readonly tokens: number;
   /** Where the last of them is, such as `GPU`; several where it is in more than one place. */
   readonly media: readonly string[];
+}
+
+/** What one cache holds. */
+export interface Holdings {
+  readonly blocks: number;
+  readonly tokens: number;
+  /** Blocks by medium; a block in two counts in both. */
+  readonly media: Readonly<Record<string, number>>;
+  /** False after a gap, or when blocks were forgotten for want of room here, until the cache is cleared. */
+  readonly isComplete: boolean;
 }
 
 const NO_MEDIUM = "unknown";
@@ -36,8 +48,11 @@ export class PrefixLedger {
   readonly #maxBlocks: number;
   #size = 0;
 
-  /** @param maxBlocks bound for all caches together; what came first is forgotten first. Default 200,000. */
-  constructor(maxBlocks = 200_000) {
+  /**
+   * @param maxBlocks bound for all caches together; what came first is forgotten first. Default 100,000, at about 450 bytes each
+   * where a block has 16 tokens.
+   */
+  constructor(maxBlocks = 100_000) {
     this.#maxBlocks = maxBlocks;
   }
 
@@ -48,11 +63,25 @@ export class PrefixLedger {
 
   observe(event: CacheEvent): void {
     if (event.type === "block-stored") return this.#store(event);
+    if (event.type === "gap") return this.#gap(event);
     const cache = this.#caches.get(event.source);
     if (!cache) return;
     if (event.type === "block-removed")
       for (const hash of event.blocks) this.#remove(cache, hash, event.medium);
-    else this.#clear(event.source, cache);
+    else this.#clear(cache);
+  }
+
+  /** What a source holds; undefined when nothing was ever stored there. */
+  holdings(source: string): Holdings | undefined {
+    const cache = this.#caches.get(source);
+    if (!cache) return undefined;
+    const { blocks, blockTokens, media, isComplete } = cache;
+    return {
+      blocks: blocks.size,
+      tokens: blocks.size * blockTokens,
+      media: Object.fromEntries([...media].filter(([, held]) => held > 0)),
+      isComplete,
+    };
   }
 
   /** Where a prompt's beginning is resident, the longest first; caches that hold nothing of it are left out. */
@@ -62,66 +91,99 @@ export class PrefixLedger {
       let at = 0;
       let last: Block | undefined;
       while (cache.blockTokens > 0 && at + cache.blockTokens <= tokens.length) {
-        const chunk = tokens.slice(at, at + cache.blockTokens).join();
-        const hash = cache.children.get(last?.hash)?.get(chunk);
+        const hash = cache.next.get(keyOf(last?.hash, tokens.slice(at, at + cache.blockTokens)));
         const block = hash === undefined ? undefined : cache.blocks.get(hash);
         if (!block) break;
         at += cache.blockTokens;
         last = block;
       }
-      if (last) found.push({ source, tokens: at, media: [...last.media].toSorted() });
+      if (last) found.push({ source, tokens: at, media: last.media });
     }
     return found.toSorted((a, b) => b.tokens - a.tokens);
   }
 
-  #store({ source, blocks, parent, tokens, blockTokens, medium }: BlockStoredEvent): void {
+  /** Forgets a source for good. */
+  forget(source: string): void {
+    const cache = this.#caches.get(source);
+    if (!cache) return;
+    this.#clear(cache);
+    this.#caches.delete(source);
+  }
+
+  #store({ source, blocks, parent, tokens, blockTokens, medium = NO_MEDIUM }: BlockStoredEvent): void {
     let cache = this.#caches.get(source);
-    if (!cache) this.#caches.set(source, (cache = { blocks: new Map(), children: new Map(), blockTokens }));
-    if (cache.blockTokens !== blockTokens) this.#clear(source, cache, blockTokens);
+    if (!cache) {
+      cache = { blocks: new Map(), next: new Map(), media: new Map(), blockTokens, isComplete: true };
+      this.#caches.set(source, cache);
+    }
+    if (cache.blockTokens !== blockTokens) {
+      this.#clear(cache);
+      cache.blockTokens = blockTokens;
+    }
     let before = parent;
     for (const [index, hash] of blocks.entries()) {
-      const chunk = tokens.slice(index * blockTokens, (index + 1) * blockTokens).join();
       let block = cache.blocks.get(hash);
       if (!block) {
-        block = { hash, parent: before, tokens: chunk, media: new Set() };
+        const key = keyOf(before, tokens.slice(index * blockTokens, (index + 1) * blockTokens));
+        block = { hash, key, media: [] };
         cache.blocks.set(hash, block);
-        let siblings = cache.children.get(before);
-        if (!siblings) cache.children.set(before, (siblings = new Map()));
-        siblings.set(chunk, hash);
+        cache.next.set(key, hash);
         this.#size++;
-        if (this.#size > this.#maxBlocks) this.#forgetOldest();
       }
-      block.media.add(medium ?? NO_MEDIUM);
+      if (!block.media.includes(medium)) {
+        block.media = [...block.media, medium].toSorted();
+        count(cache.media, medium, 1);
+      }
       before = hash;
+      if (this.#size > this.#maxBlocks) this.#forgetOldest();
     }
   }
 
   #remove(cache: Cache, hash: BlockHash, medium: string | undefined): void {
     const block = cache.blocks.get(hash);
     if (!block) return;
-    if (medium === undefined) block.media.clear();
-    else block.media.delete(medium);
-    if (block.media.size > 0) return;
+    const gone = medium === undefined ? block.media : block.media.filter((one) => one === medium);
+    for (const one of gone) count(cache.media, one, -1);
+    block.media = block.media.filter((one) => !gone.includes(one));
+    if (block.media.length > 0) return;
     cache.blocks.delete(hash);
-    const siblings = cache.children.get(block.parent);
     // Two hashes may have the same tokens, under two salts.
-    if (siblings?.get(block.tokens) === hash) siblings.delete(block.tokens);
-    if (siblings?.size === 0) cache.children.delete(block.parent);
+    if (cache.next.get(block.key) === hash) cache.next.delete(block.key);
     this.#size--;
   }
 
-  #clear(source: string, cache: Cache, blockTokens = cache.blockTokens): void {
+  /** What is missing may be about any rank that publishes there. */
+  #gap({ source, reason, missed = 0 }: GapEvent): void {
+    for (const [name, cache] of this.#caches) {
+      if (name !== source && !name.startsWith(`${source} `)) continue;
+      this.#clear(cache);
+      // An engine that begins anew has an empty cache.
+      cache.isComplete = reason === "restart" && missed === 0;
+    }
+  }
+
+  #clear(cache: Cache): void {
+    cache.isComplete = true;
     this.#size -= cache.blocks.size;
     cache.blocks.clear();
-    cache.children.clear();
-    cache.blockTokens = blockTokens;
-    if (blockTokens === 0) this.#caches.delete(source);
+    cache.next.clear();
+    cache.media.clear();
   }
 
   #forgetOldest(): void {
     for (const cache of this.#caches.values()) {
       const oldest = cache.blocks.keys().next();
-      if (oldest.done !== true) return this.#remove(cache, oldest.value, undefined);
+      if (oldest.done === true) continue;
+      cache.isComplete = false;
+      return this.#remove(cache, oldest.value, undefined);
     }
   }
+}
+
+function keyOf(before: BlockHash | undefined, tokens: readonly number[]): string {
+  return `${before ?? ""}|${tokens.join()}`;
+}
+
+function count(counts: Map<string, number>, name: string, by: number): void {
+  counts.set(name, (counts.get(name) ?? 0) + by);
 }

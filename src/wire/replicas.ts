@@ -16,6 +16,7 @@ import type {
   RequestStartEvent,
   SessionId,
 } from "../runtime/event.ts";
+import { addedUp, replicaStatus } from "./replica-status.ts";
 import { mergeEvents } from "./merge-events.ts";
 import { Placements } from "./placements.ts";
 import { Sessions } from "./sessions.ts";
@@ -34,6 +35,7 @@ interface Replica {
   isAsked: boolean;
   /** Requests that were sent there and have not ended. */
   readonly requests: Set<string>;
+  served: PromptTotals;
 }
 
 const COOL_DOWN_MS = 5000;
@@ -67,7 +69,8 @@ export function createReplicas(
     }),
     ...(first.apiKey !== undefined && { apiKey: first.apiKey }),
     get warmUps() {
-      return addedUp(adapters.flatMap(({ warmUps }) => warmUps ?? []));
+      const all = adapters.flatMap(({ warmUps }) => warmUps ?? []);
+      return all.length === 0 ? undefined : addedUp(all);
     },
     connect: (signal) => replicas.connect(signal),
     decorate: (call, decisions) => replicas.begin(call)?.decorate?.(call, decisions) ?? {},
@@ -79,11 +82,17 @@ export function createReplicas(
       tokenize: async (body, signal) => (await replicas.any().tokenize?.(body, signal)) ?? [],
     }),
     apply: (hints, signal) => replicas.apply(hints, signal),
-    events: (signal) =>
-      mergeEvents(
-        adapters.flatMap((adapter) => (adapter.events ? named(adapter.events(signal), adapter.baseURL) : [])),
-        signal,
-      ),
+    ...(adapters.some(({ events }) => events) && {
+      readsEvents: adapters.some(({ readsEvents }) => readsEvents),
+      events: (signal) =>
+        mergeEvents(
+          adapters.flatMap((adapter) =>
+            adapter.events ? named(adapter.events(signal), adapter.baseURL) : [],
+          ),
+          signal,
+        ),
+    }),
+    ...(adapters.some(({ status }) => status) && { status: (signal) => replicaStatus(adapters, signal) }),
     close: async () => void (await Promise.all(adapters.map((adapter) => adapter.close()))),
   };
 }
@@ -103,6 +112,7 @@ class Replicas {
       downAt: undefined,
       isAsked: false,
       requests: new Set(),
+      served: { requests: 0, promptTokens: 0, cachedTokens: 0 },
     }));
     this.#coolDownMs = coolDownMs ?? COOL_DOWN_MS;
     this.#now = now ?? (() => performance.now());
@@ -139,10 +149,11 @@ class Replicas {
   }
 
   workers(): readonly Worker[] {
-    return this.#replicas.map(({ adapter, downAt, requests }) => ({
+    return this.#replicas.map(({ adapter, downAt, requests, served }) => ({
       baseURL: adapter.baseURL,
       isUp: downAt === undefined,
       underWay: requests.size,
+      served,
     }));
   }
 
@@ -172,9 +183,15 @@ class Replicas {
       this.#starting.set(event.request, event);
       return;
     }
-    for (const { adapter, requests } of this.#replicas) {
+    for (const replica of this.#replicas) {
+      const { adapter, requests } = replica;
       if (!requests.has(event.request)) continue;
-      if (event.type === "request-end") requests.delete(event.request);
+      if (event.type === "request-end") {
+        requests.delete(event.request);
+        const { promptTokens = 0, cachedTokens = 0 } = event.usage ?? {};
+        if (event.status === "completed")
+          replica.served = addedUp([replica.served, { requests: 1, promptTokens, cachedTokens }]);
+      }
       adapter.observe?.(event);
     }
     if (event.type === "request-end") this.#starting.delete(event.request);
@@ -268,12 +285,6 @@ class Replicas {
       )
       .finally(() => (replica.isAsked = false));
   }
-}
-
-function addedUp(all: readonly PromptTotals[]): PromptTotals | undefined {
-  if (all.length === 0) return undefined;
-  const sum = (key: keyof PromptTotals): number => all.reduce((total, { [key]: value }) => total + value, 0);
-  return { requests: sum("requests"), promptTokens: sum("promptTokens"), cachedTokens: sum("cachedTokens") };
 }
 
 async function* named(events: AsyncIterable<CacheEvent>, worker: string): AsyncGenerator<CacheEvent> {

@@ -1,6 +1,8 @@
+import { z } from "zod";
 import { type PrefixRef, prefixId } from "../runtime/action.ts";
 import type { EngineHttp } from "./engine-http.ts";
 
+const restored = z.object({ n_restored: z.int() });
 /** Milliseconds after which a slot that is being saved or restored is given up. */
 const PATIENCE_MS = 20_000;
 
@@ -25,19 +27,19 @@ export class SavedSlots {
     const file = this.#free.pop() ?? oldest?.[1];
     if (file === undefined) return false;
     if (oldest?.[1] === file) this.#files.delete(oldest[0]);
-    const isSaved = await this.#act(slot, "save", file);
+    const isSaved = (await this.#act(slot, "save", file)) !== undefined;
     if (isSaved) this.#files.set(prefixId(prefix), file);
     else this.#free.push(file);
     return isSaved;
   }
 
-  /** Puts a saved prefix into a slot; false when there is none. */
-  async restore(prefix: PrefixRef, slot: number): Promise<boolean> {
+  /** Puts a saved prefix into a slot; resolves with its tokens, 0 when there is none. */
+  async restore(prefix: PrefixRef, slot: number): Promise<number> {
     const file = this.#files.get(prefixId(prefix));
-    if (file === undefined) return false;
-    const isRestored = await this.#act(slot, "restore", file);
+    if (file === undefined) return 0;
+    const answer = restored.safeParse(await this.#act(slot, "restore", file));
     this.forget(prefix);
-    return isRestored;
+    return answer.data?.n_restored ?? 0;
   }
 
   forget(prefix: PrefixRef): void {
@@ -46,11 +48,9 @@ export class SavedSlots {
     if (file !== undefined && this.#files.delete(id)) this.#free.push(file);
   }
 
-  async #act(slot: number, action: string, filename: string): Promise<boolean> {
+  /** Undefined when the server could not. */
+  async #act(slot: number, action: string, filename: string): Promise<unknown> {
     const request = { body: { filename }, signal: AbortSignal.timeout(PATIENCE_MS) };
-    return this.#http.json(`/slots/${slot}?action=${action}`, request).then(
-      () => true,
-      () => false,
-    );
+    return this.#http.json(`/slots/${slot}?action=${action}`, request).catch(() => undefined);
   }
 }

@@ -12,6 +12,16 @@ interface Slot {
   pinnedUntil: number;
 }
 
+/** A slot that a prefetch may fill. */
+export interface HeldSlot {
+  readonly index: number;
+  /** What it held, and how many tokens of that get lost. */
+  readonly displaced: PrefixRef | undefined;
+  readonly lost: number;
+  /** Tokens of the prefix that it holds already, as far as is known. */
+  readonly kept: number;
+}
+
 /** Value of a prefix of which nothing was said. */
 const UNKNOWN_VALUE = 0.25;
 
@@ -121,13 +131,7 @@ export class SlotTable {
    * The slot to prefetch into: its own, or one whose content is worth less than `worth` expected tokens. Also tells what
    * gets lost, so that it can be saved first. The slot counts as busy until `filled` or `vacate`.
    */
-  hold(
-    prefix: PrefixRef,
-    now: number,
-    worth: number,
-  ):
-    | { readonly index: number; readonly displaced: PrefixRef | undefined; readonly lost: number }
-    | undefined {
+  hold(prefix: PrefixRef, now: number, worth: number): HeldSlot | undefined {
     const own = this.slotOf(prefix);
     const slot = this.isOverrun ? undefined : (own ?? this.#victim(prefix, now));
     if (!slot || (!own && this.#worth(slot) > worth)) return undefined;
@@ -135,7 +139,7 @@ export class SlotTable {
     const lost = slot.tokens;
     this.#assign(slot, prefix);
     slot.isHeld = true;
-    return { index: slot.index, displaced, lost };
+    return { index: slot.index, displaced, lost, kept: slot.tokens };
   }
 
   /** What a slot holds now. */

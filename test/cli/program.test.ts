@@ -163,7 +163,16 @@ describe("the commands of the package", async () => {
     "command",
     new URL("../../src/cli/", import.meta.url),
   );
-  const frame = ["command", "json-object", "markdown-table", "main", "options", "out-file", "program"];
+  const frame = [
+    "command",
+    "in-file",
+    "json-object",
+    "markdown-table",
+    "main",
+    "options",
+    "out-file",
+    "program",
+  ];
   const names = (await commands.names()).filter((name) => !frame.includes(name));
 
   it.each(names)(

@@ -6,7 +6,16 @@ import { checkCommandLine, commandLines } from "../readme/command-lines.ts";
 const built = builtPackage();
 const sources = new URL("../../src/cli/", import.meta.url);
 /** What the folder has beside its commands. */
-const parts = ["command", "json-object", "main", "markdown-table", "options", "out-file", "program"];
+const parts = [
+  "command",
+  "in-file",
+  "json-object",
+  "main",
+  "markdown-table",
+  "options",
+  "out-file",
+  "program",
+];
 const commands = readdirSync(sources)
   .map((file) => file.replace(".ts", ""))
   .filter((name) => !parts.includes(name));
@@ -69,9 +78,16 @@ describe("exit codes", () => {
   it.each([
     ["done", () => ["policies"], 0],
     ["done, as JSON", () => ["simulate", trace(), ...cell, "--json"], 0],
-    ["failed: a file that is not there", () => ["inspect", "missing.jsonl"], 1],
+    ["failed: a trace of no known format", () => ["inspect", emptyFile()], 1],
     ["failed: a server that is down", () => ["state", "show", "redis://127.0.0.1:9"], 1],
     ["used wrongly: no argument", () => ["simulate"], 2],
+    ["used wrongly: a trace that is not there", () => ["simulate", trace(), "missing.jsonl"], 2],
+    ["used wrongly: the same for inspect", () => ["inspect", "missing.jsonl"], 2],
+    ["used wrongly: the same for bench", () => ["bench", "--trace", "missing.jsonl"], 2],
+    ["used wrongly: a folder for a trace", () => ["inspect", folder("traces")], 2],
+    ["used wrongly: a folder for a log", () => ["audit", "verify", folder("logs")], 2],
+    ["used wrongly: a store that is not there", () => ["state", "show", "no-such-folder"], 2],
+    ["used wrongly: a model that is not there", () => ["serve", "--model", "missing.gguf"], 2],
     ["used wrongly: a value out of range", () => ["simulate", trace(), "--concurrency", "0"], 2],
     [
       "used wrongly: a plot that cannot be written",
@@ -100,6 +116,8 @@ describe("output", () => {
     ["inspect", () => ["inspect", trace(), "--json"]],
     ["simulate", () => ["simulate", trace(), ...cell, "--json"]],
     ["state", () => ["state", "show", folder("learned"), "--json"]],
+    ["state reset", () => ["state", "reset", folder("forgotten"), "--yes", "--json"]],
+    ["record", () => ["record", "--out", built.file("own.jsonl"), "--json", process.execPath, "-p", "1"]],
     ["audit", () => ["audit", "verify", emptyFile(), "--json"]],
   ])("is one JSON value with --json: %s", async (_, words) => {
     const { code, stdout } = await built.cachesage(words());

@@ -185,8 +185,8 @@ describe("simulate", () => {
     expect(stderr).toContain(`error: [trace] ${broken}:2: `);
     const missing = join(folder, "missing.jsonl");
     expect(await run(["simulate", missing])).toMatchObject({
-      exitCode: 1,
-      stderr: expect.stringContaining(`[trace] ${missing}: cannot be read`) as unknown,
+      exitCode: 2,
+      stderr: expect.stringContaining(`<trace>: there is no such file, got "${missing}"`) as unknown,
     });
   });
 

@@ -128,6 +128,59 @@ describe.skipIf(noBrowser)("the page in Chromium", () => {
     await dashboard.close();
   });
 
+  it("shows each server and each cache of an engine: lag, gaps, what is where", async () => {
+    const cache = {
+      source: "tcp://127.0.0.1:5557",
+      worker: "http://127.0.0.1:9/v1",
+      residentBlocks: 30,
+      residentTokens: 480,
+      media: { GPU: 20, CPU: 10 },
+      isComplete: false,
+      events: 60,
+      storedBlocks: 1234,
+      removedBlocks: 1204,
+      clearings: 0,
+      gaps: { lost: 2, restart: 0, unreadable: 0 },
+      missed: 17,
+      latestAt: 0,
+      lagMs: 42,
+      gapAt: 0,
+    };
+    const served = { requests: 77, promptTokens: 1000, cachedTokens: 250 };
+    const { adapter } = new ScriptedApp().source;
+    const workers = () => [
+      { baseURL: "http://127.0.0.1:9/v1", isUp: true, underWay: 3, served },
+      { baseURL: "http://127.0.0.1:10/v1", isUp: false, underWay: 0, served },
+    ];
+    const app = new ScriptedApp({
+      adapter: { ...adapter, workers },
+      caches: () => ({ stream: "open", caches: [cache] }),
+    });
+    app.now = 5000;
+    const dashboard = await app.open();
+    await look(dashboard.url, "engines", async (page) => {
+      const row = (table: string, name: string) =>
+        page.getByRole("table", { name: table }).getByRole("row").filter({ hasText: name }).textContent();
+      await expect.poll(() => row("Caches, by their events", cache.source)).toContain("at least 480");
+      const told = await row("Caches, by their events", cache.source);
+      for (const part of ["1,234", "1,204", "5.0 s ago", "42 ms", "2 (17 batches)"])
+        expect(told).toContain(part);
+      const servers = "Servers, among which calls are spread";
+      expect(await row(servers, ":9/v1")).toMatch(/up37725 %/);
+      expect(await row(servers, ":10/v1")).toContain("does not answer");
+      const facts = await page.locator(".facts").allTextContents();
+      expect(facts.join()).toContain("Latest gap5.0 s ago");
+      expect(facts.join()).toContain("2 lost, 0 restarts, 0 unreadable");
+    });
+    await look(dashboard.url, "cache", async (page) => {
+      const tiers = page.getByRole("table", { name: "What the engine says is where" });
+      await expect
+        .poll(() => tiers.getByRole("row").allTextContents())
+        .toContain("http://127.0.0.1:9/v1CPUat least 10160");
+    });
+    await dashboard.close();
+  });
+
   it("says that the engine is down and what to do, and that it is back", async () => {
     const { app, dashboard } = await played();
     app.status = undefined;

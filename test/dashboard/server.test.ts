@@ -5,7 +5,7 @@ import { ChatOpenAI } from "@langchain/openai";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { CacheSage, definePolicy, InvalidOptionsError, type EngineAdapter } from "../../src/index.ts";
-import type { DashboardSource } from "../../src/dashboard/source.ts";
+import { CacheWatch } from "../../src/wire/cache-watch.ts";
 import { ScriptedServer } from "../langgraph/scripted-server.ts";
 import { ScriptedApp, viewOf } from "./scripted-app.ts";
 
@@ -294,31 +294,86 @@ describe("what is shown", () => {
     await dashboard.close();
   });
 
-  it("the engine's cache events and their gaps, as long as it is open", async () => {
-    let isRead = false;
-    const adapter: DashboardSource["adapter"] = {
-      supports: {},
-      baseURL: "http://127.0.0.1:9/v1",
-      async *events(signal) {
-        isRead = true;
-        yield { type: "block-stored", at: 1, source: "s", blocks: ["1", "2"], tokens: [], blockTokens: 16 };
-        yield { type: "gap", at: 2, source: "s", reason: "lost", missed: 3 };
-        await new Promise((resolve) => signal?.addEventListener("abort", resolve));
-        isRead = false;
+  it("what the engine's caches hold by its events, their gaps and lag, without keys in addresses", async () => {
+    const watch = new CacheWatch({
+      adapter: {
+        async *events(signal) {
+          const from = { source: "tcp://user:secret@10.0.0.1:5557", worker: "http://a:secret@10.0.0.1/v1" };
+          const stored = { type: "block-stored", blockTokens: 16, tokens: [] } as const;
+          yield { ...stored, ...from, at: 1, blocks: ["1", "2"], medium: "GPU", lagMs: 7 };
+          yield { ...from, type: "gap", at: 2, reason: "lost", missed: 3 };
+          yield { ...stored, ...from, at: 3, blocks: ["3"], medium: "CPU", lagMs: 4 };
+          await new Promise((resolve) => signal?.addEventListener("abort", resolve));
+        },
       },
-    };
-    const dashboard = await new ScriptedApp({ adapter }).open();
+      onEvent: () => {},
+      onFault: () => {},
+    }).start();
+    const app = new ScriptedApp({ caches: () => watch.states });
+    app.status = { capacityTokens: 160 };
+    const dashboard = await app.open();
     const events = async () => (await viewOf<{ events: object }>(dashboard.url, "engines")).events;
-    await expect.poll(events).toMatchObject({
+    await expect.poll(events).toEqual({
       state: "open",
-      events: 2,
-      storedBlocks: 2,
-      gaps: { lost: 1 },
-      missed: 3,
-      latestAt: 2,
+      sources: [
+        {
+          source: "tcp://10.0.0.1:5557",
+          worker: "http://10.0.0.1/v1",
+          residentBlocks: 1,
+          residentTokens: 16,
+          media: { CPU: 1 },
+          isComplete: false,
+          events: 3,
+          storedBlocks: 3,
+          removedBlocks: 0,
+          clearings: 0,
+          gaps: { lost: 1, restart: 0, unreadable: 0 },
+          missed: 3,
+          latestAt: 3,
+          lagMs: 4,
+          gapAt: 2,
+        },
+      ],
+    });
+    expect(await viewOf(dashboard.url, "cache")).toMatchObject({
+      residentTokens: 16,
+      tiers: [{ cache: "http://10.0.0.1/v1", medium: "CPU", blocks: 1, tokens: 16, isComplete: false }],
     });
     await dashboard.close();
-    await expect.poll(() => isRead).toBe(false);
+    await watch.stop();
+    expect(watch.states.stream).toBe("ended");
+  });
+
+  it("each of several servers", async () => {
+    const served = { requests: 4, promptTokens: 200, cachedTokens: 150 };
+    const workers = [
+      { baseURL: "http://key:secret@127.0.0.1:9/v1", isUp: true, underWay: 2, served },
+      { baseURL: "http://127.0.0.1:10/v1", isUp: true, underWay: 0, served },
+    ];
+    const replicas = [
+      { baseURL: workers[0]?.baseURL ?? "", isUp: true, status: { capacityTokens: 90, waiting: 1 } },
+      { baseURL: workers[1]?.baseURL ?? "", isUp: false },
+    ];
+    const { adapter } = new ScriptedApp().source;
+    const told = async () => ({ replicas });
+    const dashboard = await new ScriptedApp({
+      adapter: { ...adapter, status: told, workers: () => workers },
+    }).open();
+    const seen = async () => (await viewOf<{ replicas: unknown[] }>(dashboard.url, "engines")).replicas;
+    const unknown = { capacityTokens: null, residentTokens: null, waiting: null };
+    await expect.poll(seen).toEqual([
+      {
+        ...unknown,
+        address: "http://127.0.0.1:9/v1",
+        isUp: true,
+        underWay: 2,
+        served,
+        capacityTokens: 90,
+        waiting: 1,
+      },
+      { ...unknown, address: "http://127.0.0.1:10/v1", isUp: false, underWay: 0, served },
+    ]);
+    await dashboard.close();
   });
 
   it("that an engine is down, and that it is back", async () => {

@@ -255,7 +255,7 @@ describe("starting", () => {
       code: "INVALID_OPTIONS",
       hint: expect.stringContaining("nano, bench"),
     });
-    await expect(start({ model: "missing.gguf" })).rejects.toMatchObject({ code: "EMBEDDED_MODEL" });
+    await expect(start({ model: "missing.gguf" })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as AddressInfo;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CacheSage } from "../../src/cachesage.ts";
 import definition from "../../src/engines/dynamo.ts";
 import type { PrefetchHint } from "../../src/runtime/action.ts";
 import type { EngineAdapter } from "../../src/runtime/engine.ts";
@@ -145,6 +146,32 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
     for (const source of sources) expect(server.events.map(({ endpoint }) => endpoint)).toContain(source);
     controller.abort();
     await reading;
+  });
+
+  test("a connection tells what each worker holds by its events, and counts their gaps", async () => {
+    const sage = await CacheSage.connect(`${server.url}/v1`, {
+      engine: "dynamo",
+      engineOptions: { events: server.events },
+    });
+    await chat(9700);
+    const ends = server.events.map(({ endpoint }) => endpoint);
+    const caches = () => sage.stats.caches;
+    const held = () => caches().reduce((sum, { residentTokens }) => sum + residentTokens, 0);
+    await expect.poll(held, { timeout: 10_000 }).toBeGreaterThan(200);
+    for (const cache of caches()) {
+      expect(ends).toContain(cache.source);
+      expect(cache.residentTokens).toBe(16 * cache.residentBlocks);
+      expect(cache.residentBlocks).toBeLessThanOrEqual(512);
+      expect(cache.gaps).toEqual({ lost: 0, restart: 0, unreadable: 0 });
+    }
+    const before = held();
+    await chat(9800);
+    await expect.poll(held, { timeout: 10_000 }).toBeGreaterThan(before + 200);
+    process.stderr.write(
+      `dynamo: lag of cache events ${caches().map(({ lagMs }) => lagMs?.toFixed(1))} ms\n`,
+    );
+    await sage.close();
+    expect(sage.stats.faults).toBe(0);
   });
 
   test("a LangGraph.js team runs on it with hints on, and more is cached than without", async () => {

@@ -15,6 +15,14 @@ test("a team on two real engines loses no request when one of them dies", async 
     expect(both.statuses.every((status) => status === "completed")).toBe(true);
   }
   expect(served()).toEqual([true, true]);
+  await using sage = await CacheSage.connect(urls);
+  const { replicas, ...together } = (await sage.adapter.status?.()) ?? {};
+  const resident = replicas?.map(({ status }) => status?.residentTokens ?? 0) ?? [];
+  expect(Math.min(...resident)).toBeGreaterThan(0);
+  expect(together.residentTokens).toBe(resident.reduce((sum, tokens) => sum + tokens, 0));
+  expect(sage.stats.workers.map(({ baseURL, isUp }) => [baseURL, isUp])).toEqual(
+    urls.map((url) => [url, true]),
+  );
   const onConnected = () => second.close();
   const alone = await playTeam({
     url: urls,

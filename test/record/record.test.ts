@@ -115,6 +115,15 @@ describe("a recorded app", () => {
 });
 
 describe("record", () => {
+  it("prints one JSON object with --json, and the app's own output beside it", async () => {
+    const out = file("told.jsonl");
+    const ended = await cachesage(["record", "--out", out, "--json", process.execPath, app("team"), "x"]);
+    expect(ended.code).toBe(7);
+    expect(JSON.parse(ended.stdout)).toEqual({ out, calls: 6, runs: 3, agents: 5, exit_code: 7 });
+    expect(ended.stderr).toContain('"own":"kept"');
+    expect(ended.stderr).toContain("calls 6, runs 3, agents 5");
+  });
+
   it("says why nothing may have been seen, and exits as the app did", async () => {
     const words = ["record", "--out", file("none.jsonl"), process.execPath];
     const script = "console.log(process.env.NODE_OPTIONS); process.exitCode = 5";

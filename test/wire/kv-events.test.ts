@@ -56,9 +56,9 @@ function number(value: number): Buffer {
   return bytes;
 }
 
-/** A batch that stores one block, named by its number. */
-function batch(sequence: number): Buffer {
-  return packr.pack([0, [["BlockStored", [1000 + sequence], null, [sequence], 1, null, "GPU"]], 0]);
+/** A batch that stores one block, named by its number; its publisher has no clock unless it says the time. */
+function batch(sequence: number, seconds = 0): Buffer {
+  return packr.pack([seconds, [["BlockStored", [1000 + sequence], null, [sequence], 1, null, "GPU"]], 0]);
 }
 
 const open: (() => void | Promise<void>)[] = [];
@@ -164,6 +164,39 @@ test("garbage is a gap of its own, and reading goes on", async () => {
   await expect
     .poll(() => words.slice(before))
     .toEqual(["gap unreadable", "gap unreadable", `stored ${1002 + next}`]);
+});
+
+test("a batch with a time has a lag, one without has none; and a gap names the topic that it is about", async () => {
+  const publisher = new Publisher({ linger: 0 });
+  await publisher.bind("tcp://127.0.0.1:0");
+  const endpoint = publisher.lastEndpoint ?? "";
+  const events: CacheEvent[] = [];
+  const controller = new AbortController();
+  const done = (async () => {
+    for await (const event of kvEvents({ endpoint }, controller.signal)) events.push(event);
+  })();
+  open.push(async () => {
+    controller.abort();
+    await done;
+    publisher.close();
+  });
+  await expect
+    .poll(async () => {
+      if (events.length === 0) await publisher.send(["pod-1", number(0), batch(1, Date.now() / 1000 - 2)]);
+      return events[0];
+    })
+    .toMatchObject({ source: `${endpoint} pod-1`, lagMs: expect.any(Number) });
+  expect(events[0]?.lagMs).toBeGreaterThan(1500);
+  const before = events.length;
+  await publisher.send(["pod-1", number(4), batch(1)]);
+  await expect.poll(() => events.length).toBe(before + 2);
+  expect(events[before]).toMatchObject({
+    type: "gap",
+    source: `${endpoint} pod-1`,
+    reason: "lost",
+    missed: 3,
+  });
+  expect(events[before + 1]).not.toHaveProperty("lagMs");
 });
 
 test("a reader that is too slow loses batches instead of memory, and is told", async () => {

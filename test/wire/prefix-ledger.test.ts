@@ -59,6 +59,24 @@ test.each(["gap", "cache-cleared"] as const)("%s forgets its source and no other
   expect(ledger.size).toBe(1);
 });
 
+test("a gap of a publisher forgets all ranks that share it, and says that more may be there until it is cleared", () => {
+  const ledger = new PrefixLedger();
+  for (const source of ["tcp://e", "tcp://e rank 1", "tcp://e2"])
+    ledger.observe(stored(["x"], undefined, [1, 2], "GPU", source));
+  ledger.observe({ type: "gap", at: 0, source: "tcp://e", reason: "lost" });
+  expect(ledger.find([1, 2])).toMatchObject([{ source: "tcp://e2" }]);
+  ledger.observe(stored(["x"], undefined, [1, 2], "GPU", "tcp://e rank 1"));
+  expect(ledger.holdings("tcp://e rank 1")).toEqual({
+    blocks: 1,
+    tokens: 2,
+    media: { GPU: 1 },
+    isComplete: false,
+  });
+  ledger.observe({ type: "cache-cleared", at: 0, source: "tcp://e rank 1" });
+  expect(ledger.holdings("tcp://e rank 1")).toMatchObject({ blocks: 0, media: {}, isComplete: true });
+  expect(ledger.holdings("tcp://e2")).toMatchObject({ blocks: 1, isComplete: true });
+});
+
 test("it stays within its bound, and forgets what came first", () => {
   const ledger = new PrefixLedger(3);
   for (let block = 0; block < 10; block++) ledger.observe(stored([`b${block}`], undefined, [block, block]));

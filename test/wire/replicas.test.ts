@@ -10,6 +10,13 @@ const healthy = () =>
     if (path === "/v1/models") return { data: [{ id: "tiny" }] };
     return path === "/v1/chat/completions" ? { usage: { prompt_tokens: 10 } } : undefined;
   });
+/** A server that has a page of metrics. */
+const measured = (page: string) =>
+  startTrialServer(({ path }) => {
+    if (path === "/version") return { version: "1" };
+    if (path === "/v1/models") return { data: [{ id: "tiny" }] };
+    return path === "/metrics" ? page : undefined;
+  });
 const adapterOf = ({ url }: TrialServer) => vllm.create(vllm.options.parse({ url }));
 const baseOf = ({ url }: TrialServer) => `${url}/v1`;
 const call = (session: string): OutgoingCall => ({
@@ -134,5 +141,57 @@ test("a server that a policy chose is taken while it is up; the run's hints and 
       .toSorted(),
   ).toEqual([false, true]);
   expect(replicas.route?.(chosen)?.baseURL).toBe(own);
+  await replicas.close();
+});
+
+test("each server's status is told, and the sums of those that answer; what one does not tell is not known of all", async () => {
+  await using first = await measured("vllm:num_requests_running 2\nvllm:num_requests_waiting 1\n");
+  await using second = await measured("vllm:num_requests_running 3\n");
+  const third = await measured("vllm:num_requests_running 9\n");
+  const replicas = createReplicas([first, second, third].map(adapterOf));
+  await replicas.connect();
+  await third.close();
+  const status = await replicas.status?.();
+  expect(status?.running).toBe(5);
+  expect(status).not.toHaveProperty("waiting");
+  expect(status?.replicas).toMatchObject([
+    { baseURL: baseOf(first), isUp: true, status: { running: 2, waiting: 1 } },
+    { baseURL: baseOf(second), isUp: true, status: { running: 3 } },
+    { baseURL: baseOf(third), isUp: false },
+  ]);
+  await first.close();
+  await second.close();
+  await expect(replicas.status?.()).rejects.toMatchObject({ code: "ENGINE_UNREACHABLE" });
+  await replicas.close();
+});
+
+test("what each server has served is counted from its answers", async () => {
+  await using first = await healthy();
+  await using second = await healthy();
+  const replicas = createReplicas([first, second].map(adapterOf));
+  await replicas.connect();
+  const identity = { agent: "a", run: "r", namespace: "" };
+  const prompt = { anchor: { hash: "h", length: 1 }, history: [] };
+  const finish = (request: string, worker: string, status: "completed" | "failed") => {
+    replicas.observe?.({ type: "request-start", at: 0, ...identity, request, prompt });
+    replicas.route?.({ url: "", identity, request, worker });
+    const usage = { promptTokens: 100, cachedTokens: 60, outputTokens: 1 };
+    replicas.observe?.({
+      type: "request-end",
+      at: 1,
+      ...identity,
+      request,
+      status,
+      usage,
+      callsTools: false,
+    });
+  };
+  finish("1", baseOf(first), "completed");
+  finish("2", baseOf(first), "completed");
+  finish("3", baseOf(second), "failed");
+  expect(replicas.workers?.()).toMatchObject([
+    { baseURL: baseOf(first), underWay: 0, served: { requests: 2, promptTokens: 200, cachedTokens: 120 } },
+    { baseURL: baseOf(second), underWay: 0, served: { requests: 0, promptTokens: 0, cachedTokens: 0 } },
+  ]);
   await replicas.close();
 });

@@ -1,5 +1,6 @@
 import { prefixId, type PrefixRef } from "../../runtime/action.ts";
 import type { PrefixSubject } from "../../runtime/policy.ts";
+import { withoutKeys } from "../address.ts";
 import type { Observed } from "../observed.ts";
 
 /** Runs whose prefixes are listed. */
@@ -13,7 +14,7 @@ interface LastWord {
 }
 
 /** The prefixes that may be used again: what they are worth now, and what the engine was last told. */
-export function cache({ source, runs, engine, history, capacityTokens }: Observed) {
+export function cache({ source, runs, history, capacityTokens, residentTokens, caches }: Observed) {
   const now = source.clock.now();
   const words = lastWords(source.ledger);
   const row = (prefix: PrefixSubject) => {
@@ -33,7 +34,6 @@ export function cache({ source, runs, engine, history, capacityTokens }: Observe
   };
   const open = runs.newest.filter(({ endedAt }) => endedAt === undefined).slice(0, MAX_RUNS);
   const live = open.flatMap(({ run }) => source.prefixes.of(run)).map(row);
-  const { status } = engine.health;
   return {
     now,
     openRuns: source.prefixes.openRuns,
@@ -41,7 +41,18 @@ export function cache({ source, runs, engine, history, capacityTokens }: Observe
     anchors: [...source.prefixes.anchors()].map(row).toSorted((a, b) => b.value - a.value),
     prefixes: live.toSorted((a, b) => b.value - a.value),
     capacityTokens: capacityTokens ?? null,
-    residentTokens: status?.residentTokens ?? null,
+    residentTokens: residentTokens ?? null,
+    /** Where blocks are, by events: tiers of each cache. */
+    tiers: caches.caches.flatMap(
+      ({ source: name, worker, media, residentBlocks, residentTokens: tokens, isComplete }) =>
+        Object.entries(media).map(([medium, blocks]) => ({
+          cache: withoutKeys(worker ?? name),
+          medium,
+          blocks,
+          tokens: residentBlocks === 0 ? 0 : Math.round((blocks * tokens) / residentBlocks),
+          isComplete,
+        })),
+    ),
     bucketMs: history.width,
     occupancy: history.buckets.map(({ occupancy }) => occupancy),
   };

@@ -1,9 +1,11 @@
+import { addressOf, withoutKeys } from "../address.ts";
+import type { EngineStatus } from "../../runtime/engine.ts";
 import type { Observed } from "../observed.ts";
 
 const VERBS = ["retain", "release", "prefetch", "cancel", "pin", "evict"] as const;
 
 /** The engine: what it can do, how it is, and what it says of itself. */
-export function engines({ source, engine, engineEvents }: Observed) {
+export function engines({ source, engine, caches, residentTokens }: Observed) {
   const { adapter } = source;
   const { status, ...health } = engine.health;
   return {
@@ -27,23 +29,39 @@ export function engines({ source, engine, engineEvents }: Observed) {
     status: status
       ? {
           capacityTokens: status.capacityTokens ?? null,
-          residentTokens: status.residentTokens ?? null,
+          residentTokens: residentTokens ?? null,
           running: status.running ?? null,
           waiting: status.waiting ?? null,
           prefetch: status.prefetch ?? null,
         }
       : null,
-    events: { ...engineEvents.counts, latestAt: engineEvents.counts.latestAt ?? null },
+    replicas: replicasOf(adapter, status),
+    events: {
+      state: caches.stream,
+      sources: caches.caches.map((cache) => ({
+        ...cache,
+        source: withoutKeys(cache.source),
+        worker: cache.worker === undefined ? null : withoutKeys(cache.worker),
+        lagMs: cache.lagMs ?? null,
+        gapAt: cache.gapAt ?? null,
+      })),
+    },
   };
 }
 
-/** Without user, password and query, where keys may be. */
-function addressOf(adapter: { readonly baseURL: string }): string | null {
-  try {
-    const { origin, pathname } = new URL(adapter.baseURL);
-    return `${origin}${pathname}`;
-  } catch {
-    // The address is not known before the engine has started, or is none.
-    return null;
-  }
+/** Each of several servers: whether it answers, what this app had of it, and what it says of itself. */
+function replicasOf(adapter: Observed["source"]["adapter"], status: EngineStatus | undefined) {
+  return (adapter.workers?.() ?? []).map(({ baseURL, isUp, underWay, served }) => {
+    const own = status?.replicas?.find((replica) => replica.baseURL === baseURL);
+    return {
+      address: addressOf({ baseURL }),
+      // Calls find out first; asking tells of a server that gets none.
+      isUp: isUp && own?.isUp !== false,
+      underWay,
+      served: served ?? null,
+      capacityTokens: own?.status?.capacityTokens ?? null,
+      residentTokens: own?.status?.residentTokens ?? null,
+      waiting: own?.status?.waiting ?? null,
+    };
+  });
 }

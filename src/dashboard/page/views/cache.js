@@ -62,10 +62,25 @@ export default {
       [words("agent", ({ agent }) => agent), ...columns],
       { empty: "No agent has called a model yet." },
     );
+    const tiers = dataTable(
+      "What the engine says is where, by its cache events",
+      [
+        words("cache", ({ cache }) => cache),
+        words("tier", ({ medium }) => medium),
+        number("blocks", ({ blocks, isComplete }) => `${isComplete ? "" : "at least "}${count(blocks)}`),
+        number("tokens", ({ tokens }) => count(tokens)),
+      ],
+      { empty: "No cache events: see Engines." },
+    );
     return {
       elements: [
         tiles(open, live, used),
-        grid(card("", occupancy.element), card("", anchors.element), card("", prefixes.element)),
+        grid(
+          card("", occupancy.element),
+          card("", tiers.element),
+          card("", anchors.element),
+          card("", prefixes.element),
+        ),
       ],
       update(data) {
         ({ now } = data);
@@ -100,6 +115,7 @@ export default {
         );
         prefixes.update(data.prefixes);
         anchors.update(data.anchors);
+        tiers.update(data.tiers);
       },
     };
   },

@@ -22,18 +22,41 @@ function health({ health: of, now, kind }) {
 function eventFacts({ events: of, now }) {
   if (of.state === "unoffered")
     return [["Cache events", "this adapter offers none, so neither lag nor gaps are known"]];
-  const { lost, restart, unreadable } = of.gaps;
+  const sum = (value) => of.sources.reduce((total, source) => total + value(source), 0);
+  const newest = (value) =>
+    Math.max(...of.sources.map((source) => value(source) ?? Number.NEGATIVE_INFINITY));
+  const ago = (at, never) => (Number.isFinite(at) ? `${duration(now - at)} ago` : never);
+  const lag = newest(({ lagMs }) => lagMs);
+  const gaps = (reason) => count(sum((source) => source.gaps[reason]));
   return [
-    ["Stream", of.state === "open" ? "open" : "has ended; open the dashboard anew to read on"],
-    ["Latest event", of.latestAt === null ? "none yet" : `${duration(now - of.latestAt)} ago`],
-    ["Events", count(of.events)],
-    ["Blocks stored", count(of.storedBlocks)],
-    ["Blocks removed", count(of.removedBlocks)],
-    ["Caches cleared", count(of.clearings)],
-    ["Gaps", `${count(lost)} lost, ${count(restart)} restarts, ${count(unreadable)} unreadable`],
-    ["Batches missing for good", count(of.missed)],
+    ["Stream", of.state === "open" ? "open" : of.sources.length > 0 ? "has ended" : "none, or it has ended"],
+    [
+      "Latest event",
+      ago(
+        newest(({ latestAt }) => latestAt),
+        "none yet",
+      ),
+    ],
+    ["Lag", Number.isFinite(lag) ? duration(lag) : "not told"],
+    ["Blocks stored", count(sum(({ storedBlocks }) => storedBlocks))],
+    ["Blocks removed", count(sum(({ removedBlocks }) => removedBlocks))],
+    ["Caches cleared", count(sum(({ clearings }) => clearings))],
+    ["Gaps", `${gaps("lost")} lost, ${gaps("restart")} restarts, ${gaps("unreadable")} unreadable`],
+    [
+      "Latest gap",
+      ago(
+        newest(({ gapAt }) => gapAt),
+        "none",
+      ),
+    ],
+    ["Batches missing for good", count(sum(({ missed }) => missed))],
   ];
 }
+
+const gapsOf = ({ gaps, missed }) => {
+  const all = Object.values(gaps).reduce((total, one) => total + one, 0);
+  return missed > 0 ? `${count(all)} (${count(missed)} batches)` : count(all);
+};
 
 export default {
   title: "Engines",
@@ -54,6 +77,43 @@ export default {
       number("failed", ({ counts }) => count((counts.failed ?? 0) + (counts.rejected ?? 0))),
       number("cancelled", ({ counts }) => count(counts.cancelled ?? 0)),
     ]);
+    let now = 0;
+    const replicas = dataTable(
+      "Servers, among which calls are spread",
+      [
+        words("server", ({ address }) => address ?? NONE),
+        words("state", ({ isUp }) =>
+          isUp ? { text: "up", status: "applied" } : { text: "does not answer", status: "failed" },
+        ),
+        number("under way", ({ underWay }) => count(underWay)),
+        number("answered", ({ served }) => count(served?.requests)),
+        number("prompts cached", ({ served }) =>
+          served?.promptTokens ? percent(served.cachedTokens / served.promptTokens, 0) : NONE,
+        ),
+        number("waiting", ({ waiting }) => count(waiting)),
+        number("KV tokens in use", ({ residentTokens, capacityTokens }) =>
+          residentTokens === null ? NONE : `${compact(residentTokens)} of ${compact(capacityTokens)}`,
+        ),
+      ],
+      { empty: "One server." },
+    );
+    const sources = dataTable(
+      "Caches, by their events",
+      [
+        words("event stream", ({ source }) => source),
+        words("server", ({ worker }) => worker ?? NONE),
+        number(
+          "tokens resident",
+          ({ residentTokens, isComplete }) => `${isComplete ? "" : "at least "}${count(residentTokens)}`,
+        ),
+        number("blocks stored", ({ storedBlocks }) => count(storedBlocks)),
+        number("removed", ({ removedBlocks }) => count(removedBlocks)),
+        number("newest event", ({ latestAt }) => `${duration(now - latestAt)} ago`),
+        number("lag", ({ lagMs }) => duration(lagMs)),
+        number("gaps", gapsOf),
+      ],
+      { empty: "No cache events." },
+    );
     return {
       elements: [
         tiles(state, running, used, fetched),
@@ -61,11 +121,14 @@ export default {
           card("third", h("h2", { text: "Engine" }), about.element),
           card("third", h("h2", { text: "Health" }), condition.element),
           card("third", h("h2", { text: "Cache events" }), stream.element),
+          card("", replicas.element),
+          card("", sources.element),
           card("", verbs.element),
         ),
       ],
       update(data) {
         const { status, health: of } = data;
+        ({ now } = data);
         const tone = of.state === "down" ? "bad" : of.state === "up" ? "good" : "";
         state.update(data.kind === "recording" ? "recording" : STATES[of.state], of.failure ?? "", tone);
         running.update(count(status?.running), status ? `${count(status.waiting)} waiting` : "not told");
@@ -88,6 +151,8 @@ export default {
         ]);
         condition.update(health(data));
         stream.update(eventFacts(data));
+        replicas.update(data.replicas);
+        sources.update(data.events.sources);
         verbs.update(
           data.verbs.map((one) => ({
             ...one,
