@@ -58,7 +58,7 @@ const ROUNDING = 1e-6;
  */
 export class SharedState {
   readonly #parts: SharedStateParts;
-  readonly #counter = new LearnedPredictor();
+  readonly #counter = new LearnedPredictor({ forgets: false });
   readonly #writer = randomUUID();
   readonly #events: Event[] = [];
   /** Counted, and not in a batch yet. */

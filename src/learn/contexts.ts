@@ -40,6 +40,11 @@ export class Contexts {
     return place < 0 ? below : this.#histograms.came(place, trust, bucket, below);
   }
 
+  /** As `Histograms.fade`. */
+  fade(most: number): void {
+    this.#histograms.fade(most);
+  }
+
   /** Every context with its samples and counts by bucket, without trailing zeros. */
   *entries(): Generator<readonly [key: number, samples: number, counts: readonly number[]]> {
     for (let place = 0; place < PLACES; place++)

@@ -34,7 +34,7 @@ export class Histograms {
     this.#counts[at] = before + weight;
     const samples = (this.#samples[slot] as number) + weight;
     this.#samples[slot] = samples;
-    if (samples > WINDOW) this.halve(slot);
+    if (samples > WINDOW) this.#scale(slot, 1 / 2);
   }
 
   /**
@@ -69,19 +69,10 @@ export class Histograms {
     return trust.came(count, samples, this.#distinct[slot] as number, below);
   }
 
-  halve(slot: number): void {
-    let samples = 0;
-    let distinct = 0;
-    for (let at = slot * BUCKETS; at < (slot + 1) * BUCKETS; at++) {
-      // What remains of a single sample after several halvings is no evidence.
-      const count = (this.#counts[at] as number) / 2;
-      this.#counts[at] = count < 0.1 ? 0 : count;
-      if (count < 0.1) continue;
-      samples += count;
-      distinct++;
-    }
-    this.#samples[slot] = samples;
-    this.#distinct[slot] = distinct;
+  /** Leaves every histogram `most` samples at most. */
+  fade(most: number): void {
+    for (const [slot, samples] of this.#samples.entries())
+      if (samples > most) this.#scale(slot, most / samples);
   }
 
   clear(slot: number): void {
@@ -94,6 +85,21 @@ export class Histograms {
   counts(slot: number): number[] {
     const counts = this.#counts.subarray(slot * BUCKETS, (slot + 1) * BUCKETS);
     return [...counts.subarray(0, counts.findLastIndex((count) => count > 0) + 1)];
+  }
+
+  #scale(slot: number, factor: number): void {
+    let samples = 0;
+    let distinct = 0;
+    for (let at = slot * BUCKETS; at < (slot + 1) * BUCKETS; at++) {
+      // What remains of a single sample after several halvings is no evidence.
+      const count = (this.#counts[at] as number) * factor;
+      this.#counts[at] = count < 0.1 ? 0 : count;
+      if (count < 0.1) continue;
+      samples += count;
+      distinct++;
+    }
+    this.#samples[slot] = samples;
+    this.#distinct[slot] = distinct;
   }
 
   #grow(slot: number): void {

@@ -111,3 +111,14 @@ function commonParts(earlier: readonly PromptPart[], later: readonly PromptPart[
   }
   return common;
 }
+
+/** Characters at a prompt's end that are lost when a share of its history is kept; infinite when hardly more than its anchor is. */
+export function lostOf(prompt: LatestPrompt, kept: number): number {
+  if (kept === 1) return 0;
+  return kept < 0.1 ? Number.POSITIVE_INFINITY : (1 - kept) * (lengthOf(prompt) - prompt.anchor.length);
+}
+
+/** Characters of a prompt. */
+export function lengthOf({ anchor, messages, length }: LatestPrompt): number {
+  return anchor.length + charactersOf(messages.parts, length);
+}

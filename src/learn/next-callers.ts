@@ -16,9 +16,10 @@ export class NextCallers {
   readonly #transitions: Transitions;
   readonly #scratch: number[] = [];
 
-  constructor(agents: Agents) {
+  /** @param forgets as `Transitions` has it. */
+  constructor(agents: Agents, forgets: boolean) {
     this.#agents = agents;
-    this.#transitions = new Transitions(agents, this.#prior);
+    this.#transitions = new Transitions(agents, this.#prior, forgets);
   }
 
   declare(topology: TopologyEvent): void {
@@ -36,20 +37,26 @@ export class NextCallers {
    *
    * @param again it was at work already.
    * @param before the agent before the one it follows.
+   * @returns true when who follows whom has changed.
    */
-  called(state: RunState, agent: number, again: boolean, before: number): void {
+  called(state: RunState, agent: number, again: boolean, before: number): boolean {
     const { from } = state;
     const answer = answerOf(again ? state.frontier : from, state.answer);
     if (again) return this.#transitions.count(before, agent, answer, agent);
+    let isOther = false;
     for (const predecessor of from)
-      this.#transitions.count(state.before, predecessor, answer, agent, 1 / from.length);
+      if (this.#transitions.count(state.before, predecessor, answer, agent, 1 / from.length)) isOther = true;
+    return isOther;
   }
 
-  /** The run was completed. */
-  ended({ from, frontier, answer: latest }: RunState): void {
+  /** The run was completed. @returns true when who follows whom has changed. */
+  ended({ from, frontier, answer: latest }: RunState): boolean {
     const answer = answerOf(frontier, latest);
+    const before = from[0] ?? START_INDEX;
+    let isOther = false;
     for (const agent of frontier)
-      this.#transitions.count(from[0] ?? START_INDEX, agent, answer, END_INDEX, 1 / frontier.length);
+      if (this.#transitions.count(before, agent, answer, END_INDEX, 1 / frontier.length)) isOther = true;
+    return isOther;
   }
 
   /** Fills `out` (length: agents.size at least) with each agent's probability to be next. */

@@ -15,7 +15,7 @@ import { Agents, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { Anchors, rateToValue } from "./anchors.ts";
 import { answerOf, UNKNOWN } from "./answer.ts";
 import { BUCKETS, hitRateIndex } from "./horizon.ts";
-import { charactersOf, type LatestPrompt, shareOf } from "./latest-prompts.ts";
+import { lengthOf, lostOf, shareOf } from "./latest-prompts.ts";
 import { NextCallers } from "./next-callers.ts";
 import { Recurrence } from "./recurrence.ts";
 import { nowhere, ReturnTimes } from "./return-times.ts";
@@ -39,7 +39,7 @@ const GOLDEN = (Math.sqrt(5) - 1) / 2;
  */
 export class LearnedPredictor implements Predictor {
   readonly #agents = new Agents();
-  readonly #next = new NextCallers(this.#agents);
+  readonly #next: NextCallers;
   #returns = new ReturnTimes();
   readonly #recurrence = new Recurrence();
   #survival = new Survival();
@@ -58,6 +58,11 @@ export class LearnedPredictor implements Predictor {
   #computedAgent = 0;
   readonly #opinion: number[] = [];
   #phase = 0;
+
+  /** @param forgets old counts are let go when the workload changes; not by one that only counts for others, see `take`. */
+  constructor({ forgets = true } = {}) {
+    this.#next = new NextCallers(this.#agents, forgets);
+  }
 
   observe(event: Event): void {
     this.#now = Math.max(this.#now, event.at);
@@ -280,7 +285,7 @@ export class LearnedPredictor implements Predictor {
     const again = state.frontier.includes(agent);
     const before = again ? state.from[0] : state.before;
     state.called(agent, namespace, step);
-    this.#next.called(state, agent, again, before ?? START_INDEX);
+    if (this.#next.called(state, agent, again, before ?? START_INDEX)) this.#returns.fade();
     if (predicted) {
       const from = again ? state.frontier : state.from;
       this.#accuracy.score(
@@ -370,7 +375,7 @@ export class LearnedPredictor implements Predictor {
     // Where threads go on as a rule, what comes back with the next run is not over.
     if (session === undefined || this.#threads.probability(false) < 0.5) this.#learnEnd(state);
     if (status !== "completed" || state.step === 0) return;
-    this.#next.ended(state);
+    if (this.#next.ended(state)) this.#returns.fade();
     this.#accuracy.score(predicted, [], END);
   }
 
@@ -384,15 +389,4 @@ export class LearnedPredictor implements Predictor {
         this.#returns.ended(state.look(agent, at, this.#place), stride);
     }
   }
-}
-
-/** Characters at a prompt's end that are lost when a share of its history is kept; infinite when hardly more than its anchor is. */
-function lostOf(prompt: LatestPrompt, kept: number): number {
-  if (kept === 1) return 0;
-  return kept < 0.1 ? Number.POSITIVE_INFINITY : (1 - kept) * (lengthOf(prompt) - prompt.anchor.length);
-}
-
-/** Characters of a prompt. */
-function lengthOf({ anchor, messages, length }: LatestPrompt): number {
-  return anchor.length + charactersOf(messages.parts, length);
 }

@@ -12,6 +12,8 @@ const ABSENCES = LONGEST_ABSENCE + 1;
 const SAVED_CONTEXTS = 900;
 /** Lessons of which one teaches trust as well: those of one absence are much alike. */
 const TRUST_EVERY = 4;
+/** Samples of a context that still count after a change. */
+const AFTER_CHANGE = 16;
 /** Cold chances are told apart up to this absence. */
 const COLD_ABSENCES = 64;
 /** No agent index is this large, see `Agents`. */
@@ -94,6 +96,12 @@ export class ReturnTimes {
     chance = this.#sparse.refined(pairKey(at), pair.doubt, 0, chance);
     if (at.answer !== UNKNOWN) chance = this.#sparse.refined(answerKey(at), answer.doubt, 0, chance);
     return isInRow(at) ? this.#sparse.refined(turnsKey(at), turns.doubt, 0, chance) : chance;
+  }
+
+  /** Who follows whom has changed: what was counted is left as much weight as a few runs give it again. */
+  fade(): void {
+    this.#dense.fade(AFTER_CHANGE);
+    this.#sparse.fade(AFTER_CHANGE);
   }
 
   /** The contexts best known, as `writeCounts` has them: five numbers that name it, how many counts there are, and those by bucket. */

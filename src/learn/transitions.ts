@@ -1,6 +1,7 @@
 import { type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { ANSWERS, type Answer, UNKNOWN } from "./answer.ts";
 import { CountReader, readCounts, writeCounts } from "./counts.ts";
+import { Drift } from "./drift.ts";
 import type { StructuralPrior } from "./prior.ts";
 import { Trust } from "./trust.ts";
 
@@ -29,7 +30,7 @@ export interface TransitionState {
   readonly pairs: string;
 }
 
-/** Successors of an agent that count in full; beyond, old ones are halved, so that a workload that changes is followed. */
+/** Successors of an agent that count in full; beyond, old ones are halved; see `Drift` for what changes at once. */
 const WINDOW = 1024;
 /** Counts of longer contexts kept; when there are more, all are halved and those below one go. */
 const MAX_LONG_COUNTS = 352;
@@ -50,20 +51,30 @@ export class Transitions {
   readonly #long = new Map<number, LongRow>();
   #longCounts = 0;
   readonly #trust = { single: new Trust(), pair: new Trust(), answered: new Trust() };
+  readonly #drift: Drift | undefined;
   readonly #declared: (readonly number[] | undefined)[] = [];
   #declaredVersion = -1;
 
-  constructor(agents: Agents, prior: StructuralPrior) {
+  /** @param forgets old counts of an agent are let go when what follows it changes. */
+  constructor(agents: Agents, prior: StructuralPrior, forgets: boolean) {
     this.#agents = agents;
     this.#prior = prior;
+    this.#drift = forgets ? new Drift() : undefined;
   }
 
-  /** Counts that `to` followed `from`, which had followed `before` and given this answer; all else are agent indices. */
-  count(before: number, from: number, answer: Answer, to: number, weight = 1): void {
-    this.#learnTrust(before, from, answer, to);
-    this.#countSingle(from, to, weight);
+  /**
+   * Counts that `to` followed `from`, which had followed `before` and given this answer; all else are agent indices.
+   *
+   * @returns true when what follows `from` has changed, and old counts of it were forgotten.
+   */
+  count(before: number, from: number, answer: Answer, to: number, weight = 1): boolean {
+    const probability = this.#learnTrust(before, from, answer, to);
+    const isOther = probability !== undefined && this.#drift?.came(from, to, probability) === true;
+    if (isOther) this.#startAnew(from);
+    else this.#countSingle(from, to, weight);
     this.#countLong(longKey(before, from, UNKNOWN), to, weight);
     if (answer !== UNKNOWN) this.#countLong(longKey(before, from, answer), to, weight);
+    return isOther;
   }
 
   /** Fills `out` (length: agents.size at least) with the probabilities of what follows; they sum to 1, or to 0 when nothing is known. */
@@ -136,16 +147,29 @@ export class Transitions {
     }
   }
 
-  #learnTrust(before: number, from: number, answer: Answer, to: number): void {
+  /** @returns the probability that `to` had; undefined when nothing is known of `from`. */
+  #learnTrust(before: number, from: number, answer: Answer, to: number): number | undefined {
     const single = this.#single[from];
-    if (!single) return;
+    if (!single) return undefined;
     const { counts, total, distinct } = single;
     const base = this.#base(from, single)[to] ?? 0;
     const short = this.#trust.single.came(counts[to] ?? 0, total, distinct, base);
     const pair = this.#long.get(longKey(before, from, UNKNOWN));
     const longer = pair ? cameAfter(this.#trust.pair, pair, to, short) : short;
     const answered = answer === UNKNOWN ? undefined : this.#long.get(longKey(before, from, answer));
-    if (answered) cameAfter(this.#trust.answered, answered, to, longer);
+    return answered ? cameAfter(this.#trust.answered, answered, to, longer) : longer;
+  }
+
+  /** Of what follows an agent only the latest counts. */
+  #startAnew(from: number): void {
+    const counts = this.#drift?.recent(from) ?? [];
+    const distinct = counts.filter((count) => count > 0).length;
+    this.#single[from] = { counts, distinct, total: sumOf(counts) };
+    for (const [key, { counts: longer }] of this.#long) {
+      if (key % AGENTS !== from) continue;
+      this.#longCounts -= longer.length;
+      this.#long.delete(key);
+    }
   }
 
   #countSingle(from: number, to: number, weight: number): void {
