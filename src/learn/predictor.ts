@@ -18,7 +18,7 @@ import { BUCKETS, hitRateIndex } from "./horizon.ts";
 import { lengthOf, lostOf, shareOf } from "./latest-prompts.ts";
 import { NextCallers } from "./next-callers.ts";
 import { Recurrence } from "./recurrence.ts";
-import { ReturnTimes, type Whereabouts } from "./return-times.ts";
+import { nowhere, ReturnTimes } from "./return-times.ts";
 import { OpenRuns } from "./open-runs.ts";
 import { Pace } from "./pace.ts";
 import type { RunState } from "./run-state.ts";
@@ -51,7 +51,7 @@ export class LearnedPredictor implements Predictor {
   readonly #heirs = new Map<RunId, RunState>();
   readonly #threads = new Threads();
   readonly #accuracy = new Accuracy();
-  readonly #place: Whereabouts = { agent: 0, absence: 0, current: 0, previous: 0, answer: UNKNOWN };
+  readonly #place = nowhere();
   /** Return times computed last, of one agent of a run: it may be asked for again, with another place in the prompt. */
   readonly #returnTimes = new Float64Array(BUCKETS);
   #computedRun: RunState | undefined;

@@ -1,6 +1,5 @@
 import { END_INDEX, OTHER_INDEX } from "./agents.ts";
-import { UNKNOWN } from "./answer.ts";
-import type { ReturnTimes, Whereabouts } from "./return-times.ts";
+import { nowhere, type ReturnTimes } from "./return-times.ts";
 import type { RunState } from "./run-state.ts";
 
 /** Contests that count in full; older ones fade. */
@@ -27,7 +26,7 @@ export class Recurrence {
   #lead = 0;
   #calls = 0;
   readonly #own: number[] = [];
-  readonly #place: Whereabouts = { agent: 0, absence: 0, current: 0, previous: 0, answer: UNKNOWN };
+  readonly #place = nowhere();
 
   /** Mixes this opinion into the probabilities by agent index in `out`, which are those of the other one. */
   mix(returns: ReturnTimes, state: RunState, out: number[]): void {

@@ -19,7 +19,7 @@ const COLD_ABSENCES = 64;
 /** No agent index is this large, see `Agents`. */
 const AGENTS = 128;
 
-/** Where a run is, as seen from one agent of it. All but `absence` and `answer` are agent indices. */
+/** Where a run is, as seen from one agent of it. All but `absence`, `turns` and `answer` are agent indices. */
 export interface Whereabouts {
   agent: number;
   /** Steps since the agent's last call; 0 when that was the run's last. */
@@ -28,14 +28,22 @@ export interface Whereabouts {
   current: number;
   previous: number;
   answer: Answer;
+  /** Calls that the last one's agent has made in a row, and the agent that called before those. */
+  turns: number;
+  before: number;
+}
+
+/** To be filled in. */
+export function nowhere(): Whereabouts {
+  return { agent: 0, absence: 0, current: 0, previous: 0, answer: UNKNOWN, turns: 0, before: 0 };
 }
 
 /**
  * Return times: in how many steps (model calls of the run) does an agent call again?
  *
- * Counted in four contexts, each trusted over the one before as far as that has been right: any agent's absence; the agent
+ * Counted in five contexts, each trusted over the one before as far as that has been right: any agent's absence; the agent
  * and its absence; the agent with the last two agents; the agent with its absence, the last two agents and the last answer,
- * once that is known. Below them all lies Zipf's law of recency, by which the chance to
+ * once that is known; an agent that calls again and again with how often in a row, and after whom. Below them all lies Zipf's law of recency, by which the chance to
  * return falls as 1/absence: cold statistics therefore rank like LRU.
  */
 export class ReturnTimes {
@@ -44,7 +52,13 @@ export class ReturnTimes {
   #agents = 1;
   /** The two that know who called last. */
   readonly #sparse = new Contexts();
-  readonly #trust = { law: new Trust(), agent: new Trust(), pair: new Trust(), answer: new Trust() };
+  readonly #trust = {
+    law: new Trust(),
+    agent: new Trust(),
+    pair: new Trust(),
+    answer: new Trust(),
+    turns: new Trust(),
+  };
   #lessons = 0;
 
   /** The agent came back after `steps` >= 1 from where it was. @param weight number of such observations. */
@@ -65,21 +79,23 @@ export class ReturnTimes {
   distribution(at: Whereabouts, next: number | undefined, out: Float64Array): void {
     coldReturns(at.absence, next, out);
     const absence = Math.min(at.absence, LONGEST_ABSENCE);
-    const { law, agent, pair, answer } = this.#trust;
+    const { law, agent, pair, answer, turns } = this.#trust;
     this.#dense.refine(absence, law.doubt, out);
     this.#dense.refine(at.agent * ABSENCES + absence, agent.doubt, out);
     this.#sparse.refine(pairKey(at), pair.doubt, out);
     if (at.answer !== UNKNOWN) this.#sparse.refine(answerKey(at), answer.doubt, out);
+    if (isInRow(at)) this.#sparse.refine(turnsKey(at), turns.doubt, out);
   }
 
   /** Probability that the agent is the next to call, as its return times alone have it. */
   next(at: Whereabouts): number {
     const absence = Math.min(at.absence, LONGEST_ABSENCE);
-    const { law, agent, pair, answer } = this.#trust;
+    const { law, agent, pair, answer, turns } = this.#trust;
     let chance = this.#dense.refined(absence, law.doubt, 0, coldLaw(at.absence)[0] as number);
     chance = this.#dense.refined(at.agent * ABSENCES + absence, agent.doubt, 0, chance);
     chance = this.#sparse.refined(pairKey(at), pair.doubt, 0, chance);
-    return at.answer === UNKNOWN ? chance : this.#sparse.refined(answerKey(at), answer.doubt, 0, chance);
+    if (at.answer !== UNKNOWN) chance = this.#sparse.refined(answerKey(at), answer.doubt, 0, chance);
+    return isInRow(at) ? this.#sparse.refined(turnsKey(at), turns.doubt, 0, chance) : chance;
   }
 
   /** Who follows whom has changed: what was counted is left as much weight as a few runs give it again. */
@@ -120,15 +136,17 @@ export class ReturnTimes {
     this.#addDense(from.agent * ABSENCES + absence, bucket, weight);
     this.#sparse.add(pairKey(from), bucket, weight);
     if (from.answer !== UNKNOWN) this.#sparse.add(answerKey(from), bucket, weight);
+    if (isInRow(from)) this.#sparse.add(turnsKey(from), bucket, weight);
   }
 
   #learnTrust(from: Whereabouts, bucket: number): void {
     const absence = Math.min(from.absence, LONGEST_ABSENCE);
-    const { law, agent, pair, answer } = this.#trust;
+    const { law, agent, pair, answer, turns } = this.#trust;
     let chance = this.#dense.came(absence, law, bucket, coldLaw(from.absence)[bucket] as number);
     chance = this.#dense.came(from.agent * ABSENCES + absence, agent, bucket, chance);
     chance = this.#sparse.came(pairKey(from), pair, bucket, chance);
-    if (from.answer !== UNKNOWN) this.#sparse.came(answerKey(from), answer, bucket, chance);
+    if (from.answer !== UNKNOWN) chance = this.#sparse.came(answerKey(from), answer, bucket, chance);
+    if (isInRow(from)) this.#sparse.came(turnsKey(from), turns, bucket, chance);
   }
 
   #addDense(slot: number, bucket: number, weight: number): void {
@@ -179,6 +197,10 @@ const ANY_ABSENCE = 15;
 const pairKey = (at: Whereabouts) => sparseKey(at.agent, at.previous, at.current, ANY_ABSENCE, UNKNOWN);
 const answerKey = (at: Whereabouts) =>
   sparseKey(at.agent, at.previous, at.current, Math.min(at.absence, LONGEST_ABSENCE), at.answer);
+
+/** The agent that called last has not been absent: its calls in a row stand in the absence's place. */
+const turnsKey = (at: Whereabouts) => sparseKey(at.agent, at.before, at.current, at.turns, at.answer);
+const isInRow = (at: Whereabouts) => at.absence === 0 && at.turns > 1 && at.answer !== UNKNOWN;
 
 function sparseKey(
   agent: number,

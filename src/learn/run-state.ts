@@ -8,6 +8,10 @@ import type { Whereabouts } from "./return-times.ts";
 
 /** Calls whose circumstances are remembered; returns after more steps teach from the last ones only. */
 const REMEMBERED = 64;
+/** Calls in a row are counted this far. */
+const MOST_TURNS = 12;
+/** No agent index is this large, see `Agents`. */
+const AGENTS = 128;
 const NONE: readonly RunId[] = [];
 
 interface Activation {
@@ -29,7 +33,10 @@ export class RunState {
   anchors: (AnchorVariant | undefined)[] = [];
   /** Open activations, if there were any: has the agent called the model since it started? */
   #activations: Map<string, Activation> | undefined;
-  /** Agents of the latest calls and their answers, by step modulo REMEMBERED: `agent * ANSWERS + answer`. */
+  /**
+   * The latest calls, by step modulo REMEMBERED: `(turns * AGENTS + agent) * ANSWERS + answer`; turns are the calls that the
+   * agent has made in a row.
+   */
   #calls: number[] = [0];
   /** Exactly known next agents, until one of them calls. */
   exact: readonly AgentId[] | undefined;
@@ -99,8 +106,10 @@ export class RunState {
 
   /** Counts the agent's call as the run's next step. */
   stepped(agent: number): void {
+    const turns =
+      this.step > 0 && this.lastStep[agent] === this.step ? Math.min(MOST_TURNS, this.turns + 1) : 1;
     this.lastStep[agent] = ++this.step;
-    this.#calls[this.step % REMEMBERED] = agent * ANSWERS + UNKNOWN;
+    this.#calls[this.step % REMEMBERED] = (turns * AGENTS + agent) * ANSWERS + UNKNOWN;
   }
 
   /** Notes the latest call's answer. */
@@ -112,6 +121,11 @@ export class RunState {
   /** The latest call's answer. */
   get answer(): Answer {
     return (this.#calls[this.step % REMEMBERED] as number) % ANSWERS;
+  }
+
+  /** Calls that the latest agent has made in a row; 0 before the first one. */
+  get turns(): number {
+    return turnsOf(this.#calls[this.step % REMEMBERED] as number);
   }
 
   /** Whether it asks for tools, see `toolsOf`. */
@@ -130,8 +144,11 @@ export class RunState {
     out.absence = step - (this.lastStep[agent] ?? step);
     const call = this.#calls[step % REMEMBERED] as number;
     out.answer = call % ANSWERS;
-    out.current = (call - out.answer) / ANSWERS;
-    out.previous = step > 1 ? ((this.#calls[(step - 1) % REMEMBERED] as number) / ANSWERS) | 0 : START_INDEX;
+    out.current = agentOf(call);
+    out.previous = step > 1 ? agentOf(this.#calls[(step - 1) % REMEMBERED] as number) : START_INDEX;
+    const turns = turnsOf(call);
+    out.turns = turns;
+    out.before = step > turns ? agentOf(this.#calls[(step - turns) % REMEMBERED] as number) : START_INDEX;
     return out;
   }
 
@@ -166,6 +183,14 @@ export class RunState {
     this.from = earlier.from;
     this.before = earlier.before;
   }
+}
+
+function agentOf(call: number): number {
+  return ((call / ANSWERS) | 0) % AGENTS;
+}
+
+function turnsOf(call: number): number {
+  return (call / (ANSWERS * AGENTS)) | 0;
 }
 
 function setOf(agent: number): readonly number[] {

@@ -2,6 +2,7 @@ import { LearnedPredictor } from "../learn/predictor.ts";
 import { endOf, placeOf } from "../learn/survival.ts";
 import type { PrefixRef } from "../runtime/action.ts";
 import type { PromptPart } from "../runtime/event.ts";
+import type { Predictor } from "../runtime/policy.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
 import { commonLength, HeldPrefixes, type HeldPrefix } from "./held-prefixes.ts";
 import { InTurn } from "./in-turn.ts";
@@ -24,6 +25,9 @@ export interface Ablation {
   readonly anchorsOnly?: boolean;
 }
 
+/** What it asks. */
+export type Learner = Pick<Predictor, "observe" | "next" | "reuse">;
+
 /** A prefix of a run, or an anchor, with what is needed to ask for its value. */
 interface Prefix extends HeldPrefix {
   readonly ref: PrefixRef;
@@ -43,7 +47,7 @@ interface Anchor {
 
 /** Our policy on a block cache: the same learner as on a live engine, asked for the value of each prefix's tail. */
 export class LearnedPolicy implements CachePolicy {
-  readonly #predictor = new LearnedPredictor();
+  readonly #predictor: Learner;
   readonly #context: CacheContext;
   readonly #isTimed: boolean;
   readonly #blockCharacters: number;
@@ -63,7 +67,9 @@ export class LearnedPolicy implements CachePolicy {
   readonly #runsInTurn = new InTurn(this.#runs);
   readonly #anchorsInTurn = new InTurn(this.#anchors);
 
-  constructor(context: CacheContext, ablation: Ablation = {}) {
+  /** @param predictor default: one that knows nothing yet. */
+  constructor(context: CacheContext, ablation: Ablation = {}, predictor: Learner = new LearnedPredictor()) {
+    this.#predictor = predictor;
     this.#context = context;
     this.#isTimed = context.isTimed;
     this.#blockCharacters = context.blockTokens * CHARACTERS_PER_TOKEN;

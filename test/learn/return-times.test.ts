@@ -10,6 +10,15 @@ const at = (absence: number, current: number, answer = UNKNOWN) => ({
   current,
   previous: 4,
   answer,
+  turns: 1,
+  before: 4,
+});
+/** After the `turns`-th call in a row of the agent, which came after `before`. */
+const row = (turns: number, before: number) => ({
+  ...at(0, 3, answerOf(true, 100)),
+  previous: turns > 1 ? 3 : before,
+  turns,
+  before,
 });
 const distribution = (times: ReturnTimes, from: ReturnType<typeof at>, next?: number) => {
   const out = new Float64Array(BUCKETS);
@@ -108,6 +117,23 @@ describe("return times", () => {
     expect(distribution(times, at(0, 3, other))[0]).toBeLessThan(0.2);
   });
 
+  test("tell calls in a row from each other, and whom they follow", () => {
+    const times = new ReturnTimes();
+    // After agent 5 it calls four times, after agent 6 twice; then others do.
+    for (let i = 0; i < 100; i++) {
+      for (const turns of [1, 2, 3]) times.returned(row(turns, 5), 1);
+      times.returned(row(4, 5), 3);
+      times.returned(row(1, 6), 1);
+      times.returned(row(2, 6), 3);
+    }
+    for (const again of [row(2, 5), row(3, 5), row(1, 6)])
+      expect(distribution(times, again)[0]).toBeGreaterThan(0.9);
+    for (const done of [row(4, 5), row(2, 6)]) {
+      expect(distribution(times, done)[bucketOf(3)]).toBeGreaterThan(0.9);
+      expect(times.next(done)).toBeLessThan(0.1);
+    }
+  });
+
   test("of a call under way are those after any answer", () => {
     const times = new ReturnTimes();
     // Runs whose last answer never came ended; that tells nothing of a call whose answer is still to come.
@@ -118,7 +144,7 @@ describe("return times", () => {
   });
 
   test("keep contexts apart up to the last agent that has a number", () => {
-    const last = { agent: 127, absence: 12, current: 127, previous: 127, answer: answerOf(true, 1e6) };
+    const last = { ...at(12, 127, answerOf(true, 1e6)), agent: 127, previous: 127, before: 127 };
     const times = new ReturnTimes();
     times.returned(last, 3);
     const copy = new ReturnTimes();
