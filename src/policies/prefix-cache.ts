@@ -86,9 +86,10 @@ class PrefixCache implements Policy<"prefix"> {
   observe(event: Event): void {
     if (event.type === "request-start") this.#busy.started(event.at);
     else if (event.type === "request-end") this.#busy.ended(event.at);
-    if (event.type === "request-start")
+    if (event.type === "request-start") {
       this.#awaited.set(event.run, this.#ahead.of(event.run, event.agent, "prefetch"));
-    else if (event.type === "run-end") this.#awaited.delete(event.run);
+      this.#ahead.giveBack(event.run, event.agent, "prefetch");
+    } else if (event.type === "run-end") this.#awaited.delete(event.run);
     else if (event.type === "request-end" && event.usage?.cachedTokens !== undefined) {
       const awaited = this.#awaited.get(event.run) ?? 0;
       if (awaited === 0) return;
@@ -136,7 +137,6 @@ class PrefixCache implements Policy<"prefix"> {
     if (event.type === "run-end") this.#withdraw(moment, NONE, actions);
     else if (event.type === "next-agents") this.#withdraw(moment, agentsOf(predictions), actions);
     else {
-      if (event.type === "request-start") this.#ahead.giveBack(run, event.agent, "prefetch");
       const wanted = this.#plan(predictions, outlook, moment);
       this.#withdraw(
         moment,
