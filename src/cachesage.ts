@@ -1,9 +1,11 @@
 import type { z } from "zod";
 import { type CacheSageOptions, connectOptions } from "./connect-options.ts";
+import { contained } from "./contained.ts";
 import type { DashboardOptionsInput } from "./dashboard/options.ts";
 import type { Dashboard } from "./dashboard/server.ts";
 import { LiveDashboard } from "./dashboard/live-dashboard.ts";
 import { type Address, addressesOf, createEngine } from "./engine-registry.ts";
+import { EventTurn } from "./event-turn.ts";
 import { createFramework, type Framework } from "./langgraph/index.ts";
 import { AnchorDrift } from "./langgraph/anchor-drift.ts";
 import { ShapeDrift } from "./langgraph/shape-drift.ts";
@@ -24,6 +26,7 @@ import type { Advice, Outcome } from "./runtime/action.ts";
 import { AgentRuntime } from "./runtime/agent-runtime.ts";
 import type { CacheState } from "./runtime/cache-state.ts";
 import type { EngineAdapter, EngineInfo, Worker } from "./runtime/engine.ts";
+import type { Event } from "./runtime/event.ts";
 import type { Repeats } from "./runtime/gate.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
@@ -72,8 +75,8 @@ interface Counts {
 export class CacheSage {
   /** What the engine turned out to be. */
   readonly engine: EngineInfo;
-  /** Every decision with its reason and outcome, newest first. */
-  readonly ledger: Ledger;
+  readonly #ledger = new Ledger();
+  readonly #turn: EventTurn;
   readonly #adapter: EngineAdapter;
   readonly #framework: Framework;
   readonly #predictor: LearnedPredictor;
@@ -96,7 +99,6 @@ export class CacheSage {
     const { clock, cacheHints } = settings;
     this.engine = engine;
     this.#adapter = adapter;
-    this.ledger = new Ledger();
     const counts: Counts = { faults: 0, hints: {}, decisions: [] };
     this.#counts = counts;
     const fault = (where: string, error: unknown) => {
@@ -106,7 +108,7 @@ export class CacheSage {
       this.#observers?.fault(where, error);
     };
     const observers = (this.#observers = Observers.of(settings.telemetry, {
-      ledger: this.ledger,
+      ledger: this.#ledger,
       engine: adapter.name,
       clock,
       cacheHints,
@@ -122,7 +124,7 @@ export class CacheSage {
     }));
     const policies = (this.#policies = installPolicies(parts.policies, {
       context: { clock, predictor, prefixes, openLog: openAppendLog },
-      ledger: this.ledger,
+      ledger: this.#ledger,
       onFault: fault,
       budgetMs: settings.holdBudgetMs,
       workers: () => adapter.workers?.() ?? [],
@@ -136,7 +138,7 @@ export class CacheSage {
       prefixes,
       policies: policies.installed,
       faults: policies.faults,
-      ledger: this.ledger,
+      ledger: this.#ledger,
       aheadTokens: settings.aheadTokens,
       onFault: fault,
       onDecision: (microseconds) => {
@@ -163,6 +165,20 @@ export class CacheSage {
       onOutcome: (hint, outcome) => contained(() => settle(hint, outcome)),
       ...(shared && { mayPrefetch: (body) => shared.mayPrefetch(body) }),
     });
+    const take = (events: readonly Event[]) => {
+      for (const event of events) runtime.take(event);
+      const actions = this.#framework.speculate(runtime.decide(), settle);
+      observers?.decisions();
+      for (const event of events) {
+        room?.observe(event);
+        contained(() => this.#dashboard.event(event), fault, "dashboard");
+        if (!cacheHints) contained(() => shapeDrift.observe(event), fault, "anchor drift");
+      }
+      if (!cacheHints) return;
+      standing.note(actions);
+      this.#queue.push(actions);
+    };
+    const turn = (this.#turn = new EventTurn((events) => contained(() => take(events), fault, "emit")));
     const host: Host = {
       clock,
       baseURL: adapter.baseURL,
@@ -173,24 +189,15 @@ export class CacheSage {
         contained(() => adapter.observe?.(event), fault, "adapter");
         shared?.observe(event);
         observers?.event(event);
-        const advice = runtime.observe(event);
-        const actions = this.#framework.speculate(advice, settle);
-        observers?.decisions();
-        room?.observe(event);
-        contained(() => this.#dashboard.event(event), fault, "dashboard");
-        if (!cacheHints) return void contained(() => shapeDrift.observe(event), fault, "anchor drift");
-        contained(
-          () => {
-            standing.note(actions);
-            this.#queue.push(actions);
-            if (event.type === "run-end") prompts.end(event.run);
-          },
-          fault,
-          "hints",
-        );
+        const isEnd = event.type === "run-end";
+        // Verdicts and early starts go by all that happened before them; prompts are there until their run ends.
+        turn.add(event, isEnd || room !== undefined || speculates);
+        if (isEnd) contained(() => prompts.end(event.run), fault, "prompts");
       },
-      decorate: (call) =>
-        contained(() => adapter.decorate?.(call, standing.of(call.identity)), fault, "decorate"),
+      decorate: (call) => {
+        turn.end();
+        return contained(() => adapter.decorate?.(call, standing.of(call.identity)), fault, "decorate");
+      },
       ...(adapter.route && { route: (call) => adapter.route?.(call) }),
       ...(adapter.answered && { answered: (call, headers) => adapter.answered?.(call, headers) }),
       requestBody: (identity, body) => {
@@ -213,7 +220,7 @@ export class CacheSage {
       engine,
       adapter,
       cacheHints,
-      ledger: this.ledger,
+      ledger: this.#ledger,
       predictor,
       prefixes,
       policies: policies.installed.map((installed, index) => ({
@@ -315,7 +322,14 @@ export class CacheSage {
     return this.#framework.introduce;
   }
 
+  /** Every decision with its reason and outcome, newest first. */
+  get ledger(): Ledger {
+    this.#turn.end();
+    return this.#ledger;
+  }
+
   get stats(): CacheSageStats {
+    this.#turn.end();
     return {
       ...this.#kept,
       decisionUs: [...this.#counts.decisions],
@@ -349,6 +363,7 @@ export class CacheSage {
 
   /** Learned counts as JSON: no prompt text, no run or session ids. */
   snapshot(): unknown {
+    this.#turn.end();
     return this.#predictor.snapshot();
   }
 
@@ -359,6 +374,7 @@ export class CacheSage {
 
   /** Resolves when every hint sent so far is answered or given up. */
   idle(): Promise<void> {
+    this.#turn.end();
     return this.#queue.idle();
   }
 
@@ -367,6 +383,7 @@ export class CacheSage {
    * stays open. Idempotent.
    */
   async close(): Promise<void> {
+    this.#turn.end();
     await this.#dashboard.close();
     closePolicies(this.#policies);
     await this.#queue.close();
@@ -378,21 +395,5 @@ export class CacheSage {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-}
-
-/** Calls what is not ours; what it throws is a fault, and so is a rejection where a user's callback is async. */
-function contained<T>(
-  use: () => T,
-  fault?: (where: string, error: unknown) => void,
-  where = "callback",
-): T | undefined {
-  try {
-    const result = use();
-    if (result instanceof Promise) result.catch((error: unknown) => fault?.(where, error));
-    return result;
-  } catch (error) {
-    fault?.(where, error);
-    return undefined;
   }
 }

@@ -54,6 +54,46 @@ async function play(server: ScriptedServer, sage?: CacheSage): Promise<readonly 
   return messages.map(({ type, content }) => [type, content]);
 }
 
+test("a request carries what was decided when it began, though decisions wait for the end of a turn", async () => {
+  await using server = await ScriptedServer.start(() => ({ text: "done" }));
+  const carried: unknown[] = [];
+  const { engine } = adapter(server, {
+    decorate: ({ identity }, decisions) => {
+      const own = decisions.find(({ prefix }) => prefix.run === identity.run);
+      carried.push([identity.agent, own?.type, own?.prefix.agent]);
+      return {};
+    },
+  });
+  await using sage = await CacheSage.connect({ engine, cacheHints: true });
+  await play(server, sage);
+  expect(carried).toEqual([
+    ["planner", "retain", "planner"],
+    ["writer", "retain", "writer"],
+  ]);
+});
+
+test("what is asked of it is up to date in the turn in which it happened", async () => {
+  await using server = await ScriptedServer.start(() => ({ text: "done" }));
+  const seen: number[] = [];
+  const { engine } = adapter(server);
+  const sage = await CacheSage.connect({
+    engine,
+    onEvent: ({ type }) => {
+      if (type === "request-end")
+        queueMicrotask(() => seen.push(sage.ledger.count, sage.stats.decisionUs.length));
+    },
+  });
+  await play(server, sage);
+  await sage.close();
+  expect(seen).toHaveLength(4);
+  const [ledger = 0, decisions = 0, laterLedger = 0, laterDecisions = 0] = seen;
+  // A start and an end of the first call, or both at once.
+  expect(decisions).toBeGreaterThanOrEqual(1);
+  expect(ledger).toBeGreaterThan(0);
+  expect(laterDecisions).toBeGreaterThan(decisions);
+  expect(laterLedger).toBeGreaterThan(ledger);
+});
+
 const raised = (options: CacheSageOptions) => errorOf(CacheSage.connect(options));
 
 async function errorOf(connecting: Promise<CacheSage>): Promise<CacheSageError> {

@@ -1,4 +1,4 @@
-import { END_INDEX, OTHER_INDEX } from "./agents.ts";
+import { END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { nowhere, type ReturnTimes } from "./return-times.ts";
 import type { RunState } from "./run-state.ts";
 
@@ -53,12 +53,18 @@ export class Recurrence {
   /** Of agents that the run has not called yet, and of its end, it thinks as the other one does. */
   #opinion(returns: ReturnTimes, state: RunState, other: readonly number[]): readonly number[] {
     const own = this.#own;
+    const { lastStep, step } = state;
+    // But for the agent and its absence all agents of a run see the same.
+    const place = state.look(START_INDEX, step, this.#place);
     let sum = 0;
     for (let agent = END_INDEX; agent < other.length; agent++) {
-      const isKnown = agent > OTHER_INDEX && (state.lastStep[agent] ?? 0) > 0;
-      const chance = isKnown
-        ? returns.next(state.look(agent, state.step, this.#place))
-        : (other[agent] as number);
+      const last = agent > OTHER_INDEX && agent < lastStep.length ? (lastStep[agent] as number) : 0;
+      let chance = other[agent] as number;
+      if (last > 0) {
+        place.agent = agent;
+        place.absence = step - last;
+        chance = returns.next(place);
+      }
       own[agent] = chance;
       sum += chance;
     }

@@ -101,6 +101,7 @@ class PrefixCache implements Policy<"prefix"> {
     if (event.type === "request-start") {
       this.#busy.started(event.at);
       this.#awaited.set(event.run, this.#ahead.of(event.run, event.agent, "prefetch"));
+      this.#ahead.giveBack(event.run, event.agent, "prefetch");
     } else if (event.type === "request-end") {
       this.#busy.ended(event.at);
       this.#learn(event);
@@ -163,7 +164,6 @@ class PrefixCache implements Policy<"prefix"> {
     if (event.type === "run-end") this.#withdraw(moment, NONE, actions);
     else if (event.type === "next-agents") this.#withdraw(moment, agentsOf(predictions), actions);
     else {
-      if (event.type === "request-start") this.#ahead.giveBack(run, event.agent, "prefetch");
       const wanted = this.#plan(predictions, outlook, moment);
       this.#withdraw(
         moment,

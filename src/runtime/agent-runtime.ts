@@ -42,6 +42,10 @@ export class AgentRuntime {
   /** Those that rate prefixes; the others only observe here. */
   readonly #raters: readonly InstalledPolicy[];
   readonly #ahead: AheadBudget;
+  /** What is to be decided about, by run. */
+  readonly #due = new Map<RunId, Event>();
+  /** Milliseconds that taking it in took. */
+  #spent = 0;
 
   constructor(parts: AgentRuntimeParts) {
     this.#parts = parts;
@@ -52,8 +56,14 @@ export class AgentRuntime {
 
   /** Takes one event in; returns what to do about it, already arbitrated and in the ledger. Never throws. */
   observe(event: Event): readonly Advice[] {
-    const { clock, predictor, prefixes, policies, onDecision } = this.#parts;
-    const now = clock.now();
+    this.take(event);
+    return this.decide();
+  }
+
+  /** Takes one event in; what to do about it is for `decide` to say. Never throws. */
+  take(event: Event): void {
+    const { clock, predictor, prefixes, policies } = this.#parts;
+    const started = clock.now();
     this.#tell("predictor", predictor, event);
     this.#tell("prefixes", prefixes, event);
     this.#ahead.observe(event);
@@ -66,9 +76,28 @@ export class AgentRuntime {
       }
     }
     const run = decisionRun(event);
-    if (run === undefined) return NONE;
-    const actions = this.#decide(event, run, now);
-    onDecision?.((clock.now() - now) * 1000);
+    if (run === undefined) return;
+    const due = this.#due.get(run);
+    if (!due || weightOf(event) >= weightOf(due)) this.#due.set(run, event);
+    this.#spent += clock.now() - started;
+  }
+
+  /**
+   * What to do about all events taken in since the last time: one decision for each run, however many there were, about its
+   * end, or else its newest request, or else its next agents. Never throws.
+   */
+  decide(): readonly Advice[] {
+    if (this.#due.size === 0) return NONE;
+    const { clock, onDecision } = this.#parts;
+    let actions: readonly Advice[] = NONE;
+    for (const [run, event] of this.#due) {
+      const started = clock.now();
+      const own = this.#decide(event, run, started);
+      actions = actions.length === 0 ? own : [...actions, ...own];
+      onDecision?.((clock.now() - started + this.#spent) * 1000);
+      this.#spent = 0;
+    }
+    this.#due.clear();
     return actions;
   }
 
@@ -188,6 +217,11 @@ function rank(
 
 function toRef({ agent, run }: PrefixRef): PrefixRef {
   return run === undefined ? { agent } : { agent, run };
+}
+
+/** Of several events of one run the one of most weight is decided about, and of equals the newest. */
+function weightOf({ type }: Event): number {
+  return type === "run-end" ? 2 : type === "next-agents" ? 0 : 1;
 }
 
 /** The run to decide for, or undefined when the event changes nothing about the future. */

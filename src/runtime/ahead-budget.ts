@@ -30,6 +30,8 @@ export class AheadBudget {
   readonly #taken = new Map<RunId, Taken>();
   #tokens = 0;
   #now = Number.NEGATIVE_INFINITY;
+  /** Before this time no run can be lost: a full budget is asked often, and there may be thousands of runs. */
+  #noneLostUntil = Number.NEGATIVE_INFINITY;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -101,7 +103,12 @@ export class AheadBudget {
   }
 
   #forgetLost(now: number): void {
-    for (const [run, { at }] of this.#taken) if (now - at > LOST_AFTER_MS) this.#forget(run);
+    if (now <= this.#noneLostUntil) return;
+    let oldest = now;
+    for (const [run, { at }] of this.#taken)
+      if (now - at > LOST_AFTER_MS) this.#forget(run);
+      else oldest = Math.min(oldest, at);
+    this.#noneLostUntil = oldest + LOST_AFTER_MS;
   }
 
   #forget(run: RunId): void {

@@ -88,6 +88,7 @@ export interface Predictor {
 
 /** The decision a policy is asked for: something happened in `run`. */
 export interface Moment {
+  /** Of several that came at once, the run's end, or else its newest request, or else its next agents. */
   readonly event: Event;
   readonly run: RunId;
   readonly now: number;

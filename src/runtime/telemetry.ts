@@ -31,7 +31,7 @@ export interface TelemetryObserver {
   decision?(entry: LedgerEntry): void;
   /** What became of a hint. @param policy who wanted it; undefined when that is too long ago. */
   outcome?(hint: Advice, outcome: Outcome, policy: string | undefined): void;
-  /** How long the decisions about one event took, in microseconds. */
+  /** How long a decision took, in microseconds, with taking in what it is about. */
   decided?(microseconds: number): void;
   /** What the engine tells of its cache; its events are read only where somebody takes them. */
   cacheEvent?(event: CacheEvent): void;

@@ -167,7 +167,7 @@ function metricsIn(
     ),
     decision: histogram(
       "decision_seconds",
-      "Time to decide what to do about one event",
+      "Time to decide what to do about what happened to a run",
       ["engine"],
       DECISION_BUCKETS,
     ),

@@ -34,6 +34,7 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   bench: everything,
   "shared-state": ["runtime", "learn"],
   observers: ["runtime"],
+  "event-turn": ["runtime"],
   "policy-set": ["runtime", "wire", "options", "registry"],
   "connect-options": ["runtime", "policy-set", "observers", "shared-state"],
   cachesage: everything,

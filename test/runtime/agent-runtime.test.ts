@@ -53,6 +53,62 @@ test("same events, same decisions", () => {
   expect(play()).toEqual(play());
 });
 
+test("what happens to a run between two decisions is decided about once, by its end or its newest request", () => {
+  const app = new App();
+  const seen: string[] = [];
+  const asks = bad({
+    act: (_ranked, _predictions, { event, run }) => {
+      seen.push(`${run} ${event.type}`);
+      return [];
+    },
+  });
+  const { layer } = runtime(() => [asks]);
+  const decide = (...events: Event[]) => {
+    for (const event of events) layer.take(event);
+    layer.decide();
+    return seen.splice(0);
+  };
+  expect(decide(app.call("1", "a"), app.call("2", "a"))).toEqual(["1 request-start", "2 request-start"]);
+  expect(decide(app.next("1", "a", "b"))).toEqual(["1 next-agents"]);
+  expect(decide(app.next("2", "a", "b"), app.call("2", "b"))).toEqual(["2 request-start"]);
+  expect(decide(app.call("1", "b"), app.next("1", "b", "c"))).toEqual(["1 request-start"]);
+  expect(decide(app.call("1", "c"), app.end("1"), app.call("1", "d"))).toEqual(["1 run-end"]);
+  expect(decide()).toEqual([]);
+});
+
+/** The prefixes that decisions at the end of each turn leave standing. */
+function standing(turns: readonly (readonly Event[])[]): readonly string[] {
+  const { layer, faults } = runtime();
+  const held = new Set<string>();
+  for (const turn of turns) {
+    for (const event of turn) layer.take(event);
+    for (const { type, prefix } of layer.decide())
+      if (type === "release" || type === "cancel") held.delete(`${prefix.run} ${prefix.agent}`);
+      else held.add(`${prefix.run} ${prefix.agent}`);
+  }
+  expect(faults).toEqual([]);
+  return [...held].toSorted();
+}
+
+test("nothing stands after the last decision that single ones would have let go", () => {
+  const agents = fc.constantFrom("a", "b", "c");
+  const runs = fc.array(fc.array(agents, { minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 4 });
+  const sizes = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1 });
+  fc.assert(
+    fc.property(runs, sizes, (paths, lengths) => {
+      const app = new App();
+      const events = paths.flatMap((path, run) => app.run(String(run), ...path));
+      const turns: Event[][] = [];
+      for (let at = 0, i = 0; at < events.length; i++) {
+        const length = lengths[i % lengths.length] as number;
+        turns.push(events.slice(at, at + length));
+        at += length;
+      }
+      expect(standing(turns)).toEqual(standing(events.map((event) => [event])));
+    }),
+  );
+});
+
 function* endlessly(): Generator<Action> {
   for (;;) yield { type: "retain", prefix: { agent: "wild" }, value: 0.5 };
 }
