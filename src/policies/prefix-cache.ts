@@ -1,6 +1,14 @@
 import { z } from "zod";
 import { BusyShare } from "../learn/busy-share.ts";
-import type { Action, LaterValues, PrefetchHint, PrefixRef, RetainHint } from "../runtime/action.ts";
+import type {
+  Action,
+  Advice,
+  LaterValues,
+  PrefetchHint,
+  PrefixRef,
+  RetainHint,
+  Settlement,
+} from "../runtime/action.ts";
 import { AheadBudget } from "../runtime/ahead-budget.ts";
 import type { AgentId, Event, RunId } from "../runtime/event.ts";
 import {
@@ -24,12 +32,6 @@ const options = z.strictObject({
     .describe(
       "Cost of one token prefetched in vain while the engine is busy, in tokens saved; higher prefetches less. An idle engine computes for nothing.",
     ),
-  budgetTokens: z
-    .number()
-    .int()
-    .positive()
-    .default(65536)
-    .describe("Most prompt tokens of prefetches not yet used, over all runs."),
   maxPerRun: z.number().int().positive().default(2).describe("Most prefixes prefetched ahead for one run."),
   refreshStep: z
     .number()
@@ -69,8 +71,8 @@ class PrefixCache implements Policy<"prefix"> {
   readonly #context: PolicyContext<Options>;
   /** Values last sent, by run (undefined: anchors) and agent: unchanged ones are not sent again. */
   readonly #sent = new Map<RunId | undefined, Map<AgentId, number>>();
-  /** Prefetched and not yet used or withdrawn. */
-  readonly #ahead: AheadBudget;
+  /** Prefetched and not yet used or withdrawn; the bound is that of all policies. */
+  readonly #ahead = new AheadBudget(Number.POSITIVE_INFINITY);
   /** Tokens that the request under way was expected to find in cache, by run; 0: it was not prefetched. */
   readonly #awaited = new Map<RunId, number>();
   #awaitedRequests = 0;
@@ -80,7 +82,6 @@ class PrefixCache implements Policy<"prefix"> {
 
   constructor(context: PolicyContext<Options>) {
     this.#context = context;
-    this.#ahead = new AheadBudget(context.options.budgetTokens);
   }
 
   observe(event: Event): void {
@@ -148,6 +149,10 @@ class PrefixCache implements Policy<"prefix"> {
     return actions;
   }
 
+  settled(hint: Advice, outcome: Settlement): void {
+    this.#ahead.settle(hint, outcome);
+  }
+
   #sentOf(run: RunId | undefined): Map<AgentId, number> {
     let sent = this.#sent.get(run);
     if (!sent) this.#sent.set(run, (sent = new Map()));
@@ -172,7 +177,7 @@ class PrefixCache implements Policy<"prefix"> {
     );
   }
 
-  /** The prefetches worth their tokens, most probable first, within the budget. */
+  /** The prefetches worth their tokens, most probable first. */
   #plan(
     predictions: readonly Prediction[],
     outlook: Outlook,
@@ -195,11 +200,11 @@ class PrefixCache implements Policy<"prefix"> {
       const vain = anchor.usedAt === NEVER ? tokens - anchor.tokens : tokens;
       const worth = probability * tokens >= cost * (1 - probability) * vain;
       const prefix: PrefixRef = { agent, run };
-      if (!worth || !this.#ahead.take({ type: "prefetch", prefix, tokens }, event.at)) continue;
+      if (!worth) continue;
       const value = predictor.reuse(prefix, undefined, this.#inTime);
       // Half of the time in which the run is not back is left for the engine to compute it.
       const afterMs = predictor.soonest(run) / 2;
-      plan.push({
+      const hint: PrefetchHint = {
         type: "prefetch",
         prefix,
         value,
@@ -207,7 +212,9 @@ class PrefixCache implements Policy<"prefix"> {
         probability,
         tokens,
         ...(afterMs > 0 && { afterMs }),
-      });
+      };
+      this.#ahead.take(hint, event.at);
+      plan.push(hint);
     }
     return plan;
   }
