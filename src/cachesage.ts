@@ -335,17 +335,17 @@ export class CacheSage {
       decisionUs: [...this.#counts.decisions],
       hints: { ...this.#counts.hints },
       faults: this.#counts.faults,
-      repeats: this.#policies.room?.repeats ?? { made: 0, won: 0 },
       caches: this.#caches.states.caches,
       workers: this.#adapter.workers?.() ?? [],
     };
   }
 
-  get #kept(): Pick<CacheSageStats, "nextAgent" | "openRuns" | "warmUps" | "store"> {
+  get #kept(): Pick<CacheSageStats, "nextAgent" | "openRuns" | "repeats" | "warmUps" | "store"> {
     const { warmUps } = this.#adapter;
     return {
       nextAgent: this.#predictor.accuracy,
       openRuns: this.#prefixes.openRuns,
+      repeats: this.#policies.room?.repeats ?? { made: 0, won: 0, lost: 0 },
       ...(warmUps && { warmUps }),
       ...(this.#shared && { store: this.#shared.stats }),
     };

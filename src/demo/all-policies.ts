@@ -89,6 +89,7 @@ async function play(
     policies: chosen,
   });
   const app = buildApp(sage);
+  const ledger: LedgerEntry[] = [];
   const queue = new PQueue({ concurrency: CONCURRENCY });
   const started = performance.now();
   let done = 0;
@@ -101,13 +102,26 @@ async function play(
         { messages: [new HumanMessage(tasks[run % 4] as string)] },
         { configurable: { next, tenant, thread_id: `${run}`, priority: (run % 3) / 2 }, signal },
       );
+      collect(sage.ledger, ledger);
       progress(`${arm}: ${++done}/${runs} runs`, done === runs);
       return messages.map(({ content }) => content).join("\n");
     }),
   );
   await sage.idle();
+  collect(sage.ledger, ledger);
   const seconds = (performance.now() - started) / 1000;
-  return { answers, seconds, toolCalls: app.toolCalls, ledger: [...sage.ledger], faults: sage.stats.faults };
+  return { answers, seconds, toolCalls: app.toolCalls, ledger, faults: sage.stats.faults };
+}
+
+/** Adds what is new: the ledger keeps the newest decisions only. */
+function collect(newestFirst: Iterable<LedgerEntry>, all: LedgerEntry[]): void {
+  const known = all.at(-1)?.id ?? 0;
+  const added: LedgerEntry[] = [];
+  for (const entry of newestFirst) {
+    if (entry.id <= known) break;
+    added.push(entry);
+  }
+  all.push(...added.toReversed());
 }
 
 /** A router, two agents of which one looks things up, and a reviewer. */

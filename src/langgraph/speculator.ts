@@ -11,6 +11,12 @@ import { activationOf, identityAt, type NodeSpan, type Span } from "./span.ts";
 import { agentIn } from "./topology.ts";
 import type { Tracker } from "./tracker.ts";
 
+const NO_NODE = "no node that can be run early";
+/** Its nodes write to a stream and to checkpoints of their own while they run, which cannot be taken back. */
+const SUBGRAPH = "a subgraph runs in its turn only";
+/** What happens inside of a node is streamed at once, by a tracer that wraps its streams: it cannot be told later. */
+const WATCHED = "streamEvents or streamLog watches the node while it runs";
+
 /** A node at work, from which the next one can be started early. */
 interface Place {
   readonly graph: PregelLike;
@@ -52,11 +58,9 @@ export class Speculator {
   start({ prefix: { agent, run }, from, tokens }: SpeculateHint, settle: (outcome: Outcome) => void): void {
     const place = this.#places.get(run)?.get(from);
     const known = this.#early.get(run)?.get(agent);
-    const start = !known && place ? this.#plan(place, agent, tokens) : undefined;
-    if (!place || !start) {
-      const reason = known ? "it runs already" : "no node that can be run early";
-      return settle({ status: "ignored", reason });
-    }
+    if (known) return settle({ status: "ignored", reason: "it runs already" });
+    const start = place ? this.#plan(place, agent, tokens) : NO_NODE;
+    if (!place || typeof start === "string") return settle({ status: "ignored", reason: String(start) });
     const early = new EarlyRun(this.#host, this.#tracker, start, (outcome) => {
       const all = this.#early.get(run);
       if (all?.get(agent) === early) all.delete(agent);
@@ -110,10 +114,12 @@ export class Speculator {
     }
   }
 
-  #plan({ graph, span, input, config }: Place, agent: AgentId, tokens: number): EarlyStart | undefined {
+  /** What has to be known to run the agent's node early, or why it cannot be. */
+  #plan({ graph, span, input, config }: Place, agent: AgentId, tokens: number): EarlyStart | string {
     const { plan, path, step } = span.node;
     const { callbacks } = config;
-    if (!plan || !isHoldable(callbacks) || span.run.ended) return undefined;
+    if (!plan || span.run.ended) return NO_NODE;
+    if (!isHoldable(callbacks)) return WATCHED;
     const prefix = path.slice(0, -1);
     const owner = activationOf(span)?.identity.agent ?? span.name;
     const next = [...plan.graph.nodes.values()].find(
@@ -121,7 +127,8 @@ export class Speculator {
     );
     const [before, node] = [graph.nodes[span.name], next && graph.nodes[next.name]];
     const body = node && this.#bodies.get(node.bound);
-    if (!next || next.subgraph || !before || !body) return undefined;
+    if (next?.subgraph) return SUBGRAPH;
+    if (!next || !before || !body) return NO_NODE;
     const nextPath = [...prefix, next.name];
     const nextStep = step === undefined ? undefined : step + 1;
     const identity = identityAt(agent, span.run, nextPath, nextStep);

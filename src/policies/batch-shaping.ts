@@ -40,33 +40,93 @@ type Options = z.output<typeof options>;
 const MAX_ANCHORS = 10_000;
 /** An anchor of which less than this was found in cache is not there any more. */
 const FOUND = 0.5;
+/** A hold has to make the difference every second time: below, it is more often in vain than not. */
+const WORTH_HOLDING = 0.5;
+/** Weight of the newest of many observations. */
+const NEWEST = 0.1;
+/** Puts in order what other policies rank alike, and nothing else: their scores differ by more than this. */
+const TIE_BREAK = 1e-6;
 
 /**
  * Of runs that come to the same cold anchor at once, one computes it and the others follow.
  *
  * Without it, each of them prefills the same system message and tools, since none finds them in cache yet. They wait until
- * the first token of the one that goes, and never longer than the bound. Engines that share what is still being computed, as
- * the embedded one does, have no need of it.
+ * the first token of the one that goes, and never longer than the bound. Some engines share what is still being computed, as
+ * the embedded one does; on others the followers do not find it afterwards either, for they get other slots. Neither needs
+ * the wait. So calls are held only while those that waited find the anchor and those that went along do not. Where the server
+ * says what it found, one call of the 1st, 2nd, 4th, 8th ... burst goes the other way, to see whether that is still so.
+ *
+ * Among calls that wait for whatever reason, and that other policies rank alike, those of one anchor that wait by then go one
+ * after the other, so that a call waits for at most one such group of each other anchor.
  */
 export default definePolicy({
   name: "batch-shaping",
-  description: "Of calls that need the same cold anchor at once, one computes it and the others follow",
+  description:
+    "Of calls that need the same cold anchor at once, one computes it and the others follow; calls that wait go anchor by anchor",
   subject: "request",
   actions: ["hold"],
   options,
   create: (context): Policy<"request"> => new BatchShaping(context),
 });
 
+/** How a call whose anchor was cold went: it computed it, beside that one, or after it. */
+type Way = "first" | "along" | "after";
+
+/** A cold anchor at work. */
+interface Burst {
+  /** The call that computes it. */
+  readonly leader: string;
+  /** The call that goes the other way than the rule has it; empty: none does; undefined: none yet. */
+  trial: string | undefined;
+}
+
+interface UnderWay {
+  readonly call: RequestSubject;
+  /** Undefined: the anchor was warm. */
+  readonly way: Way | undefined;
+}
+
+/** Of the newest observations mostly. */
+class Average {
+  #value: number;
+  #count = 0;
+
+  /** @param prior its value as long as nothing was seen. */
+  constructor(prior: number) {
+    this.#value = prior;
+  }
+
+  get value(): number {
+    return this.#value;
+  }
+
+  add(sample: number): void {
+    this.#value += (sample - this.#value) * Math.max(NEWEST, 1 / ++this.#count);
+  }
+}
+
 class BatchShaping implements Policy<"request"> {
+  readonly weight = TIE_BREAK;
   readonly #options: Options;
+  readonly #now: () => number;
   /** Anchors that are in cache, as far as is known. */
   readonly #warm: LRUCache<string, true>;
-  /** The call under way that computes an anchor, by anchor; and what calls under way need, by call. */
-  readonly #leaders = new Map<string, string>();
-  readonly #underWay = new Map<string, RequestSubject>();
+  /** By anchor. */
+  readonly #bursts = new Map<string, Burst>();
+  /** Since the server has first said what it found in cache; undefined before. */
+  #burstCount: number | undefined;
+  /** By call. */
+  readonly #underWay = new Map<string, UnderWay>();
+  /** Calls that wait for their anchor. */
+  readonly #held = new Set<string>();
+  /** Shares of calls that found their anchor. */
+  readonly #found = { along: new Average(0), after: new Average(1) };
+  /** Calls of this anchor that had come by then go first. */
+  #group: { readonly anchor: string; readonly since: number } | undefined;
 
   constructor({ options: chosen, clock }: PolicyContext<Options>) {
     this.#options = chosen;
+    this.#now = () => clock.now();
     this.#warm = new LRUCache({
       max: MAX_ANCHORS,
       ttl: chosen.warmMs,
@@ -78,12 +138,17 @@ class BatchShaping implements Policy<"request"> {
 
   observe(event: Event): void {
     if (event.type !== "request-first-token" && event.type !== "request-end") return;
-    const call = this.#underWay.get(event.request);
-    if (!call) return;
-    if (event.type === "request-first-token") this.#arrived(call);
-    else if (event.usage?.cachedTokens !== undefined && this.#leaders.get(call.anchor) !== call.id) {
-      if (event.usage.cachedTokens < FOUND * call.anchorTokens) this.#warm.delete(call.anchor);
-    }
+    const known = this.#underWay.get(event.request);
+    if (!known) return;
+    if (event.type === "request-first-token") this.#arrived(known.call);
+    else if (event.usage?.cachedTokens !== undefined) this.#learn(known, event.usage.cachedTokens);
+  }
+
+  /** In order: the group that goes, what is free to go, what would wait for its anchor. */
+  score(call: RequestSubject): number {
+    if (call.anchorTokens < this.#options.minTokens) return 0.5;
+    if (this.#bursts.has(call.anchor) && this.#isWorthHolding) return 0;
+    return this.#isGroup(call) ? 1 : 0.5;
   }
 
   act(
@@ -92,35 +157,72 @@ class BatchShaping implements Policy<"request"> {
     { now }: GateMoment,
   ): readonly Action[] {
     const { maxHoldMs, minTokens } = this.#options;
-    const ahead = new Set(this.#leaders.keys());
+    const ahead = new Set<string>();
     return ranked.flatMap(({ item: call }): Action | readonly Action[] => {
       const leftMs = call.at + maxHoldMs - now;
       if (call.anchorTokens < minTokens || leftMs <= 0 || this.#warm.has(call.anchor)) return [];
-      if (ahead.has(call.anchor))
-        return { type: "hold", call, forMs: leftMs, reason: "another call computes its anchor" };
+      const burst = this.#bursts.get(call.anchor);
+      const waits = burst ? this.#isBehind(call, burst) : ahead.has(call.anchor) && this.#isWorthHolding;
       ahead.add(call.anchor);
-      return [];
+      if (!waits) return [];
+      this.#held.add(call.id);
+      return { type: "hold", call, forMs: leftMs, reason: "another call computes its anchor" };
     });
   }
 
   decided(call: RequestSubject, { type }: Verdict): void {
-    if (type !== "admit" && type !== "route") return;
-    this.#underWay.set(call.id, call);
-    if (this.#warm.get(call.anchor) !== true && !this.#leaders.has(call.anchor))
-      this.#leaders.set(call.anchor, call.id);
+    const wasHeld = this.#held.delete(call.id);
+    const { id, anchor, anchorTokens } = call;
+    if ((type !== "admit" && type !== "route") || anchorTokens < this.#options.minTokens) return;
+    if (!this.#isGroup(call)) this.#group = { anchor, since: this.#now() };
+    if (this.#warm.get(anchor)) {
+      this.#underWay.set(id, { call, way: wasHeld ? "after" : undefined });
+    } else if (this.#bursts.has(anchor)) {
+      this.#underWay.set(id, { call, way: "along" });
+    } else {
+      this.#underWay.set(id, { call, way: "first" });
+      this.#bursts.set(anchor, { leader: id, trial: undefined });
+    }
   }
 
-  ended(call: RequestSubject, { status }: CallResult): void {
-    if (!this.#underWay.delete(call.id)) return;
-    if (status === "completed") this.#arrived(call, true);
+  ended({ id, anchor }: RequestSubject, { status }: CallResult): void {
+    this.#held.delete(id);
+    if (!this.#underWay.delete(id) || this.#bursts.get(anchor)?.leader !== id) return;
+    if (status === "completed") this.#warm.set(anchor, true);
     // The next one that needs it computes it.
-    if (this.#leaders.get(call.anchor) === call.id) this.#leaders.delete(call.anchor);
+    this.#bursts.delete(anchor);
+  }
+
+  get #isWorthHolding(): boolean {
+    const { along, after } = this.#found;
+    return after.value - along.value >= WORTH_HOLDING;
+  }
+
+  #isGroup({ anchor, at }: RequestSubject): boolean {
+    return this.#group?.anchor === anchor && at <= this.#group.since;
+  }
+
+  #isBehind({ id }: RequestSubject, burst: Burst): boolean {
+    if (burst.trial === undefined && this.#burstCount !== undefined)
+      burst.trial = isPowerOfTwo(++this.#burstCount) ? id : "";
+    return this.#isWorthHolding !== (burst.trial === id);
+  }
+
+  #learn({ call: { anchor, anchorTokens }, way }: UnderWay, cachedTokens: number): void {
+    this.#burstCount ??= 0;
+    if (way === "first") return;
+    const isFound = cachedTokens >= FOUND * anchorTokens;
+    if (way) this.#found[way].add(isFound ? 1 : 0);
+    if (!isFound && way !== "along") this.#warm.delete(anchor);
   }
 
   /** Anchors taken to be cached hold for one engine's life and for seconds only: nothing is worth keeping. */
-  #arrived(call: RequestSubject, asLeader = false): void {
-    if (asLeader && this.#leaders.get(call.anchor) !== call.id) return;
-    this.#warm.set(call.anchor, true);
-    if (this.#leaders.get(call.anchor) === call.id) this.#leaders.delete(call.anchor);
+  #arrived({ id, anchor }: RequestSubject): void {
+    this.#warm.set(anchor, true);
+    if (this.#bursts.get(anchor)?.leader === id) this.#bursts.delete(anchor);
   }
+}
+
+function isPowerOfTwo(count: number): boolean {
+  return Number.isInteger(Math.log2(count));
 }

@@ -5,10 +5,10 @@ import type {
   Action,
   Advice,
   LaterValues,
-  Outcome,
   PrefetchHint,
   PrefixRef,
   RetainHint,
+  Settlement,
 } from "../runtime/action.ts";
 import { AheadBudget } from "../runtime/ahead-budget.ts";
 import type { AgentId, Event, RequestEndEvent, RunId } from "../runtime/event.ts";
@@ -33,12 +33,6 @@ const options = z.strictObject({
     .describe(
       "Cost of one token prefetched in vain while the engine is busy, in tokens saved; higher prefetches less. An idle engine computes for nothing.",
     ),
-  budgetTokens: z
-    .number()
-    .int()
-    .positive()
-    .default(65536)
-    .describe("Most prompt tokens of prefetches not yet used, over all runs."),
   maxPerRun: z.number().int().positive().default(2).describe("Most prefixes prefetched ahead for one run."),
   refreshStep: z
     .number()
@@ -80,8 +74,8 @@ class PrefixCache implements Policy<"prefix"> {
   readonly #context: PolicyContext<Options>;
   /** Values last sent, by run (undefined: anchors) and agent: unchanged ones are not sent again. */
   readonly #sent = new Map<RunId | undefined, Map<AgentId, number>>();
-  /** Prefetched and not yet used or withdrawn. */
-  readonly #ahead: AheadBudget;
+  /** Prefetched and not yet used or withdrawn; the bound is that of all policies. */
+  readonly #ahead = new AheadBudget(Number.POSITIVE_INFINITY);
   /** Tokens that the request under way was expected to find in cache, by run; 0: it was not prefetched. */
   readonly #awaited = new Map<RunId, number>();
   /** Share of these that found it. */
@@ -94,7 +88,6 @@ class PrefixCache implements Policy<"prefix"> {
 
   constructor(context: PolicyContext<Options>) {
     this.#context = context;
-    this.#ahead = new AheadBudget(context.options.budgetTokens);
   }
 
   observe(event: Event): void {
@@ -111,11 +104,12 @@ class PrefixCache implements Policy<"prefix"> {
     }
   }
 
-  /** Of a prompt that was still there nothing had to be computed. */
-  settled(hint: Advice, { status, tokens }: Outcome): void {
-    if (hint.type !== "prefetch" || status !== "applied" || tokens === undefined) return;
+  settled(hint: Advice, outcome: Settlement): void {
+    this.#ahead.settle(hint, outcome);
+    if (hint.type !== "prefetch" || outcome.status !== "applied" || outcome.tokens === undefined) return;
     const last = hint.prefix.run === undefined ? undefined : this.#answered.get(hint.prefix.run);
-    if (last?.agent === hint.prefix.agent) this.#lost.add(Math.min(1, tokens / last.tokens));
+    // Of a prompt that was still there nothing had to be computed.
+    if (last?.agent === hint.prefix.agent) this.#lost.add(Math.min(1, outcome.tokens / last.tokens));
   }
 
   #learn({ run, agent, usage }: RequestEndEvent): void {
@@ -199,7 +193,7 @@ class PrefixCache implements Policy<"prefix"> {
     );
   }
 
-  /** The prefetches worth their tokens, most probable first, within the budget. */
+  /** The prefetches worth their tokens, most probable first. */
   #plan(
     predictions: readonly Prediction[],
     outlook: Outlook,
@@ -227,11 +221,11 @@ class PrefixCache implements Policy<"prefix"> {
       const vain = anchor.usedAt === NEVER ? tokens - anchor.tokens : tokens;
       const worth = probability * tokens >= cost * (1 - probability) * vain;
       const prefix: PrefixRef = { agent, run };
-      if (!worth || !this.#ahead.take({ type: "prefetch", prefix, tokens }, event.at)) continue;
+      if (!worth) continue;
       const value = predictor.reuse(prefix, undefined, this.#inTime.value);
       // Half of the time in which the run is not back is left for the engine to compute it.
       const afterMs = predictor.soonest(run) / 2;
-      plan.push({
+      const hint: PrefetchHint = {
         type: "prefetch",
         prefix,
         value,
@@ -239,7 +233,9 @@ class PrefixCache implements Policy<"prefix"> {
         probability,
         tokens,
         ...(afterMs > 0 && { afterMs }),
-      });
+      };
+      this.#ahead.take(hint, event.at);
+      plan.push(hint);
     }
     return plan;
   }

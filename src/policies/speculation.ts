@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
-import type { Action, Advice, Outcome, PrefetchHint, SpeculateHint } from "../runtime/action.ts";
+import type { Action, Advice, PrefetchHint, Settlement, SpeculateHint } from "../runtime/action.ts";
 import type {
   AgentId,
   Event,
@@ -192,8 +192,9 @@ class Speculation implements Policy<"prefix"> {
     }
   }
 
-  settled(hint: Advice, { status, tokens = 0 }: Outcome): void {
+  settled(hint: Advice, outcome: Settlement): void {
     if (hint.type !== "speculate") return;
+    const { status } = outcome;
     const { run, agent } = hint.prefix;
     this.#atRisk -= expectedLoss(hint);
     const state = this.#runs.get(run);
@@ -205,7 +206,9 @@ class Speculation implements Policy<"prefix"> {
       if (pair) pair.used++;
       return;
     }
-    this.#lost += tokens;
+    // It was never started.
+    if (status === "dropped") return;
+    this.#lost += outcome.tokens ?? 0;
     // That the run went elsewhere is in the probability already.
     if (status !== "cancelled" && pair) pair.spoilt++;
   }

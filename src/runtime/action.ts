@@ -148,6 +148,9 @@ export function isVerdict(action: Action): action is Verdict {
   }
 }
 
+/** What became of advice: what the engine, or the application, did with it, or that other advice or the budget left no room for it. */
+export type Settlement = Outcome | { readonly status: "dropped"; readonly reason: string };
+
 /** What an engine did with one hint. */
 export interface Outcome {
   readonly status: "applied" | "ignored" | "rejected" | "failed" | "cancelled";

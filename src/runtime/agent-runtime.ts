@@ -1,4 +1,4 @@
-import type { Advice, Outcome, PrefixRef } from "./action.ts";
+import type { Advice, Outcome, PrefixRef, Settlement } from "./action.ts";
 import { AheadBudget } from "./ahead-budget.ts";
 import { arbitrate, type Proposal } from "./arbiter.ts";
 import { atOnce, MAX_ACTIONS } from "./hook-result.ts";
@@ -117,14 +117,18 @@ export class AgentRuntime {
   settle(action: Advice, outcome: Outcome): string | undefined {
     this.#ahead.settle(action, outcome);
     const name = this.#parts.ledger.settle(action, outcome)?.policy;
+    this.#tellSettled(name, action, outcome);
+    return name;
+  }
+
+  #tellSettled(name: string | undefined, action: Advice, outcome: Settlement): void {
     const installed = this.#raters.find(({ definition }) => definition.name === name);
-    if (!installed?.policy.settled) return name;
+    if (!installed?.policy.settled) return;
     try {
       atOnce(installed.policy.settled(action, outcome));
     } catch (error) {
       this.#faults.note(installed, "settled", error);
     }
-    return name;
   }
 
   #decide(event: Event, run: RunId, now: number): readonly Advice[] {
@@ -151,8 +155,11 @@ export class AgentRuntime {
   #record(proposals: readonly Proposal[], run: RunId, now: number): readonly Advice[] {
     const { ledger } = this.#parts;
     const { kept, dropped } = arbitrate(proposals, this.#ahead);
-    for (const { proposal, reason } of dropped)
-      ledger.record(now, proposal.policy, run, proposal.action).outcome = { status: "dropped", reason };
+    for (const { proposal, reason } of dropped) {
+      const outcome = { status: "dropped", reason } as const;
+      ledger.record(now, proposal.policy, run, proposal.action).outcome = outcome;
+      this.#tellSettled(proposal.policy, proposal.action, outcome);
+    }
     for (const { policy, action } of kept) ledger.record(now, policy, run, action);
     return kept.map(({ action }) => action);
   }

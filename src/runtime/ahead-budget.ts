@@ -1,4 +1,4 @@
-import type { Advice, Outcome, PrefetchHint, SpeculateHint } from "./action.ts";
+import type { Advice, PrefetchHint, Settlement, SpeculateHint } from "./action.ts";
 import type { AgentId, Event, RunId } from "./event.ts";
 
 /** What is done before anyone asks for it. */
@@ -12,9 +12,21 @@ export function isAhead(action: Advice): action is AheadHint {
 /** A run that nothing was done ahead for in this many milliseconds is taken to be over: the end of some is never seen. */
 const LOST_AFTER_MS = 600_000;
 
+/** What is taken for one prefix and verb. */
+interface Share {
+  tokens: number;
+  /** Hints about it of which nobody knows yet what became of them: an engine is told again of what it computes already. */
+  open: number;
+  /** One of them was carried out. */
+  isThere: boolean;
+}
+
+/** Runs for which something is done ahead at a time; of more, those that began first are taken to be lost. */
+const MOST_RUNS = 10_000;
+
 /** What is taken for one run. */
 interface Taken {
-  readonly agents: Map<AgentId, Map<AheadHint["type"], number>>;
+  readonly agents: Map<AgentId, Map<AheadHint["type"], Share>>;
   /** Of the latest hint. */
   at: number;
 }
@@ -28,6 +40,8 @@ export class AheadBudget {
   readonly limit: number;
   /** By run (the empty one: anchors) and by agent. */
   readonly #taken = new Map<RunId, Taken>();
+  /** By hint, also those that have been given back meanwhile. */
+  readonly #shares = new WeakMap<AheadHint, Share>();
   #tokens = 0;
   #now = Number.NEGATIVE_INFINITY;
   /** Before this time no run can be lost: a full budget is asked often, and there may be thousands of runs. */
@@ -44,7 +58,7 @@ export class AheadBudget {
 
   /** Tokens taken for this; 0 when it is not under way. */
   of(run: RunId, agent: AgentId, type: AheadHint["type"]): number {
-    return this.#taken.get(run)?.agents.get(agent)?.get(type) ?? 0;
+    return this.#taken.get(run)?.agents.get(agent)?.get(type)?.tokens ?? 0;
   }
 
   /** The agents for which something is done ahead in a run. */
@@ -58,18 +72,23 @@ export class AheadBudget {
    *
    * @param at clock time; default: that of the latest event observed.
    */
-  take({ type, prefix, tokens }: Pick<AheadHint, "type" | "prefix" | "tokens">, at = this.#now): boolean {
-    const { run = "", agent } = prefix;
+  take(hint: AheadHint, at = this.#now): boolean {
+    const { type, tokens } = hint;
+    const { run = "", agent } = hint.prefix;
     const fits = () => this.#tokens - this.of(run, agent, type) + tokens <= this.limit;
     if (!fits()) this.#forgetLost(at);
     if (!fits()) return false;
     let taken = this.#taken.get(run);
-    if (!taken) this.#taken.set(run, (taken = { agents: new Map(), at }));
+    if (!taken) this.#start(run, (taken = { agents: new Map(), at }));
     taken.at = at;
     let verbs = taken.agents.get(agent);
     if (!verbs) taken.agents.set(agent, (verbs = new Map()));
-    this.#tokens += tokens - (verbs.get(type) ?? 0);
-    verbs.set(type, tokens);
+    let share = verbs.get(type);
+    if (!share) verbs.set(type, (share = { tokens: 0, open: 0, isThere: false }));
+    this.#tokens += tokens - share.tokens;
+    share.tokens = tokens;
+    share.open++;
+    this.#shares.set(hint, share);
     return true;
   }
 
@@ -77,9 +96,9 @@ export class AheadBudget {
   giveBack(run: RunId, agent: AgentId, type: AheadHint["type"]): void {
     const agents = this.#taken.get(run)?.agents;
     const verbs = agents?.get(agent);
-    const tokens = verbs?.get(type);
-    if (!agents || !verbs || tokens === undefined) return;
-    this.#tokens -= tokens;
+    const share = verbs?.get(type);
+    if (!agents || !verbs || !share) return;
+    this.#tokens -= share.tokens;
     verbs.delete(type);
     if (verbs.size === 0) agents.delete(agent);
     if (agents.size === 0) this.#taken.delete(run);
@@ -97,9 +116,20 @@ export class AheadBudget {
   }
 
   /** What was prefetched counts until it is used; a node that ran early is over either way. */
-  settle(action: Advice, { status }: Outcome): void {
-    if (!isAhead(action) || (action.type === "prefetch" && status === "applied")) return;
-    this.giveBack(action.prefix.run ?? "", action.prefix.agent, action.type);
+  settle(action: Advice, { status }: Settlement): void {
+    const share = isAhead(action) ? this.#shares.get(action) : undefined;
+    if (!isAhead(action) || !share || !this.#shares.delete(action)) return;
+    share.open--;
+    if (action.type === "prefetch" && status === "applied") share.isThere = true;
+    const { run = "", agent } = action.prefix;
+    const isCurrent = this.#taken.get(run)?.agents.get(agent)?.get(action.type) === share;
+    if (isCurrent && share.open === 0 && !share.isThere) this.giveBack(run, agent, action.type);
+  }
+
+  #start(run: RunId, taken: Taken): void {
+    const first = this.#taken.size >= MOST_RUNS ? this.#taken.keys().next().value : undefined;
+    if (first !== undefined) this.#forget(first);
+    this.#taken.set(run, taken);
   }
 
   #forgetLost(now: number): void {

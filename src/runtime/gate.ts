@@ -28,10 +28,13 @@ export interface Decision {
   readonly patienceMs?: number;
 }
 
-/** Model calls that were made a second time: all, and those of which the second one answered first. */
+/**
+ * Model calls that were made a second time: all, and of those that have ended the ones that answered first, and the others.
+ */
 export interface Repeats {
   readonly made: number;
   readonly won: number;
+  readonly lost: number;
 }
 
 /** A call that leaves the gate. */
@@ -74,7 +77,7 @@ const LOST_AFTER_MS = 600_000;
 export class Gate {
   readonly #parts: GateParts;
   readonly #lanes: readonly Lane[];
-  readonly #repeats = { made: 0, won: 0 };
+  readonly #repeats = { made: 0, won: 0, lost: 0 };
 
   constructor(parts: GateParts) {
     this.#parts = parts;
@@ -160,7 +163,8 @@ export class Gate {
     if (!call) return false;
     lane.underWay.delete(id);
     lane.waiting.delete(id);
-    if (underWay && lane.kind === "late-request" && result.status === "completed") this.#repeats.won++;
+    if (underWay && lane.kind === "late-request")
+      this.#repeats[result.status === "completed" ? "won" : "lost"]++;
     if (underWay?.entry && result.reason !== undefined)
       underWay.entry.outcome = { status: "applied", reason: result.reason };
     this.#tell(lane, "ended", ({ policy }) => policy.ended?.(call, result));

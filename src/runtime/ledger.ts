@@ -1,4 +1,4 @@
-import type { Action, Outcome } from "./action.ts";
+import type { Action, Settlement } from "./action.ts";
 import type { RunId } from "./event.ts";
 
 /** One decision: what a policy wanted, why, and what became of it. */
@@ -11,7 +11,7 @@ export interface LedgerEntry {
   /** A verdict stands here without what it hands out: outputs are the application's own. */
   readonly action: Action;
   /** Set when the arbiter dropped it, or once an engine answered. */
-  outcome?: Outcome | { readonly status: "dropped"; readonly reason: string };
+  outcome?: Settlement;
 }
 
 /** Keeps the newest decisions in a ring, so that its memory is bounded. */
@@ -36,7 +36,7 @@ export class Ledger {
   }
 
   /** Notes what an engine did with an action that was recorded here, and returns its entry; ignores actions it never saw. */
-  settle(action: Action, outcome: NonNullable<LedgerEntry["outcome"]>): LedgerEntry | undefined {
+  settle(action: Action, outcome: Settlement): LedgerEntry | undefined {
     // Engines answer soon, so that it is among the newest; no index has to be kept while decisions are made.
     const size = this.#entries.length;
     for (let id = this.#count; id > 0 && id > this.#count - size; id--) {

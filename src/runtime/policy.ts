@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Action, ActionType, Advice, Outcome, PrefixRef, Verdict } from "./action.ts";
+import type { Action, ActionType, Advice, PrefixRef, Settlement, Verdict } from "./action.ts";
 import type { CacheEvent } from "./cache-event.ts";
 import type {
   CallKind,
@@ -147,8 +147,8 @@ export interface Policy<S extends Subject = Subject> {
   decided?(call: SubjectMap[Extract<S, CallKind>], verdict: Verdict): void;
   /** A call that was let go on has ended, or one that waited was given up. */
   ended?(call: SubjectMap[Extract<S, CallKind>], result: CallResult): void;
-  /** What became of a hint of its, once it is known. */
-  settled?(hint: Advice, outcome: Outcome): void;
+  /** What became of a hint of its, once it is known: within the decision where it was dropped. */
+  settled?(hint: Advice, outcome: Settlement): void;
   snapshot?(): unknown;
   restore?(state: unknown): void;
   /** The last call; nothing is asked of it any more. */

@@ -3,6 +3,7 @@ import type { CacheEvent } from "./cache-event.ts";
 import type { Clock } from "./clock.ts";
 import type { PromptTotals } from "./engine.ts";
 import type { Event } from "./event.ts";
+import type { Repeats } from "./gate.ts";
 import type { LedgerEntry } from "./ledger.ts";
 
 /** What is told about a connection besides what happens. */
@@ -21,6 +22,8 @@ export interface TelemetryStats {
   readonly nextAgent: { readonly asked: number; readonly right: number };
   /** What cachesage itself asked of the engine, such as prefetches: part of what the engine's own metrics show. */
   readonly warmUps?: PromptTotals;
+  /** Model calls that were made a second time because they were late. */
+  readonly repeats?: Repeats;
   readonly store?: { readonly batches: number; readonly waiting: number; readonly failures: number };
 }
 

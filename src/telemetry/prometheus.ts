@@ -108,6 +108,11 @@ function metricsIn(
     hit: nextAgent.right,
     miss: nextAgent.asked - nextAgent.right,
   }));
+  kept(
+    "repeats_total",
+    "Late model calls that were made a second time, by whether the second one answered first",
+    ({ repeats }) => ({ won: repeats?.won ?? 0, lost: repeats?.lost ?? 0 }),
+  );
   kept("store_exchanges_total", "Exchanges of learned counts with the store", ({ store }) => ({
     sent: store?.batches ?? 0,
     failed: store?.failures ?? 0,

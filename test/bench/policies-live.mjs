@@ -4,7 +4,7 @@ import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ToolNode } from "@langchain/langgraph/prebuilt";
 import { ChatOpenAI } from "@langchain/openai";
 import { AIMessage, tool } from "langchain";
-import { mean, median, quantile } from "simple-statistics";
+import { median, quantile } from "simple-statistics";
 import { z } from "zod";
 import { CacheSage } from "../../dist/index.js";
 import { decidingAll } from "./gate.mjs";
@@ -69,28 +69,6 @@ function deferred() {
   return { promise, resolve };
 }
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Sixteen runs that come to one cold anchor within 15 ms. */
-async function burst(policies) {
-  const { requests } = await withSage(policies, async ({ graphOf }) => {
-    await ask(graphOf("warm up"), "hello");
-    const graph = graphOf(words(180, "b"));
-    await Promise.all(
-      Array.from({ length: 16 }, async (_, i) => {
-        await pause(i);
-        await ask(graph, `task ${i}`);
-      }),
-    );
-  });
-  const sixteen = requests.slice(1);
-  const anchor = Math.min(...sixteen.map(({ usage }) => usage.promptTokens));
-  const computed = sixteen.reduce(
-    (sum, { usage }) => sum + usage.promptTokens - (usage.cachedTokens ?? 0),
-    0,
-  );
-  const ttft = sixteen.map(({ at, first }) => first - at);
-  return { duplicate: Math.max(0, computed - anchor), meanTtft: mean(ttft), p99Ttft: quantile(ttft, 0.99) };
-}
 
 const tenantOf = ({ session }) => session.split(" ")[0];
 
@@ -309,14 +287,6 @@ const decisionMeasures = (router) => ({
 
 /** What is measured, by policy; with names on the command line, only these. */
 const measures = {
-  "batch-shaping": async () => [
-    await compare(burst, { "batch-shaping": { maxHoldMs: 2000 } }),
-    {
-      duplicate: "prompt tokens of a 16-run burst computed more than once",
-      meanTtft: "mean TTFT, ms",
-      p99Ttft: "p99 TTFT, ms",
-    },
-  ],
   "tool-memo": async () => [
     await compare(lookups, { "tool-memo": { tools: { look: { scope: "global" } } } }),
     { calls: "tool calls of 20 lookups of 4 things", ms: "time, ms", answers: "answers" },

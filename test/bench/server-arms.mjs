@@ -1,5 +1,6 @@
 import { median } from "simple-statistics";
 import { routed, routingArms, stalled } from "./servers.mjs";
+import { burst, engines, isThere, queue } from "./shaping.mjs";
 import { number } from "./summarise.mjs";
 
 /** Several arms in turn, each with every seed, whose order changes; prints the median of each measure and its range. */
@@ -20,8 +21,43 @@ async function compareArms(policy, arms, measure, names) {
   }
 }
 
-/** Of policies that choose among servers: several arms, three seeds. */
+/** Two calls at once, as for an engine that serves no more well. */
+const TWO = { admission: { initial: 2, min: 2, max: 2, reserved: 0 } };
+const shaped = (others) => ({ off: () => others, on: () => ({ ...others, "batch-shaping": true }) });
+
+/** On an engine of its own for each arm and seed. */
+async function batchShaping() {
+  const bursts = {
+    embedded: engines.embedded({ kvTokens: 16384 }),
+    "llama-server with 4 slots": engines["llama-server"]({ slots: 4 }),
+    "llama-server with 16 slots": engines["llama-server"]({ slots: 16 }),
+  };
+  for (const [name, start] of Object.entries(bursts)) {
+    if (!(await isThere(start))) continue;
+    await compareArms(`batch-shaping, ${name}`, shaped({}), burst(start), {
+      twice: "prompt tokens of a 16-run burst computed more than once",
+      ttft: "mean TTFT, ms",
+      p99: "p99 TTFT, ms",
+    });
+  }
+  const queues = {
+    "embedded with room for two anchors": engines.embedded({ kvTokens: 1536 }),
+    "llama-server with 2 slots": engines["llama-server"]({ slots: 2 }),
+  };
+  for (const [name, start] of Object.entries(queues)) {
+    if (!(await isThere(start))) continue;
+    await compareArms(`batch-shaping, ${name}`, shaped(TWO), queue(start), {
+      hitRate: "hit rate of 32 calls of 4 agents that wait for 2 places, %",
+      ttft: "mean TTFT, ms",
+      p99: "p99 TTFT, ms",
+      ms: "until all are served, ms",
+    });
+  }
+}
+
+/** Several arms, three seeds. */
 export const serverMeasures = {
+  "batch-shaping": batchShaping,
   routing: () =>
     compareArms("routing", routingArms, routed, {
       hitRate: "hit rate on two engines",

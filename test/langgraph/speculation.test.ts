@@ -354,8 +354,8 @@ test("a subgraph is never run early, and under streamEvents nothing is", async (
   const plain = routed(given, () => ({ log: ["worker"] }));
   await drain(plain.streamEvents({ messages: [] }, { ...thread, version: "v2" }));
   expect(given.outcomes).toEqual([
-    { status: "ignored", reason: "no node that can be run early" },
-    { status: "ignored", reason: "no node that can be run early" },
+    { status: "ignored", reason: "a subgraph runs in its turn only" },
+    { status: "ignored", reason: "streamEvents or streamLog watches the node while it runs" },
   ]);
 });
 

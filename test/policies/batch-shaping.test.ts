@@ -1,5 +1,7 @@
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import admission from "../../src/policies/admission.ts";
 import batchShaping from "../../src/policies/batch-shaping.ts";
 import { GateSimulation } from "./gate-simulation.ts";
 import { scriptedSage } from "./scripted-sage.ts";
@@ -40,14 +42,121 @@ test("a warm anchor holds nobody; one that the engine has dropped is computed by
   simulation.call("0", 0, anchored);
   simulation.call("1", 1000, anchored);
   simulation.call("2", 1000, anchored);
-  simulation.play(1200);
+  simulation.play(1500);
   expect(simulation.served.get("2")?.admittedAt).toBe(1000);
   cachedTokens = 0;
   simulation.call("3", 2000, anchored);
-  simulation.call("4", 3000, anchored);
-  simulation.call("5", 3000, anchored);
+  // Of the first burst one goes along, to see whether that does as well.
+  for (const id of ["4", "trial", "5", "6"]) simulation.call(id, 3000, anchored);
   simulation.play(5000);
-  expect(simulation.served.get("5")?.admittedAt).toBe(3100);
+  const admitted = ["4", "trial", "5", "6"].map((id) => simulation.served.get(id)?.admittedAt);
+  expect(admitted).toEqual([3000, 3000, 3100, 3100]);
+});
+
+/** Bursts of four calls, each at a cold anchor, on an engine; how many of each waited. */
+function waitsByBurst(bursts: number, found: (way: "along" | "after") => boolean): readonly number[] {
+  const leaders = new Map<string, number>();
+  const simulation: GateSimulation = new GateSimulation(
+    [[batchShaping, {}]],
+    prefill,
+    ({ id, anchor, anchorTokens, tokens }) => {
+      const [since, at] = [leaders.get(anchor), simulation.served.get(id)?.admittedAt ?? 0];
+      if (since === undefined) leaders.set(anchor, at);
+      const isFound = since !== undefined && found(at >= since + 100 ? "after" : "along");
+      return { promptTokens: tokens, cachedTokens: isFound ? anchorTokens : 0, outputTokens: 10 };
+    },
+  );
+  for (let burst = 0; burst < bursts; burst++)
+    for (let i = 0; i < 4; i++)
+      simulation.call(`${burst} ${i}`, burst * 1000 + i, { anchor: `${burst}`, anchorTokens: 1000 });
+  simulation.play(bursts * 1000);
+  return Array.from(
+    { length: bursts },
+    (_, burst) =>
+      [0, 1, 2, 3].filter((i) => {
+        const one = simulation.served.get(`${burst} ${i}`);
+        return one && one.admittedAt > one.call.at;
+      }).length,
+  );
+}
+
+test("where only those that waited find the anchor, calls go on being held, but for a few that see whether it is so", () => {
+  expect(waitsByBurst(10, (way) => way === "after")).toEqual([3, 2, 2, 3, 2, 3, 3, 3, 2, 3]);
+});
+
+test("an engine that shares what is being computed holds nobody, but for a few", () => {
+  expect(waitsByBurst(10, () => true)).toEqual([3, 2, 1, 0, 1, 0, 0, 0, 1, 0]);
+});
+
+test("an engine whose anchor is found by nobody else holds nobody, but for a few", () => {
+  expect(waitsByBurst(10, () => false)).toEqual([3, 1, 1, 0, 1, 0, 0, 0, 1, 0]);
+});
+
+/** The anchors of calls that wait for one place, in the order in which they go. */
+function orderOf(calls: readonly (readonly [at: number, anchor: string])[]): string {
+  const simulation = new GateSimulation(
+    [
+      [batchShaping, {}],
+      [admission, { initial: 1, min: 1, max: 1, reserved: 0 }],
+    ],
+    () => ({ firstTokenMs: 10, totalMs: 20 }),
+  );
+  calls.forEach(([at, anchor], i) => simulation.call(`${i}`, at, { anchor, anchorTokens: 1000 }));
+  simulation.play(1e6);
+  return [...simulation.served.values()].map(({ call }) => call.anchor).join("");
+}
+
+test("calls that wait for room go agent by agent", () => {
+  const calls = Array.from({ length: 12 }, (_, i) => [0, String(i % 3)] as const);
+  expect(orderOf(calls)).toBe("000011112222");
+});
+
+test("an agent that keeps calling passes nobody but with those that waited when its turn came", () => {
+  const busy = Array.from({ length: 10 }, (_, i) => [10 * i, "a"] as const);
+  const calls = [...busy, [15, "b"] as const, [16, "b"] as const].toSorted(([one], [other]) => one - other);
+  expect(orderOf(calls)).toBe("aaabbaaaaaaa");
+});
+
+test("whatever comes when: all go, in groups, and nobody waits for two groups of one other agent", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(300), fc.constantFrom("a", "b", "c")), { maxLength: 30 }),
+      (arrivals) => {
+        const calls = arrivals.toSorted(([one], [other]) => one - other);
+        const order = orderOf(calls);
+        expect([...order].toSorted()).toEqual(calls.map(([, anchor]) => anchor).toSorted());
+        // Calls of one anchor go in the order in which they came.
+        const places = new Map(
+          ["a", "b", "c"].map((anchor) => [anchor, calls.filter((one) => one[1] === anchor)]),
+        );
+        const sequence = [...order].map((anchor) => places.get(anchor)?.shift() as readonly [number, string]);
+        for (const [place, [at, anchor]] of sequence.entries()) {
+          const younger = sequence.slice(0, place).filter(([other, its]) => other > at && its !== anchor);
+          for (const passing of new Set(younger.map(([, its]) => its))) {
+            const own = sequence.flatMap(([other, its], i) =>
+              i < place && its === passing && other > at ? [i] : [],
+            );
+            // What passes it is one group without another agent in between.
+            expect((own.at(-1) ?? 0) - (own[0] ?? 0) + 1).toBe(own.length);
+          }
+        }
+      },
+    ),
+  );
+});
+
+test("a priority goes before the agent whose turn it is", () => {
+  const simulation = new GateSimulation(
+    [
+      [batchShaping, {}],
+      [admission, { initial: 1, min: 1, max: 1, reserved: 0 }],
+    ],
+    () => ({ firstTokenMs: 10, totalMs: 20 }),
+  );
+  for (let i = 0; i < 3; i++) simulation.call(`${i}`, 0, { ...anchored, priority: 0.5 });
+  simulation.call("urgent", 0, { ...anchored, anchor: "b", priority: 0.6 });
+  simulation.play(1000);
+  expect([...simulation.served.keys()]).toEqual(["0", "urgent", "1", "2"]);
 });
 
 test("in a real graph, four runs at once send one request, and the rest when it has answered", async () => {

@@ -38,7 +38,7 @@ describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
     const ends = only(two.events, "request-end");
     expect(ends.map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => "completed"));
     expect(ends.at(-1)?.usage?.promptTokens).toBe(10);
-    expect(two.sage.stats.repeats).toEqual({ made: 1, won: 1 });
+    expect(two.sage.stats.repeats).toEqual({ made: 1, won: 1, lost: 0 });
     const [entry] = [...two.sage.ledger];
     expect(entry).toMatchObject({
       policy: "hedging",
@@ -59,7 +59,7 @@ describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
     const home = two.servers.findIndex(({ requests }) => requests.length > 0);
     (two.servers[1 - home] as TwoServers["servers"][0]).script = () => ({ hang: true });
     expect(await two.ask(two.model(), "late", { session: "s", isStreamed })).toBe("mine");
-    expect(two.sage.stats.repeats).toEqual({ made: 1, won: 0 });
+    expect(two.sage.stats.repeats).toEqual({ made: 1, won: 0, lost: 1 });
     expect([...two.sage.ledger][0]?.outcome?.reason).toBe("the first one answered first after all");
     await expect.poll(() => two.servers.map((server) => server.openRequests)).toEqual([0, 0]);
   });
@@ -75,7 +75,7 @@ describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
     controller.abort();
     await expect(asked).rejects.toThrow(/abort/i);
     await expect.poll(() => two.servers.map((server) => server.openRequests)).toEqual([0, 0]);
-    expect(two.sage.stats.repeats).toEqual({ made: 1, won: 0 });
+    expect(two.sage.stats.repeats).toEqual({ made: 1, won: 0, lost: 1 });
   });
 
   test("fails like the first one when both fail", async () => {
@@ -86,7 +86,7 @@ describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
     await expect(two.ask(two.model(), "late", { session: "s", isStreamed })).rejects.toMatchObject({
       status: 500,
     });
-    expect(two.sage.stats.repeats).toEqual({ made: 1, won: 0 });
+    expect(two.sage.stats.repeats).toEqual({ made: 1, won: 0, lost: 1 });
   });
 });
 

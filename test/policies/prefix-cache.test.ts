@@ -9,7 +9,7 @@ import { Ledger } from "../../src/runtime/ledger.ts";
 import { LivePrefixes } from "../../src/runtime/live-prefixes.ts";
 import { App } from "../runtime/app.ts";
 
-function policy(given: object = {}) {
+function policy(given: object = {}, aheadTokens?: number) {
   const clock = { now: () => 0 };
   const predictor = new LearnedPredictor();
   const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
@@ -25,6 +25,7 @@ function policy(given: object = {}) {
       },
     ],
     ledger: new Ledger(),
+    ...(aheadTokens !== undefined && { aheadTokens }),
     onFault: (where, error) => {
       throw new Error(where, { cause: error });
     },
@@ -153,7 +154,7 @@ test("cancels a prefetch as soon as another agent is known to come, keeps it whe
 
 test("the budget bounds what is fetched ahead over all runs", () => {
   const app = new App();
-  const observe = policy({ budgetTokens: 2500, maxPerRun: 1 });
+  const observe = policy({ maxPerRun: 1 }, 2500);
   for (const run of ["1", "2", "3"]) observe(...app.run(run, "a", "b"));
   const open = ["4", "5", "6", "7"].flatMap((run) =>
     prefetched(observe(app.start(run), app.call(run, "a", 1))),
@@ -163,9 +164,19 @@ test("the budget bounds what is fetched ahead over all runs", () => {
   expect(prefetched(observe(app.start("8"), app.call("8", "a", 1)))).toEqual(["prefetch run/8/b"]);
 });
 
+test("a prefetch that the budget had no room for is not withdrawn later, as one that went is", () => {
+  const app = new App();
+  const observe = policy({ maxPerRun: 1 }, 1500);
+  for (const run of ["1", "2", "3"]) observe(...app.run(run, "a", "b"));
+  observe(app.start("4"), app.call("4", "a", 1));
+  observe(app.start("5"), app.call("5", "a", 1));
+  expect(short(observe(app.end("5")))).not.toContain("cancel run/5/b");
+  expect(short(observe(app.end("4")))).toContain("cancel run/4/b");
+});
+
 test("runs whose end nobody sees do not hold the budget for good", () => {
   const app = new App();
-  const observe = policy({ budgetTokens: 2500, maxPerRun: 1 });
+  const observe = policy({ maxPerRun: 1 }, 2500);
   for (const run of ["1", "2", "3"]) observe(...app.run(run, "a", "b"));
   const at = (time: number, run: string) =>
     prefetched(

@@ -175,7 +175,32 @@ test("rule: the budget is free again when what it was taken for is used, withdra
   ).toBe(10);
   expect(after((budget) => budget.settle(prefetch, { status: "applied" }))).toBe(20);
   expect(after((budget) => budget.settle(prefetch, { status: "ignored" }))).toBe(10);
+  expect(after((budget) => budget.settle(prefetch, { status: "dropped", reason: "" }))).toBe(10);
   expect(after((budget) => budget.settle(speculate, { status: "applied" }))).toBe(10);
+});
+
+test("rule: a prefetch that is asked for again is given back when none of the hints about it is left", () => {
+  const about = { type: "prefetch", prefix: { agent: "a", run: "1" }, value: 1, probability: 1 } as const;
+  const [first, second, third] = [
+    { ...about, tokens: 10 },
+    { ...about, tokens: 20 },
+    { ...about, tokens: 30 },
+  ];
+  const budget = new AheadBudget(100);
+  budget.take(first);
+  budget.take(second);
+  // The engine is at it already.
+  budget.settle(second, { status: "ignored" });
+  expect(budget.tokens).toBe(20);
+  budget.settle(first, { status: "cancelled" });
+  expect(budget.tokens).toBe(0);
+  budget.take(third);
+  // What became of those before it says nothing about it.
+  budget.settle(second, { status: "cancelled" });
+  expect(budget.tokens).toBe(30);
+  budget.settle(third, { status: "applied" });
+  budget.observe(new App().call("1", "a"));
+  expect(budget.tokens).toBe(0);
 });
 
 test("rule: on one prefix the higher of two retains wins, and retain beats release", () => {

@@ -169,6 +169,27 @@ test("one is attached to several connections; what they count themselves is read
   ]);
 });
 
+test("late calls that were repeated are counted by who answered first, once they have ended", async () => {
+  const registry = new Registry();
+  const repeats = { made: 3, won: 1, lost: 1 };
+  prometheus({ registry }).attach({ ...source("e"), stats: () => ({ ...source("e").stats(), repeats }) });
+  const found = async () =>
+    (await samples(registry, "cachesage_repeats_total")).map(({ labels, value }) => [
+      labels["engine"],
+      labels["result"],
+      value,
+    ]);
+  expect(await found()).toEqual([
+    ["e", "won", 1],
+    ["e", "lost", 1],
+  ]);
+  repeats.lost = 2;
+  expect(await found()).toEqual([
+    ["e", "won", 1],
+    ["e", "lost", 2],
+  ]);
+});
+
 test("says what is wrong with a registry that is none, or that has these metrics already", () => {
   const registry = new Registry();
   prometheus({ registry });
