@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { type CacheSageOptions, connectOptions } from "./connect-options.ts";
+import { contained } from "./contained.ts";
 import type { DashboardOptionsInput } from "./dashboard/options.ts";
 import type { Dashboard } from "./dashboard/server.ts";
 import { LiveDashboard } from "./dashboard/live-dashboard.ts";
@@ -20,6 +21,7 @@ import {
   installPolicies,
   type PolicySet,
 } from "./policy-set.ts";
+import { PolicyStates } from "./policy-states.ts";
 import type { Advice, Outcome } from "./runtime/action.ts";
 import { AgentRuntime } from "./runtime/agent-runtime.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
@@ -74,6 +76,7 @@ export class CacheSage {
   readonly #predictor: LearnedPredictor;
   readonly #prefixes: LivePrefixes;
   readonly #policies: PolicySet;
+  readonly #states: PolicyStates;
   readonly #queue: HintQueue;
   readonly #shared: SharedState | undefined;
   readonly #observers: Observers | undefined;
@@ -110,17 +113,20 @@ export class CacheSage {
     }));
     const predictor = (this.#predictor = new LearnedPredictor());
     const prefixes = (this.#prefixes = new LivePrefixes((characters) => predictor.tokens(characters)));
-    const shared = (this.#shared = SharedState.of(settings, {
-      predictor,
-      engine: adapter.baseURL,
-      onFault: (error) => fault("store", error),
-    }));
+    const warn = (message: string) => void contained(() => settings.warn(`cachesage: ${message}`));
     const policies = (this.#policies = installPolicies(parts.policies, {
       context: { clock, predictor, prefixes, openLog: openAppendLog },
       ledger: this.ledger,
       onFault: fault,
       budgetMs: settings.holdBudgetMs,
       workers: () => adapter.workers?.() ?? [],
+    }));
+    const states = (this.#states = new PolicyStates(policies, warn));
+    const shared = (this.#shared = SharedState.of(settings, {
+      predictor,
+      policies: states,
+      engine: adapter.baseURL,
+      onFault: (error) => fault("store", error),
     }));
     const { room } = policies;
     const speculates = policies.installed.some(({ definition }) => definition.actions.includes("speculate"));
@@ -141,10 +147,10 @@ export class CacheSage {
     });
     const prompts = new PromptStore();
     const drift = new AnchorDrift({
-      warn: (message) => host.warn(message),
+      warn,
       ...(adapter.tokenize && { tokenize: (body) => adapter.tokenize?.(body) ?? Promise.resolve([]) }),
     });
-    const shapeDrift = new ShapeDrift((message) => host.warn(message));
+    const shapeDrift = new ShapeDrift(warn);
     const standing = new StandingHints();
     const settle = (hint: Advice, outcome: Outcome) => {
       const key = `${hint.type} ${outcome.status}`;
@@ -198,7 +204,7 @@ export class CacheSage {
       speculates,
       tokens: (characters) => predictor.tokens(characters),
       fault,
-      warn: (message) => contained(() => settings.warn(`cachesage: ${message}`)),
+      warn,
     };
     this.#framework = createFramework(host);
     this.#dashboard = new LiveDashboard(() => ({
@@ -339,14 +345,20 @@ export class CacheSage {
     return this.#dashboard.open(given);
   }
 
-  /** Learned counts as JSON: no prompt text, no run or session ids. */
+  /**
+   * Learned counts, and beside them in `policies` what policies remember, as JSON: no prompt text, no run or session ids.
+   */
   snapshot(): unknown {
-    return this.#predictor.snapshot();
+    return { ...this.#predictor.snapshot(), policies: this.#states.snapshot() };
   }
 
-  /** Adds a snapshot's counts to what is known. Throws InvalidOptionsError when it is not one. */
+  /**
+   * Adds a snapshot's counts to what is known, and gives each policy at work its state back; a policy that cannot take it
+   * goes without, with a warning. Throws InvalidOptionsError when it is not a snapshot.
+   */
   restore(state: unknown): void {
     this.#predictor.restore(state);
+    this.#states.restore((state as { readonly policies?: unknown }).policies);
   }
 
   /** Resolves when every hint sent so far is answered or given up. */
@@ -360,6 +372,7 @@ export class CacheSage {
    */
   async close(): Promise<void> {
     await this.#dashboard.close();
+    this.#states.close();
     closePolicies(this.#policies);
     await this.#queue.close();
     await this.#stopEvents?.();
@@ -370,21 +383,5 @@ export class CacheSage {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-}
-
-/** Calls what is not ours; what it throws is a fault, and so is a rejection where a user's callback is async. */
-function contained<T>(
-  use: () => T,
-  fault?: (where: string, error: unknown) => void,
-  where = "callback",
-): T | undefined {
-  try {
-    const result = use();
-    if (result instanceof Promise) result.catch((error: unknown) => fault?.(where, error));
-    return result;
-  } catch (error) {
-    fault?.(where, error);
-    return undefined;
   }
 }
