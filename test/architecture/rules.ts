@@ -14,7 +14,7 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   "engine-registry": ["registry", "runtime", "options", "wire"],
   runtime: [],
   learn: ["runtime"],
-  audit: [],
+  audit: ["runtime"],
   policies: ["runtime", "learn", "audit"],
   wire: ["runtime"],
   embedded: ["runtime", "wire", "options"],
