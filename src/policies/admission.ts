@@ -35,7 +35,7 @@ const options = z.strictObject({
     .max(0.9)
     .default(0.15)
     .describe(
-      "Share of the calls under way, and at least one, that only those of a priority above 0.5 may take up, while there are any.",
+      "Share of that limit, and at least one, by which calls of a priority above 0.5 may go beyond it, while there are any.",
     ),
   headroom: z
     .number()
@@ -148,8 +148,10 @@ class Admission implements Policy<"request"> {
       const call = this.#started.get(event.request);
       if (!call || call.isAnswered) return;
       this.#answered(call);
-      this.#times.add("", call.tokens + call.tokensBefore, Math.max(0, event.at - call.at));
-      this.#learn(this.#firstToken, event.at - call.at);
+      const tokens = call.tokens + call.tokensBefore;
+      const ms = Math.max(0, event.at - call.at);
+      this.#times.add("", tokens, ms);
+      this.#learn(this.#firstToken, ms);
     } else if (event.type === "request-end" && event.status === "completed") {
       const call = this.#started.get(event.request);
       const tokens = event.usage?.outputTokens ?? 0;
@@ -182,8 +184,8 @@ class Admission implements Policy<"request"> {
   ): readonly Action[] {
     const { maxWaiting, shedLate, reserved } = this.#options;
     const limit = Math.floor(this.#limit);
-    const isGuarded = this.#sinceUrgent < URGENT_WITHIN;
-    const kept = isGuarded ? Math.min(limit - 1, Math.max(1, Math.floor(limit * reserved))) : 0;
+    const isGuarded = this.#isGuarded;
+    const extra = isGuarded ? Math.max(1, Math.floor(limit * reserved)) : 0;
     const servers = workers.length === 0 ? 1 : Math.max(1, workers.filter(({ isUp }) => isUp).length);
     let room = limit - underWay;
     let ahead = this.#othersAhead;
@@ -192,8 +194,8 @@ class Admission implements Policy<"request"> {
       const leftMs = (call.deadline ?? Number.POSITIVE_INFINITY) - now;
       if (shedLate && leftMs <= 0) return { type: "deny", call, reason: "its deadline has passed" };
       const isFree = isUrgent(call)
-        ? room > 0
-        : room > kept && (!isGuarded || this.#leavesHeadroom(ahead, call.tokens, servers));
+        ? room > -extra
+        : room > 0 && (!isGuarded || this.#leavesHeadroom(ahead, call.tokens, servers));
       if (isFree) {
         room--;
         if (!isUrgent(call)) ahead += call.tokens;
@@ -202,7 +204,7 @@ class Admission implements Policy<"request"> {
       if (waiting++ >= maxWaiting)
         return { type: "deny", call, reason: `${maxWaiting} calls that go first are waiting already` };
       const reason =
-        room > (isUrgent(call) ? 0 : kept)
+        room > 0
           ? "a prompt is computed already, and a call of high priority may come"
           : `${underWay} calls are under way, which is what the engine serves well`;
       return { type: "hold", call, forMs: shedLate ? leftMs : Number.POSITIVE_INFINITY, reason };
@@ -247,6 +249,11 @@ class Admission implements Policy<"request"> {
     [this.#perToken.idle = 0, this.#perToken.now = 0] = perToken;
   }
 
+  /** Calls of high priority are to be expected. */
+  get #isGuarded(): boolean {
+    return this.#sinceUrgent < URGENT_WITHIN;
+  }
+
   /** Whether a call of high priority that comes next would not have to wait too long for the prompts before it. */
   #leavesHeadroom(ahead: number, tokens: number, servers: number): boolean {
     if (ahead === 0) return true;
@@ -274,7 +281,11 @@ class Admission implements Policy<"request"> {
 
   #learn(latency: Latency, sample: number): void {
     if (!(sample >= 0)) return;
-    const { min, max, tolerance } = this.#options;
+    const { min, max, headroom } = this.#options;
+    // What comes later than that, although no more prompts are let in, waits for a place at the engine.
+    const tolerance = this.#isGuarded
+      ? Math.min(this.#options.tolerance, 1 + headroom)
+      : this.#options.tolerance;
     latency.add(sample, this.#started.size <= Math.max(min, this.#limit / 4));
     // Far from the limit, latency says nothing about it.
     if (this.#started.size < this.#limit / 2) return;
