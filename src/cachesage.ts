@@ -11,7 +11,6 @@ import { AnchorDrift } from "./langgraph/anchor-drift.ts";
 import { ShapeDrift } from "./langgraph/shape-drift.ts";
 import type { Host } from "./langgraph/host.ts";
 import { PromptStore } from "./langgraph/prompt-store.ts";
-import type { NextAgentAccuracy } from "./learn/accuracy.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
 import { Observers } from "./observers.ts";
 import { parseOptions } from "./options.ts";
@@ -22,47 +21,19 @@ import {
   installPolicies,
   type PolicySet,
 } from "./policy-set.ts";
+import { PolicyStates } from "./policy-states.ts";
 import type { Advice, Outcome } from "./runtime/action.ts";
 import { AgentRuntime } from "./runtime/agent-runtime.ts";
-import type { CacheState } from "./runtime/cache-state.ts";
-import type { EngineAdapter, EngineInfo, Worker } from "./runtime/engine.ts";
+import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
 import type { Event } from "./runtime/event.ts";
-import type { Repeats } from "./runtime/gate.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import { StandingHints } from "./runtime/standing-hints.ts";
-import type { TelemetryStats } from "./runtime/telemetry.ts";
-import { SharedState, type SharedStateStats } from "./shared-state.ts";
+import { SharedState } from "./shared-state.ts";
+import { type CacheSageStats, Tally } from "./stats.ts";
 import { openAppendLog } from "./wire/append-log.ts";
 import { CacheWatch } from "./wire/cache-watch.ts";
 import { HintQueue } from "./wire/hint-queue.ts";
-
-/** What cachesage did and saw so far. */
-export interface CacheSageStats extends TelemetryStats {
-  readonly nextAgent: NextAgentAccuracy;
-  /** Duration of the newest decisions (at most 8,192), in microseconds. */
-  readonly decisionUs: readonly number[];
-  /** Hints by verb and what became of them, e.g. `prefetch applied`. */
-  readonly hints: Readonly<Record<string, number>>;
-  readonly faults: number;
-  readonly openRuns: number;
-  /** Model calls that were made a second time because they were late, and those of them that answered first. */
-  readonly repeats: Repeats;
-  /** Set when there is a store. */
-  readonly store?: SharedStateStats;
-  /** What the engine's caches hold, by its KV events; empty where it tells none. */
-  readonly caches: readonly CacheState[];
-  /** Each server with the calls that it answered; empty where there is one. */
-  readonly workers: readonly Worker[];
-}
-
-const DECISIONS_KEPT = 8192;
-
-interface Counts {
-  faults: number;
-  readonly hints: Record<string, number>;
-  readonly decisions: number[];
-}
 
 /**
  * The agent runtime layer between a LangGraph.js app and a serving engine.
@@ -82,10 +53,11 @@ export class CacheSage {
   readonly #predictor: LearnedPredictor;
   readonly #prefixes: LivePrefixes;
   readonly #policies: PolicySet;
+  readonly #states: PolicyStates;
   readonly #queue: HintQueue;
   readonly #shared: SharedState | undefined;
   readonly #observers: Observers | undefined;
-  readonly #counts: Counts;
+  readonly #tally = new Tally();
   readonly #caches: CacheWatch;
   readonly #dashboard: LiveDashboard;
 
@@ -99,10 +71,9 @@ export class CacheSage {
     const { clock, cacheHints } = settings;
     this.engine = engine;
     this.#adapter = adapter;
-    const counts: Counts = { faults: 0, hints: {}, decisions: [] };
-    this.#counts = counts;
+    const tally = this.#tally;
     const fault = (where: string, error: unknown) => {
-      counts.faults++;
+      tally.faults++;
       contained(() => this.#dashboard.fault(where, error));
       contained(() => settings.onFault?.(where, error));
       this.#observers?.fault(where, error);
@@ -113,15 +84,11 @@ export class CacheSage {
       clock,
       cacheHints,
       stats: () => this.#kept,
-      onFault: () => counts.faults++,
+      onFault: () => tally.faults++,
     }));
     const predictor = (this.#predictor = new LearnedPredictor());
     const prefixes = (this.#prefixes = new LivePrefixes((characters) => predictor.tokens(characters)));
-    const shared = (this.#shared = SharedState.of(settings, {
-      predictor,
-      engine: adapter.baseURL,
-      onFault: (error) => fault("store", error),
-    }));
+    const warn = (message: string) => void contained(() => settings.warn(`cachesage: ${message}`));
     const policies = (this.#policies = installPolicies(parts.policies, {
       context: { clock, predictor, prefixes, openLog: openAppendLog },
       ledger: this.#ledger,
@@ -129,9 +96,15 @@ export class CacheSage {
       budgetMs: settings.holdBudgetMs,
       workers: () => adapter.workers?.() ?? [],
     }));
+    const states = (this.#states = new PolicyStates(policies, warn));
+    const shared = (this.#shared = SharedState.of(settings, {
+      predictor,
+      policies: states,
+      engine: adapter.baseURL,
+      onFault: (error) => fault("store", error),
+    }));
     const { room } = policies;
     const speculates = policies.installed.some(({ definition }) => definition.actions.includes("speculate"));
-    let decisions = 0;
     const runtime = new AgentRuntime({
       clock,
       predictor,
@@ -142,20 +115,19 @@ export class CacheSage {
       aheadTokens: settings.aheadTokens,
       onFault: fault,
       onDecision: (microseconds) => {
-        counts.decisions[decisions++ % DECISIONS_KEPT] = microseconds;
+        tally.decided(microseconds);
         observers?.decided(microseconds);
       },
     });
     const prompts = new PromptStore((agent) => predictor.sharedHistory(agent) >= 0.5);
     const drift = new AnchorDrift({
-      warn: (message) => host.warn(message),
+      warn,
       ...(adapter.tokenize && { tokenize: (body) => adapter.tokenize?.(body) ?? Promise.resolve([]) }),
     });
-    const shapeDrift = new ShapeDrift((message) => host.warn(message));
+    const shapeDrift = new ShapeDrift(warn);
     const standing = new StandingHints();
     const settle = (hint: Advice, outcome: Outcome) => {
-      const key = `${hint.type} ${outcome.status}`;
-      counts.hints[key] = (counts.hints[key] ?? 0) + 1;
+      tally.settled(hint, outcome);
       const policy = runtime.settle(hint, outcome);
       observers?.outcome(hint, outcome, policy);
     };
@@ -210,7 +182,7 @@ export class CacheSage {
       speculates,
       tokens: (characters) => predictor.tokens(characters),
       fault,
-      warn: (message) => contained(() => settings.warn(`cachesage: ${message}`)),
+      warn,
     };
     this.#framework = createFramework(host);
     this.#dashboard = new LiveDashboard(() => ({
@@ -332,9 +304,7 @@ export class CacheSage {
     this.#turn.end();
     return {
       ...this.#kept,
-      decisionUs: [...this.#counts.decisions],
-      hints: { ...this.#counts.hints },
-      faults: this.#counts.faults,
+      ...this.#tally.value,
       caches: this.#caches.states.caches,
       workers: this.#adapter.workers?.() ?? [],
     };
@@ -361,15 +331,21 @@ export class CacheSage {
     return this.#dashboard.open(given);
   }
 
-  /** Learned counts as JSON: no prompt text, no run or session ids. */
+  /**
+   * Learned counts, and beside them in `policies` what policies remember, as JSON: no prompt text, no run or session ids.
+   */
   snapshot(): unknown {
     this.#turn.end();
-    return this.#predictor.snapshot();
+    return { ...this.#predictor.snapshot(), policies: this.#states.snapshot() };
   }
 
-  /** Adds a snapshot's counts to what is known. Throws InvalidOptionsError when it is not one. */
+  /**
+   * Adds a snapshot's counts to what is known, and gives each policy at work its state back; a policy that cannot take it
+   * goes without, with a warning. Throws InvalidOptionsError when it is not a snapshot.
+   */
   restore(state: unknown): void {
     this.#predictor.restore(state);
+    this.#states.restore((state as { readonly policies?: unknown }).policies);
   }
 
   /** Resolves when every hint sent so far is answered or given up. */
@@ -385,6 +361,7 @@ export class CacheSage {
   async close(): Promise<void> {
     this.#turn.end();
     await this.#dashboard.close();
+    this.#states.close();
     closePolicies(this.#policies);
     await this.#queue.close();
     await this.#caches.stop();

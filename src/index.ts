@@ -1,4 +1,5 @@
-export { CacheSage, type CacheSageStats } from "./cachesage.ts";
+export { CacheSage } from "./cachesage.ts";
+export type { CacheSageStats } from "./stats.ts";
 export type { CacheSageOptions } from "./connect-options.ts";
 export type { DashboardOptionsInput } from "./dashboard/options.ts";
 export type { Dashboard } from "./dashboard/server.ts";

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { z } from "zod";
 import { countsOf, stateOf } from "./learn/exchange.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
+import { type PolicyStates, savedPolicies } from "./policy-states.ts";
 import type { Event } from "./runtime/event.ts";
 import type { Batch, Store, StoredCounts } from "./runtime/store.ts";
 
@@ -18,6 +19,8 @@ export interface SharedStateParts {
   readonly store: Store;
   /** Learns what others counted. */
   readonly predictor: LearnedPredictor;
+  /** Keep theirs there as well: the latest stands. */
+  readonly policies?: Pick<PolicyStates, "snapshot" | "restore">;
   /** Milliseconds between two exchanges with the store. */
   readonly everyMs: number;
   /** Names the engine: prefetches for another one are none of ours. */
@@ -46,6 +49,8 @@ const PATIENCE_MS = 2_000;
 const LEASE_MS = 5_000;
 /** Milliseconds that a prefetch waits to know whether it is ours. */
 const LEASE_PATIENCE_MS = 50;
+/** Under which a store keeps the states of policies. */
+export const POLICIES = "policies";
 /** Totals are sums of fractions. */
 const ROUNDING = 1e-6;
 
@@ -69,6 +74,8 @@ export class SharedState {
   /** Totals at the last exchange; what was sent since is in `#sent`. */
   #seen: StoredCounts | undefined;
   readonly #sent = new Map<string, number>();
+  /** States of policies as the store has them; undefined before it was asked. */
+  #saved: string | undefined;
   #exchanging: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #calls = 0;
@@ -145,6 +152,7 @@ export class SharedState {
       await this.#send();
       const loaded = await this.#parts.store.load(this.#seen?.version);
       if (loaded) this.#receive(loaded);
+      await this.#savePolicies();
     } catch (error) {
       this.#failures++;
       this.#parts.onFault(error);
@@ -181,6 +189,26 @@ export class SharedState {
     this.#batches++;
   }
 
+  /** Gives policies their state at first, and from then on saves it when it has changed. */
+  async #savePolicies(): Promise<void> {
+    const { store, policies } = this.#parts;
+    if (!policies || !store.get || !store.put) return;
+    if (this.#saved === undefined) {
+      const text = (await store.get(POLICIES)) ?? "";
+      if (text !== "") policies.restore(jsonOf(text));
+      this.#saved = text;
+    }
+    const { version, states } = policies.snapshot();
+    // Other processes may have policies at work that this one has not.
+    const text = JSON.stringify({
+      version,
+      states: { ...savedPolicies(jsonOf(this.#saved))?.states, ...states },
+    });
+    if (text === this.#saved || (this.#saved === "" && Object.keys(states).length === 0)) return;
+    await store.put(POLICIES, text);
+    this.#saved = text;
+  }
+
   #receive(loaded: StoredCounts): void {
     const seen = this.#seen;
     // After a reset, or when counts were halved, differences say nothing.
@@ -199,6 +227,15 @@ export class SharedState {
 
 function add(counts: Map<string, number>, name: string, count: number): void {
   counts.set(name, (counts.get(name) ?? 0) + count);
+}
+
+/** Null when it is none. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 function isStore(value: unknown): boolean {

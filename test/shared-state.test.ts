@@ -199,3 +199,57 @@ describe("a store that is no good", () => {
     await peer.shared.close();
   });
 });
+
+const peer = (store: Store, states: Record<string, unknown>, restored: unknown[] = []) =>
+  new SharedState({
+    store,
+    predictor: new LearnedPredictor(),
+    everyMs: 1000,
+    engine: "http://engine/v1",
+    onFault: (error) => {
+      throw error;
+    },
+    policies: {
+      snapshot: () => ({ version: 1, states }),
+      restore: (given) => void restored.push(given),
+    },
+  });
+
+describe("the states of policies", () => {
+  test("are given back to the next process, those of policies that are not at work kept, and written only when changed", async () => {
+    const store = new MemoryStore();
+    const put = vi.spyOn(store, "put");
+    const own = { routing: { a: 1 }, admission: { limit: 3 } };
+    const before = peer(store, own);
+    await before.exchange();
+    await before.exchange();
+    expect(put).toHaveBeenCalledTimes(1);
+    const restored: unknown[] = [];
+    const after = peer(store, { admission: { limit: 5 } }, restored);
+    await after.exchange();
+    await after.exchange();
+    expect(restored).toEqual([{ version: 1, states: own }]);
+    expect(JSON.parse((await store.get("policies")) ?? "")).toEqual({
+      version: 1,
+      states: { routing: { a: 1 }, admission: { limit: 5 } },
+    });
+  });
+
+  test("that cannot be read are told of as none, and a store that keeps counts alone is no fault", async () => {
+    const store = new MemoryStore();
+    await store.put("policies", "{broken");
+    const restored: unknown[] = [];
+    await peer(store, {}, restored).exchange();
+    expect(restored).toEqual([null]);
+    const { name, namespace } = store;
+    const counting: Store = {
+      name,
+      namespace,
+      add: (batch) => store.add(batch),
+      load: (version) => store.load(version),
+      reset: () => store.reset(),
+      close: () => store.close(),
+    };
+    await peer(counting, { routing: {} }).exchange();
+  });
+});

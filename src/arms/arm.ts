@@ -1,4 +1,4 @@
-import type { CacheSageStats } from "../cachesage.ts";
+import type { CacheSageStats } from "../stats.ts";
 import type { CallLog } from "./call-log.ts";
 import type { TargetStats } from "./target.ts";
 

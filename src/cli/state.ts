@@ -2,8 +2,10 @@ import { createHash, randomUUID } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { InvalidOptionsError } from "../errors.ts";
+import { type SavedPolicies, savedPolicies } from "../policy-states.ts";
 import { namespaceOptions } from "../runtime/namespace.ts";
 import type { Counts, Store } from "../runtime/store.ts";
+import { POLICIES } from "../shared-state.ts";
 import { defineCommand } from "./command.ts";
 
 const options = namespaceOptions.extend({
@@ -23,8 +25,9 @@ export default defineCommand({
   name: "state",
   summary: "Show, export, merge or reset learned state in a file or redis store",
   description:
-    "Learned state is counts: no text of a prompt, no run or session. show prints who follows whom; export prints the state as " +
-    "JSON, which sage.restore() takes; merge adds exported files or other stores to it, each content once; reset forgets it.",
+    "Learned state is counts, and what policies remember: no text of a prompt, no run or session. show prints who follows whom; " +
+    "export prints the state as JSON, which sage.restore() takes; merge adds the counts of exported files or other stores to it, " +
+    "each content once, and the states of policies of which it has none; reset forgets it.",
   example: "cachesage state show ./cachesage-state --tenant acme",
   arguments: ["action", "store", "from"],
   options,
@@ -52,8 +55,9 @@ export default defineCommand({
     try {
       if (action === "reset") await store.reset();
       for (const one of from) {
-        const counts = await countsAt(one, namespace);
+        const { counts, policies } = await stateAt(one, namespace);
         await store.add({ writer: `merge ${digest(counts)}`, sequence: 1, counts });
+        await addPolicies(store, policies);
         merged.push({ from: one, counts: counts.size });
         io.stderr(`merged ${counts.size} counts of ${one}\n`);
       }
@@ -64,7 +68,8 @@ export default defineCommand({
       const counts: Counts = (await store.load())?.counts ?? new Map();
       if (action === "export") {
         const { stateOf } = await import("../learn/exchange.ts");
-        io.stdout(`${JSON.stringify(stateOf(counts))}\n`);
+        const policies = await policiesOf(store);
+        io.stdout(`${JSON.stringify({ ...stateOf(counts), ...(policies && { policies }) })}\n`);
       } else io.stdout(await shown(counts, json));
       return 0;
     } finally {
@@ -95,22 +100,41 @@ async function openStore(place: string, namespace: Store["namespace"]): Promise<
   return new FileStore(place, namespace);
 }
 
-/** Counts of an exported file, or of the same namespace of another store. */
-async function countsAt(place: string, namespace: Store["namespace"]): Promise<Counts> {
+interface StateAt {
+  readonly counts: Counts;
+  readonly policies: SavedPolicies | undefined;
+}
+
+/** State of an exported file, or of the same namespace of another store. */
+async function stateAt(place: string, namespace: Store["namespace"]): Promise<StateAt> {
   const found = /^rediss?:/.test(place) ? undefined : await stat(place).catch(() => undefined);
   if (found?.isFile()) {
     const { parseState } = await import("../learn/state.ts");
     const { countsOf } = await import("../learn/exchange.ts");
-    return countsOf(parseState(parsed(await readFile(place, "utf8"), place)));
+    const state = parsed(await readFile(place, "utf8"), place);
+    const counts = countsOf(parseState(state));
+    return { counts, policies: savedPolicies((state as { readonly policies?: unknown }).policies) };
   }
   if (!found && !/^rediss?:/.test(place))
     throw new InvalidOptionsError("state", `<from>: is not there, got ${JSON.stringify(place)}`);
   const store = await openStore(place, namespace);
   try {
-    return (await store.load())?.counts ?? new Map();
+    return { counts: (await store.load())?.counts ?? new Map(), policies: await policiesOf(store) };
   } finally {
     await store.close();
   }
+}
+
+async function policiesOf(store: Store): Promise<SavedPolicies | undefined> {
+  const text = await store.get?.(POLICIES);
+  return text === undefined ? undefined : savedPolicies(parsed(text, store.name));
+}
+
+/** States do not add up: those that are there stay. */
+async function addPolicies(store: Store, more: SavedPolicies | undefined): Promise<void> {
+  if (!more) return;
+  const states = { ...more.states, ...(await policiesOf(store))?.states };
+  await store.put?.(POLICIES, JSON.stringify({ version: more.version, states }));
 }
 
 function parsed(text: string, place: string): unknown {

@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
+import { ActionDeniedError } from "../errors.ts";
+import type { AskVerdict } from "../runtime/action.ts";
 import type { CallResult, LateRequestSubject, RequestSubject } from "../runtime/call.ts";
 import type { OutgoingCall } from "../runtime/engine.ts";
 import type { Identity } from "../runtime/event.ts";
 import type { Decision } from "../runtime/gate.ts";
-import { askGate, denialOf, leaveGate } from "./ask-gate.ts";
-import { deniedResponse } from "./denied-response.ts";
+import { askGate, askHuman, denialOf, leaveGate } from "./ask-gate.ts";
+import { deniedResponse, interruptedResponse } from "./denied-response.ts";
 import type { CallGate, Host } from "./host.ts";
 import type { Introductions } from "./introductions.ts";
 import type { Observer } from "./observer.ts";
@@ -15,7 +17,7 @@ import { Request as ModelRequest } from "./request.ts";
 import { type Fetch, routedSend } from "./routed-send.ts";
 import { guard } from "./safe-host.ts";
 import { isObject } from "./shapes.ts";
-import { identityOf, type CallScope, type Span } from "./span.ts";
+import { identityOf, nodeOf, type CallScope, type NodeSpan, type Span } from "./span.ts";
 import { splice } from "./splice.ts";
 import { statusOf } from "./status.ts";
 import type { Tracker } from "./tracker.ts";
@@ -122,6 +124,7 @@ export class EngineFetch {
       unseen?.end(statusOf(error));
       throw error;
     }
+    if (decision.verdict.type === "ask") return this.#ask(gate, call, way, { subject, decision });
     const { verdict, patienceMs } = decision;
     if (verdict.type === "route" || verdict.type === "admit") {
       const routed = verdict.type === "route" ? { ...way, worker: verdict.baseURL } : way;
@@ -131,6 +134,35 @@ export class EngineFetch {
     }
     unseen?.end("failed");
     return deniedResponse(denialOf(subject, decision));
+  }
+
+  /** Lets a human decide; the call is made when the graph is resumed with a yes. */
+  async #ask(
+    gate: CallGate,
+    call: EngineCall,
+    way: Way,
+    { subject, decision }: { readonly subject: RequestSubject; readonly decision: Decision },
+  ): Promise<Response> {
+    const { span, unseen } = call;
+    const node = nodeOf(span);
+    try {
+      // Work ahead of its turn asks nobody: it ends here, and its turn will come.
+      if (span.early) throw denialOf(subject, decision);
+      await askHuman(
+        gate,
+        subject,
+        { ...decision, verdict: decision.verdict as AskVerdict },
+        node?.node.config,
+      );
+    } catch (error) {
+      if (ActionDeniedError.isInstance(error)) {
+        unseen?.end("failed");
+        return deniedResponse(error);
+      }
+      unseen?.end("interrupted");
+      return interruptedResponse(node as NodeSpan, error, decision.policy ?? "policy");
+    }
+    return this.#go(call, way);
   }
 
   #subject({ span, identity, body, seen, unseen }: EngineCall): RequestSubject {
@@ -180,7 +212,7 @@ export class EngineFetch {
     };
     const ask = async (signal: AbortSignal): Promise<string | undefined> => {
       if (!guard(this.#host, "fetch", () => isRepeatable(call.path, call.body))) return undefined;
-      const { id, agent, run, session, tenant } = subject;
+      const { id, agent, run, session, tenant, streams } = subject;
       late = {
         kind: "late-request",
         id,
@@ -190,6 +222,7 @@ export class EngineFetch {
         at: this.#host.clock.now(),
         ...(session !== undefined && { session }),
         ...(tenant !== undefined && { tenant }),
+        ...(streams !== undefined && { streams }),
       };
       const { verdict } = await askGate(this.#host, gate, late, signal);
       return verdict.type === "route" ? verdict.baseURL : undefined;

@@ -9,7 +9,7 @@ import { setPlan, type GraphPlan } from "./plan.ts";
 import { guard } from "./safe-host.ts";
 import { settleIn } from "./settle.ts";
 import { isObject, isPregel, type PregelLike } from "./shapes.ts";
-import { isNode } from "./span.ts";
+import { holdConfig, isNode } from "./span.ts";
 import { createGatedTool, gateToolNode } from "./tool-gate.ts";
 import { flatten } from "./topology.ts";
 import type { Tracker } from "./tracker.ts";
@@ -101,7 +101,8 @@ function scoped(body: object, graph: PregelLike, observer: Observer): object {
           return taken ?? own();
         }
       : own;
-    const started = host.gate ? () => undisguise(steps.start(span, configOf(config), call)) : call;
+    if (host.gate) holdConfig(span, configOf(config));
+    const started = host.gate ? () => undisguise(steps.start(span, configOf(config), call), span) : call;
     const isRouted = isNode(span) && (span.node.plan?.branches.length ?? 0) > 0;
     if (!isOurs && !isRouted) return tracker.scopes.run({ span }, started);
     return settleIn(tracker.scopes, { span }, started, (status) => {

@@ -3,6 +3,7 @@ import { undisguise } from "./denied-response.ts";
 import type { Observer } from "./observer.ts";
 import { guard } from "./safe-host.ts";
 import { settleIn } from "./settle.ts";
+import { holdConfig } from "./span.ts";
 import { isObject, type ConfigLike } from "./shapes.ts";
 import { createGatedTool } from "./tool-gate.ts";
 
@@ -38,7 +39,8 @@ export function createMiddleware(observer: Observer): () => ModelCallMiddleware 
     const entered = guard(host, "middleware", () => unattended.enter(configAround(request)));
     if (!entered) return handler(request);
     const { span, isOurs } = entered;
-    const call = () => (host.gate ? undisguise(handler(request)) : handler(request));
+    if (host.gate) holdConfig(span, ambientConfig());
+    const call = () => (host.gate ? undisguise(handler(request), span) : handler(request));
     return settleIn(tracker.scopes, { span }, call, (status) => {
       if (isOurs) span.end(status);
     });

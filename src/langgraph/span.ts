@@ -3,6 +3,7 @@ import type { Early } from "./early.ts";
 import type { NodePlan } from "./plan.ts";
 import type { Request } from "./request.ts";
 import type { Open, Run } from "./run.ts";
+import type { ConfigLike } from "./shapes.ts";
 import type { Unfinished } from "./unfinished.ts";
 
 /** One activation of an agent. */
@@ -54,6 +55,10 @@ export interface Node {
   readonly next: Set<AgentId>;
   /** True once the node's own code has returned: what LangGraph runs then is its conditional edges. */
   returned: boolean;
+  /** LangGraph's config of it, where its code runs inside of ours, so that a human can be asked. */
+  config?: ConfigLike | undefined;
+  /** LangGraph's own error by which a human is asked about a model call, on its way through that call's client. */
+  interrupt?: unknown;
 }
 
 /** A span that is a node. */
@@ -78,6 +83,12 @@ export function activationOf(span: Span | undefined): Activation | undefined {
 export function nodeOf(span: Span | undefined): NodeSpan | undefined {
   for (let at = span; at; at = at.parent) if (isNode(at)) return at;
   return undefined;
+}
+
+/** Keeps the config of the node that a span belongs to, when it is of a node of LangGraph. */
+export function holdConfig(span: Span, config: ConfigLike | undefined): void {
+  const node = nodeOf(span);
+  if (node && config?.configurable?.["__pregel_scratchpad"] !== undefined) node.node.config = config;
 }
 
 /** Tells nodes from all other spans. */

@@ -1,10 +1,11 @@
+import { LRUCache } from "lru-cache";
 import type { TransitionSubject } from "../runtime/call.ts";
 import type { AgentId } from "../runtime/event.ts";
 import { askGate, askHuman, denialOf } from "./ask-gate.ts";
 import { configureRun } from "./config.ts";
 import type { Host } from "./host.ts";
-import type { ConfigLike } from "./shapes.ts";
-import { isNode, type Span } from "./span.ts";
+import { type ConfigLike, text } from "./shapes.ts";
+import { isNode, type NodeSpan, type Span } from "./span.ts";
 
 /** Agents of a graph's superstep under way, and of the one before. */
 interface Steps {
@@ -19,6 +20,8 @@ export class StepGate {
   /** By the span of the graph that the nodes are in, or the run where no such span is seen. */
   readonly #steps = new WeakMap<object, Steps>();
   readonly #asked = new WeakSet<Span>();
+  /** By task of LangGraph, which keeps its id when its node runs again: after an interrupt the run is another one. */
+  readonly #tasks = new LRUCache<string, readonly AgentId[]>({ max: 10_000 });
 
   constructor(host: Host) {
     this.#host = host;
@@ -48,7 +51,7 @@ export class StepGate {
       ...(session !== undefined && { session }),
       ...(tenant !== undefined && { tenant }),
       at: this.#host.clock.now(),
-      from: this.#before(span.parent ?? span.run, agent, span.node.step ?? -1),
+      from: this.#from(span, agent, config),
     };
     const signal = config?.signal instanceof AbortSignal ? config.signal : undefined;
     const decision = askGate(this.#host, gate, call, signal);
@@ -58,6 +61,15 @@ export class StepGate {
       return verdict.type === "ask" ? askHuman(gate, call, { ...settled, verdict }, config) : undefined;
     };
     return decision instanceof Promise ? decision.then(proceed) : proceed(decision);
+  }
+
+  #from(span: NodeSpan, agent: AgentId, config: ConfigLike | undefined): readonly AgentId[] {
+    const before = this.#before(span.parent ?? span.run, agent, span.node.step ?? -1);
+    const task = text(config?.configurable?.["__pregel_task_id"]);
+    if (task === undefined) return before;
+    const known = this.#tasks.get(task);
+    if (!known) this.#tasks.set(task, before);
+    return known ?? before;
   }
 
   #before(graph: object, agent: AgentId, step: number): readonly AgentId[] {

@@ -4,6 +4,7 @@ import type { Decision } from "../runtime/gate.ts";
 import { askGate, askHuman, denialOf, leaveGate } from "./ask-gate.ts";
 import { ambientConfig, configOf, configureRun } from "./config.ts";
 import type { CallGate } from "./host.ts";
+import { undisguise } from "./denied-response.ts";
 import type { Observer } from "./observer.ts";
 import { guard } from "./safe-host.ts";
 import { settle } from "./settle.ts";
@@ -128,7 +129,10 @@ function throughGate(
       case "ask":
         return askHuman(gate, call, { ...decision, verdict }, around).then(() => proceed(admitted));
       default:
-        return settle(make, (status, output) => leaveGate(host, gate, call, { status, output }));
+        return settle(
+          () => undisguise(make(), entered?.span),
+          (status, output) => leaveGate(host, gate, call, { status, output }),
+        );
     }
   };
   const admitted: Decision = { verdict: { type: "admit", call } };

@@ -6,7 +6,7 @@ import type { Observer } from "./observer.ts";
 import { guard } from "./safe-host.ts";
 import { settleIn } from "./settle.ts";
 import { isObject } from "./shapes.ts";
-import { isNode } from "./span.ts";
+import { holdConfig, isNode } from "./span.ts";
 
 /** Options of `wrapNode`. */
 export interface WrapNodeOptions {
@@ -65,7 +65,8 @@ function inScope(
   const entered = guard(host, "wrapNode", () => unattended.enter(config ?? ambientConfig(), agent));
   if (!entered) return call();
   const { span, isOurs } = entered;
-  const started = host.gate ? () => undisguise(steps.start(span, config, call)) : call;
+  if (host.gate) holdConfig(span, config ?? ambientConfig());
+  const started = host.gate ? () => undisguise(steps.start(span, config, call), span) : call;
   if (!isOurs) return tracker.scopes.run({ span }, started);
   return settleIn(tracker.scopes, { span }, started, (status, output) => {
     if (status === "completed" && isNode(span)) guard(host, "wrapNode", () => next.ended(span, output));

@@ -51,6 +51,11 @@ export class FirstTokenTimes {
     return this.#msPerToken > 0 ? Math.max(0, this.#overheadMs) / this.#msPerToken : 0;
   }
 
+  /** Expected milliseconds when so many tokens have to be computed before; 0 while nothing is known. */
+  ms(tokens: number): number {
+    return Math.max(0, this.#overheadMs) + this.#msPerToken * tokens;
+  }
+
   /** Ratios by server, of those known well enough. */
   snapshot(): Readonly<Record<string, number>> {
     return Object.fromEntries(

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { FirstTokenTimes } from "../learn/first-token-times.ts";
+import { RemainingCalls, remainingState } from "../learn/remaining-calls.ts";
 import type { Action, Verdict } from "../runtime/action.ts";
 import type { RequestSubject } from "../runtime/call.ts";
 import type { Event } from "../runtime/event.ts";
@@ -32,7 +34,16 @@ const options = z.strictObject({
     .min(0)
     .max(0.9)
     .default(0.15)
-    .describe("Share of the calls under way that only those of a priority above 0.5 may take up."),
+    .describe(
+      "Share of that limit, and at least one, by which calls of a priority above 0.5 may go beyond it, while there are any.",
+    ),
+  headroom: z
+    .number()
+    .nonnegative()
+    .default(0.5)
+    .describe(
+      "How much later, as a share, the first token of such a call may come because the prompts of others are computed before its own. One prompt at a time is computed in any case.",
+    ),
   maxWaiting: z
     .number()
     .int()
@@ -46,6 +57,10 @@ const options = z.strictObject({
 type Options = z.output<typeof options>;
 
 const NO_PRIORITY = 0.5;
+/** A call that its run does not wait for counts for so much less, at most: priorities that are given still order runs. */
+const SLACK = 0.5;
+/** Room is left for calls of high priority while one in so many is such a call. */
+const URGENT_WITHIN = 1000;
 /** Of each new sample in the latency of now; about ten calls are remembered. */
 const RECENT = 0.1;
 /** Of each new sample in the latency of an engine with little to do. */
@@ -55,6 +70,7 @@ const state = z.strictObject({
   limit: z.number().positive(),
   firstToken: z.array(z.number().nonnegative()),
   perToken: z.array(z.number().nonnegative()),
+  remaining: remainingState.default([]),
 });
 
 /**
@@ -62,6 +78,11 @@ const state = z.strictObject({
  *
  * The limit follows the latency against that of an idle engine, as a gradient
  * (https://github.com/Netflix/concurrency-limits): time to the first token where answers stream, else time per token.
+ *
+ * No engine is taken to stop a prompt that it has begun to compute. So as long as there are calls of high priority, a place is
+ * left for the next one, and no more prompts of others are let in at once than it may have to wait for; how long that is, is
+ * learned. Among calls of one run, those on its critical path go first: the ones with the most calls still to come, for which
+ * the others will have to wait.
  */
 export default definePolicy({
   name: "admission",
@@ -85,12 +106,31 @@ class Latency {
   }
 }
 
+/** A call under way. */
+interface Started {
+  readonly at: number;
+  readonly isUrgent: boolean;
+  /** Of its prompt, and of all that were not answered yet when it was let go. */
+  readonly tokens: number;
+  readonly tokensBefore: number;
+  isAnswered: boolean;
+}
+
 class Admission implements Policy<"request"> {
   readonly weight: number;
   readonly #options: Options;
   readonly #now: () => number;
-  /** Clock time at which calls under way were let go. */
-  readonly #started = new Map<string, number>();
+  readonly #started = new Map<string, Started>();
+  /** Prompt tokens of calls under way without a first token: all, and those of no high priority. */
+  #tokensAhead = 0;
+  #othersAhead = 0;
+  readonly #times = new FirstTokenTimes();
+  /** Calls since the last one of high priority, and the mean prompt of these. */
+  #sinceUrgent = URGENT_WITHIN;
+  #urgentTokens = 0;
+  readonly #remaining = new RemainingCalls();
+  /** Calls that wait or are under way, by run: how many calls are left with each. */
+  readonly #open = new Map<string, Map<string, number>>();
   readonly #firstToken = new Latency();
   readonly #perToken = new Latency();
   #limit: number;
@@ -103,71 +143,149 @@ class Admission implements Policy<"request"> {
   }
 
   observe(event: Event): void {
+    this.#remaining.observe(event);
     if (event.type === "request-first-token") {
-      const since = this.#started.get(event.request);
-      if (since === undefined) return;
-      this.#learn(this.#firstToken, event.at - since);
+      const call = this.#started.get(event.request);
+      if (!call || call.isAnswered) return;
+      this.#answered(call);
+      const tokens = call.tokens + call.tokensBefore;
+      const ms = Math.max(0, event.at - call.at);
+      this.#times.add("", tokens, ms);
+      this.#learn(this.#firstToken, ms);
     } else if (event.type === "request-end" && event.status === "completed") {
-      const since = this.#started.get(event.request);
+      const call = this.#started.get(event.request);
       const tokens = event.usage?.outputTokens ?? 0;
       // Where first tokens are seen they tell more.
-      if (since === undefined || tokens === 0 || this.#firstToken.now > 0) return;
-      this.#learn(this.#perToken, (event.at - since) / tokens);
+      if (!call || tokens === 0 || this.#firstToken.now > 0) return;
+      this.#learn(this.#perToken, (event.at - call.at) / tokens);
     }
   }
 
-  score({ priority = NO_PRIORITY }: RequestSubject): number {
-    return priority;
+  score(call: RequestSubject): number {
+    return (call.priority ?? NO_PRIORITY) * (1 - SLACK * this.#slack(call));
+  }
+
+  /** In [0, 1): 0 on the critical path of its run. */
+  #slack({ id, run, agent }: RequestSubject): number {
+    let open = this.#open.get(run);
+    if (!open) this.#open.set(run, (open = new Map()));
+    let own = open.get(id);
+    if (own === undefined) open.set(id, (own = this.#remaining.of(agent)));
+    if (open.size === 1) return 0;
+    let longest = own;
+    for (const calls of open.values()) if (calls > longest) longest = calls;
+    return 1 - own / longest;
   }
 
   act(
     ranked: readonly Scored<"request">[],
     _predictions: readonly Prediction[],
-    { now, underWay }: GateMoment,
+    { now, underWay, workers }: GateMoment,
   ): readonly Action[] {
     const { maxWaiting, shedLate, reserved } = this.#options;
-    const kept = Math.floor(this.#limit * reserved);
-    let room = Math.floor(this.#limit) - underWay;
+    const limit = Math.floor(this.#limit);
+    const isGuarded = this.#isGuarded;
+    const extra = isGuarded ? Math.max(1, Math.floor(limit * reserved)) : 0;
+    const servers = workers.length === 0 ? 1 : Math.max(1, workers.filter(({ isUp }) => isUp).length);
+    let room = limit - underWay;
+    let ahead = this.#othersAhead;
     let waiting = 0;
     return ranked.map(({ item: call }): Action => {
       const leftMs = (call.deadline ?? Number.POSITIVE_INFINITY) - now;
       if (shedLate && leftMs <= 0) return { type: "deny", call, reason: "its deadline has passed" };
-      const isUrgent = (call.priority ?? NO_PRIORITY) > NO_PRIORITY;
-      if (room > (isUrgent ? 0 : kept)) {
+      const isFree = isUrgent(call)
+        ? room > -extra
+        : room > 0 && (!isGuarded || this.#leavesHeadroom(ahead, call.tokens, servers));
+      if (isFree) {
         room--;
+        if (!isUrgent(call)) ahead += call.tokens;
         return { type: "admit", call };
       }
       if (waiting++ >= maxWaiting)
         return { type: "deny", call, reason: `${maxWaiting} calls that go first are waiting already` };
-      const reason = `${underWay} calls are under way, which is what the engine serves well`;
+      const reason =
+        room > 0
+          ? "a prompt is computed already, and a call of high priority may come"
+          : `${underWay} calls are under way, which is what the engine serves well`;
       return { type: "hold", call, forMs: shedLate ? leftMs : Number.POSITIVE_INFINITY, reason };
     });
   }
 
-  decided({ id }: RequestSubject, { type }: Verdict): void {
-    if (type === "admit" || type === "route") this.#started.set(id, this.#now());
+  decided(call: RequestSubject, { type }: Verdict): void {
+    if (type !== "admit" && type !== "route") return this.#close(call);
+    const urgent = isUrgent(call);
+    this.#sinceUrgent = urgent ? 0 : this.#sinceUrgent + 1;
+    if (urgent)
+      this.#urgentTokens += (call.tokens - this.#urgentTokens) * (this.#urgentTokens === 0 ? 1 : RECENT);
+    this.#started.set(call.id, {
+      at: this.#now(),
+      isUrgent: urgent,
+      tokens: call.tokens,
+      tokensBefore: this.#tokensAhead,
+      isAnswered: false,
+    });
+    this.#tokensAhead += call.tokens;
+    if (!urgent) this.#othersAhead += call.tokens;
   }
 
-  ended({ id }: RequestSubject): void {
-    this.#started.delete(id);
+  ended(call: RequestSubject): void {
+    const started = this.#started.get(call.id);
+    this.#started.delete(call.id);
+    if (started) this.#answered(started);
+    this.#close(call);
   }
 
-  /** The limit, and the latencies that it came from. */
+  /** The limit, the latencies that it came from, and how long runs go on. */
   snapshot(): unknown {
     const [firstToken, perToken] = [this.#firstToken, this.#perToken].map((one) => [one.idle, one.now]);
-    return { limit: this.#limit, firstToken, perToken };
+    return { limit: this.#limit, firstToken, perToken, remaining: this.#remaining.snapshot() };
   }
 
   restore(given: unknown): void {
-    const { limit, firstToken, perToken } = state.parse(given);
+    const { limit, firstToken, perToken, remaining } = state.parse(given);
+    this.#remaining.restore(remaining);
     this.#limit = Math.min(this.#options.max, Math.max(this.#options.min, limit));
     [this.#firstToken.idle = 0, this.#firstToken.now = 0] = firstToken;
     [this.#perToken.idle = 0, this.#perToken.now = 0] = perToken;
   }
 
+  /** Calls of high priority are to be expected. */
+  get #isGuarded(): boolean {
+    return this.#sinceUrgent < URGENT_WITHIN;
+  }
+
+  /** Whether a call of high priority that comes next would not have to wait too long for the prompts before it. */
+  #leavesHeadroom(ahead: number, tokens: number, servers: number): boolean {
+    if (ahead === 0) return true;
+    const alone = this.#times.ms(this.#urgentTokens);
+    const behind = this.#times.ms(this.#urgentTokens + (ahead + tokens) / servers);
+    return behind <= alone * (1 + this.#options.headroom);
+  }
+
+  /** Its prompt is computed, or nobody waits for that any more. */
+  #answered(call: Started): void {
+    if (call.isAnswered) return;
+    call.isAnswered = true;
+    this.#tokensAhead -= call.tokens;
+    if (!call.isUrgent) this.#othersAhead -= call.tokens;
+    // Estimates are fractions, whose sums drift.
+    if (this.#othersAhead < 1) this.#othersAhead = 0;
+    if (this.#tokensAhead < 1) this.#tokensAhead = 0;
+  }
+
+  #close({ id, run }: RequestSubject): void {
+    const open = this.#open.get(run);
+    open?.delete(id);
+    if (open?.size === 0) this.#open.delete(run);
+  }
+
   #learn(latency: Latency, sample: number): void {
     if (!(sample >= 0)) return;
-    const { min, max, tolerance } = this.#options;
+    const { min, max, headroom } = this.#options;
+    // What comes later than that, although no more prompts are let in, waits for a place at the engine.
+    const tolerance = this.#isGuarded
+      ? Math.min(this.#options.tolerance, 1 + headroom)
+      : this.#options.tolerance;
     latency.add(sample, this.#started.size <= Math.max(min, this.#limit / 4));
     // Far from the limit, latency says nothing about it.
     if (this.#started.size < this.#limit / 2) return;
@@ -176,4 +294,8 @@ class Admission implements Policy<"request"> {
     const wanted = this.#limit * gradient + 1;
     this.#limit = Math.min(max, Math.max(min, this.#limit + (wanted - this.#limit) * SMOOTHING));
   }
+}
+
+function isUrgent({ priority = NO_PRIORITY }: RequestSubject): boolean {
+  return priority > NO_PRIORITY;
 }

@@ -129,8 +129,9 @@ class Fairness implements Policy<"request"> {
     this.#close(this.#nameOf(call));
   }
 
-  /** Tokens served, by client, over its share. */
+  /** Tokens served, by client, over its share. Of sessions nothing: their ids stay in this process. */
   snapshot(): unknown {
+    if (this.#options.by === "session") return {};
     return Object.fromEntries([...this.#clients].map(([name, { served }]) => [name, served]));
   }
 

@@ -1,9 +1,11 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import { chained, type ChainEnd, chainEnd, CLOSED, EMPTY_CHAIN } from "../audit/chain.ts";
+import { digest } from "../audit/digest.ts";
+import { type Kind, Spending } from "../audit/spending.ts";
 import { InvalidOptionsError } from "../errors.ts";
 import type { Action, Verdict } from "../runtime/action.ts";
-import type { RequestSubject, ToolCallSubject, TransitionSubject } from "../runtime/call.ts";
+import { Habits, habitsState } from "../learn/habits.ts";
+import type { CallSubject, ToolCallSubject, TransitionSubject } from "../runtime/call.ts";
 import { type Event, type RunId, START } from "../runtime/event.ts";
 import {
   definePolicy,
@@ -17,6 +19,7 @@ const argument = z
   .string()
   .min(1)
   .describe("Name of an argument; dots lead into objects, as in order.amount.");
+const agents = z.array(z.string()).optional().describe("Agents that this holds for; default: all.");
 const dataScope = z.strictObject({
   tool: z.string(),
   argument,
@@ -26,16 +29,23 @@ const dataScope = z.strictObject({
     .optional()
     .describe("It must be one of these."),
   startsWith: z.string().optional().describe("It must be a text that begins so."),
-  agents: z.array(z.string()).optional().describe("Agents that this holds for; default: all."),
+  agents,
 });
-const approval = z.strictObject({
+const toolApproval = z.strictObject({
   tool: z.string(),
   argument: argument.optional(),
   above: z
     .number()
     .optional()
     .describe("A human is asked when the argument is more than this, or no number at all."),
-  agents: z.array(z.string()).optional().describe("Agents that this holds for; default: all."),
+  agents,
+});
+const modelApproval = z.strictObject({
+  modelCall: z
+    .enum(["tokens", "cost"])
+    .describe("Estimated prompt tokens of a model call, or their cost by `prices`."),
+  above: z.number().nonnegative().describe("A human is asked when it is more than this."),
+  agents,
 });
 const budget = z.strictObject({
   modelCalls: z.number().int().positive().optional(),
@@ -68,10 +78,24 @@ const options = z.strictObject({
     .describe("By agent: the agents that may start after it; __start__ is the begin of a graph, * is all."),
   data: z.array(dataScope).default([]).describe("What arguments of tools may be."),
   approvals: z
-    .array(approval)
+    .array(z.union([toolApproval, modelApproval]))
     .default([])
     .describe(
-      "Calls that a human has to let go on, by a LangGraph interrupt; resume with true, or { approved: true }.",
+      "Tool calls and model calls that a human has to let go on, by a LangGraph interrupt; resume with true, or { approved: true }.",
+    ),
+  outOfCharacter: z
+    .enum(["off", "log", "ask", "deny"])
+    .default("log")
+    .describe(
+      "What a transition or a tool gets that its agent, after so many others, has never been seen with: as in `mode`.",
+    ),
+  falseAlarms: z
+    .number()
+    .positive()
+    .max(0.5)
+    .default(0.001)
+    .describe(
+      "Most calls, as a share, that are out of character by chance. An agent is known well enough after at least one over this many.",
     ),
   budget: budget.default({}).describe("Most that one run may spend; what is over it is forbidden."),
   prices: z
@@ -90,16 +114,9 @@ const options = z.strictObject({
     .describe("Key of the chain: without it nobody can write the log anew."),
 });
 
-/** What it judges. A late request was let go on already. */
-type Judged = RequestSubject | ToolCallSubject | TransitionSubject;
 type Options = z.output<typeof options>;
 
-interface Spent {
-  modelCalls: number;
-  toolCalls: number;
-  tokens: number;
-  cost: number;
-}
+const OF_MODEL = ["modelCalls", "tokens", "cost"] as const satisfies readonly Kind[];
 
 /**
  * Agents do what their role allows.
@@ -110,19 +127,21 @@ interface Spent {
 export default definePolicy({
   name: "safety",
   description:
-    "Allow-lists for tools and transitions, data scopes, approvals, budgets, a hash-chained audit log",
-  subject: ["tool-call", "transition", "request"],
+    "Allow-lists for tools and transitions, data scopes, approvals, budgets, out-of-character calls, a hash-chained audit log",
+  subject: ["tool-call", "transition", "request", "late-request"],
   actions: ["admit", "ask", "deny"],
   onFault: "closed",
   options,
-  create: (context): Policy<Judged["kind"]> => new Safety(context),
+  create: (context): Policy<CallSubject["kind"]> => new Safety(context),
 });
 
-class Safety implements Policy<Judged["kind"]> {
+class Safety implements Policy<CallSubject["kind"]> {
   readonly #options: Options;
   readonly #tools: ReadonlyMap<string, readonly string[]> | undefined;
   readonly #transitions: ReadonlyMap<string, readonly string[]> | undefined;
-  readonly #spent = new Map<RunId, Spent>();
+  readonly #spending: Spending;
+  readonly #steps = new Habits();
+  readonly #toolsUsed = new Habits();
   readonly #log: PolicyLog | undefined;
   #chain: ChainEnd = EMPTY_CHAIN;
   /** Set when the log could not be written: from then on everything is denied. */
@@ -130,6 +149,7 @@ class Safety implements Policy<Judged["kind"]> {
 
   constructor({ options: chosen, openLog }: PolicyContext<Options>) {
     this.#options = chosen;
+    this.#spending = new Spending(chosen.prices);
     // Names come from a model; on a plain object, some of them would find what is no rule.
     this.#tools = chosen.tools && new Map(Object.entries(chosen.tools));
     this.#transitions = chosen.transitions && new Map(Object.entries(chosen.transitions));
@@ -147,31 +167,37 @@ class Safety implements Policy<Judged["kind"]> {
   }
 
   observe(event: Event): void {
-    if (event.type === "run-end") this.#spent.delete(event.run);
-    if (event.type !== "request-end" || !event.usage) return;
-    const { promptTokens = 0, outputTokens = 0 } = event.usage;
-    const { prices } = this.#options;
-    const spent = this.#spentBy(event.run);
-    spent.tokens += promptTokens + outputTokens;
-    spent.cost += (promptTokens * prices.prompt + outputTokens * prices.output) / 1e6;
+    this.#spending.observe(event);
   }
 
-  act(ranked: readonly Scored<Judged["kind"]>[]): readonly Action[] {
-    return ranked.flatMap(({ item: call }): Action | readonly Action[] => {
-      if (this.#isLogBroken) return { type: "deny", call, reason: "the audit log cannot be written" };
-      const wrong = this.#wrongWith(call);
-      if (wrong !== undefined) return this.#forbidden(call, wrong);
-      const question = call.kind === "tool-call" ? this.#question(call) : undefined;
-      return question === undefined ? [] : { type: "ask", call, question, reason: question };
-    });
+  act(ranked: readonly Scored<CallSubject["kind"]>[]): readonly Action[] {
+    return ranked.flatMap(({ item }) => this.#judge(item) ?? []);
   }
 
-  decided(call: Judged, verdict: Verdict): void {
-    if (verdict.type === "admit") {
-      const spent = this.#spentBy(call.run);
-      if (call.kind === "request") spent.modelCalls++;
-      else if (call.kind === "tool-call") spent.toolCalls++;
+  #judge(call: CallSubject): Action | undefined {
+    if (this.#isLogBroken) return { type: "deny", call, reason: "the audit log cannot be written" };
+    const { mode, outOfCharacter } = this.#options;
+    const wrong = this.#wrongWith(call);
+    // A second attempt is an extra: nobody is asked about it.
+    if (wrong !== undefined && (mode === "deny" || (mode === "ask" && call.kind === "late-request")))
+      return { type: "deny", call, reason: wrong };
+    const strange = outOfCharacter === "off" ? undefined : this.#strange(call);
+    if (strange && outOfCharacter === "deny") return { type: "deny", call, reason: strange.reason };
+    if (wrong !== undefined && mode === "ask")
+      return { type: "ask", call, question: `Forbidden: ${wrong}. Allow it?`, reason: wrong };
+    const question = this.#question(call);
+    if (question !== undefined) return { type: "ask", call, question, reason: question };
+    if (strange && outOfCharacter === "ask") {
+      const { what, reason } = strange;
+      return { type: "ask", call, question: `Out of character: ${what}. Allow it?`, reason };
     }
+    if (wrong !== undefined) return { type: "admit", call, reason: `allowed in log mode: ${wrong}` };
+    return strange && { type: "admit", call, reason: `out of character: ${strange.reason}` };
+  }
+
+  decided(call: CallSubject, verdict: Verdict): void {
+    this.#spending.decided(call, verdict);
+    this.#learn(call, verdict.type);
     this.#write({
       kind: call.kind,
       verdict: verdict.type,
@@ -185,13 +211,27 @@ class Safety implements Policy<Judged["kind"]> {
     });
   }
 
-  /** What the runs under way have spent. */
-  snapshot(): unknown {
-    return [...this.#spent].map(([run, spent]) => ({ run, ...spent }));
+  /** What is stopped is no habit. */
+  #learn(call: CallSubject, verdict: Verdict["type"]): void {
+    if (verdict !== "admit" && verdict !== "reuse") return;
+    if (call.kind === "tool-call") this.#toolsUsed.add(call.agent, call.tool);
+    else if (call.kind === "transition") for (const one of before(call)) this.#steps.add(one, call.agent);
   }
 
-  restore(state: unknown): void {
-    for (const { run, ...spent } of spentState.parse(state)) this.#spent.set(run, spent);
+  /** What agents do, and what runs have spent that may go on with their session; of both no ids. */
+  snapshot(): unknown {
+    return {
+      spent: this.#spending.snapshot(),
+      steps: this.#steps.snapshot(),
+      tools: this.#toolsUsed.snapshot(),
+    };
+  }
+
+  restore(given: unknown): void {
+    const { spent, steps, tools } = state.parse(given);
+    this.#spending.restore(spent);
+    this.#steps.restore(steps);
+    this.#toolsUsed.restore(tools);
   }
 
   close(): void {
@@ -199,23 +239,33 @@ class Safety implements Policy<Judged["kind"]> {
     this.#log?.close();
   }
 
-  #forbidden(call: Judged, reason: string): Action {
-    const { mode } = this.#options;
-    if (mode === "log") return { type: "admit", call, reason: `allowed in log mode: ${reason}` };
-    // A model call cannot wait for a human: LangGraph would run its node, and pay for it, once more.
-    if (mode === "deny" || call.kind === "request") return { type: "deny", call, reason };
-    return { type: "ask", call, question: `Forbidden: ${reason}. Allow it?`, reason };
-  }
-
-  #wrongWith(call: Judged): string | undefined {
+  #wrongWith(call: CallSubject): string | undefined {
     switch (call.kind) {
       case "request":
-        return this.#overBudget(call, ["modelCalls", "tokens", "cost"]);
+      case "late-request":
+        return this.#overBudget(call.run, OF_MODEL);
       case "transition":
         return this.#wrongStep(call);
       case "tool-call":
-        return this.#wrongTool(call) ?? this.#wrongData(call) ?? this.#overBudget(call, ["toolCalls"]);
+        return this.#wrongTool(call) ?? this.#wrongData(call) ?? this.#overBudget(call.run, ["toolCalls"]);
     }
+  }
+
+  /** What its agent has never done, although it has done so much else that this is hardly chance. */
+  #strange(call: CallSubject): { readonly what: string; readonly reason: string } | undefined {
+    const { falseAlarms } = this.#options;
+    if (call.kind === "tool-call") {
+      const { agent, tool } = call;
+      if (this.#toolsUsed.chance(agent, tool) > falseAlarms) return undefined;
+      const what = `${agent} has never called ${tool}`;
+      return { what, reason: `${what} in ${this.#toolsUsed.seen(agent)} tool calls` };
+    }
+    if (call.kind !== "transition") return undefined;
+    const from = before(call);
+    // Of several agents at once, any may have led here.
+    if (from.some((one) => this.#steps.chance(one, call.agent) > falseAlarms)) return undefined;
+    const what = `${call.agent} has never started after ${from.join(", ")}`;
+    return { what, reason: `${what} in ${from.map((one) => this.#steps.seen(one)).join(", ")} times` };
   }
 
   #wrongTool({ agent, tool }: ToolCallSubject): string | undefined {
@@ -225,14 +275,15 @@ class Safety implements Policy<Judged["kind"]> {
     return `agent ${agent || "(unknown)"} may not call tool ${tool}`;
   }
 
-  #wrongStep({ from, agent }: TransitionSubject): string | undefined {
+  #wrongStep(call: TransitionSubject): string | undefined {
+    const { agent } = call;
     const rules = this.#transitions;
     if (!rules) return undefined;
-    const before = from.length === 0 ? [START] : from;
+    const from = before(call);
     const leads = (one: string) => [...(rules.get(one) ?? []), ...(rules.get("*") ?? [])];
     // Of several agents at once, any may have led here: LangGraph does not say which.
-    if (before.some((one) => leads(one).includes(agent) || leads(one).includes("*"))) return undefined;
-    return `${agent} may not start after ${before.join(", ")}`;
+    if (from.some((one) => leads(one).includes(agent) || leads(one).includes("*"))) return undefined;
+    return `${agent} may not start after ${from.join(", ")}`;
   }
 
   #wrongData(call: ToolCallSubject): string | undefined {
@@ -250,39 +301,33 @@ class Safety implements Policy<Judged["kind"]> {
     return undefined;
   }
 
-  #question(call: ToolCallSubject): string | undefined {
-    for (const { tool, argument: name, above, agents } of this.#options.approvals) {
-      if (tool !== call.tool || agents?.includes(call.agent) === false) continue;
-      if (name === undefined || above === undefined) return `May ${call.agent} call ${tool}?`;
-      const value = argumentOf(call.args, name);
-      if (typeof value !== "number") return `May ${call.agent} call ${tool}, whose ${name} is no number?`;
-      if (!(value <= above)) return `May ${call.agent} call ${tool} with ${name} ${value}, above ${above}?`;
+  #question(call: CallSubject): string | undefined {
+    if (call.kind !== "tool-call" && call.kind !== "request") return undefined;
+    for (const rule of this.#options.approvals) {
+      if (rule.agents?.includes(call.agent) === false) continue;
+      if ("tool" in rule) {
+        const question = call.kind === "tool-call" ? questionOfTool(call, rule) : undefined;
+        if (question !== undefined) return question;
+      } else if (call.kind === "request") {
+        const { modelCall, above } = rule;
+        const amount =
+          modelCall === "tokens" ? call.tokens : (call.tokens * this.#options.prices.prompt) / 1e6;
+        // Without the amount: an estimate is another one when the node runs again with the answer.
+        if (amount > above)
+          return `May ${call.agent} make a model call of more than ${above} (${modelCall})?`;
+      }
     }
     return undefined;
   }
 
-  #overBudget(
-    { run }: RequestSubject | ToolCallSubject,
-    kinds: readonly (keyof Spent)[],
-  ): string | undefined {
-    const spent = this.#spent.get(run);
+  #overBudget(run: RunId, kinds: readonly Kind[]): string | undefined {
+    const spent = this.#spending.of(run);
     if (!spent) return undefined;
     for (const kind of kinds) {
       const most = this.#options.budget[kind];
       if (most !== undefined && spent[kind] >= most) return `the run's budget of ${most} (${kind}) is spent`;
     }
     return undefined;
-  }
-
-  #spentBy(run: RunId): Spent {
-    let spent = this.#spent.get(run);
-    if (!spent) {
-      // Runs whose end nobody sees leave oldest first.
-      const oldest = this.#spent.keys().next().value;
-      if (this.#spent.size >= MAX_RUNS && oldest !== undefined) this.#spent.delete(oldest);
-      this.#spent.set(run, (spent = { modelCalls: 0, toolCalls: 0, tokens: 0, cost: 0 }));
-    }
-    return spent;
   }
 
   #write(entry: Readonly<Record<string, unknown>>): void {
@@ -299,11 +344,29 @@ class Safety implements Policy<Judged["kind"]> {
   }
 }
 
-const MAX_RUNS = 10_000;
-const count = z.number().nonnegative();
-const spentState = z.array(
-  z.strictObject({ run: z.string(), modelCalls: count, toolCalls: count, tokens: count, cost: count }),
-);
+const amount = z.number().nonnegative();
+const spent = z.strictObject({ modelCalls: amount, toolCalls: amount, tokens: amount, cost: amount });
+const state = z.strictObject({
+  spent: z.array(z.tuple([z.string(), spent])),
+  steps: habitsState,
+  tools: habitsState,
+});
+
+/** Agents that this one follows. */
+function before({ from }: TransitionSubject): readonly string[] {
+  return from.length === 0 ? [START] : from;
+}
+
+function questionOfTool(
+  { agent, tool, args }: ToolCallSubject,
+  { tool: ruled, argument: name, above }: z.output<typeof toolApproval>,
+): string | undefined {
+  if (tool !== ruled) return undefined;
+  if (name === undefined || above === undefined) return `May ${agent} call ${tool}?`;
+  const value = argumentOf(args, name);
+  if (typeof value !== "number") return `May ${agent} call ${tool}, whose ${name} is no number?`;
+  return value <= above ? undefined : `May ${agent} call ${tool} with ${name} ${value}, above ${above}?`;
+}
 
 /** The value that a path such as `order.amount` leads to, by own fields only. */
 function argumentOf(args: unknown, path: string): unknown {
@@ -313,15 +376,4 @@ function argumentOf(args: unknown, path: string): unknown {
     at = (at as Record<string, unknown>)[name];
   }
   return at;
-}
-
-/** Arguments may be private: the log commits to them and does not hold them. */
-function digest(args: unknown): string {
-  let text: string;
-  try {
-    text = JSON.stringify(args) ?? "";
-  } catch {
-    text = "not JSON";
-  }
-  return createHash("sha256").update(text).digest("hex");
 }

@@ -44,6 +44,8 @@ export interface LateRequestSubject extends Call {
   readonly kind: "late-request";
   /** Base URL of the server that has it. */
   readonly worker: string;
+  /** Whether its answer comes token by token; absent: not known. */
+  readonly streams?: boolean;
 }
 
 /** A tool that is about to run. */

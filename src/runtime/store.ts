@@ -37,8 +37,15 @@ export interface Store {
   add(batch: Batch): Promise<void>;
   /** All totals; undefined when they are still those of this version. */
   load(version?: string): Promise<StoredCounts | undefined>;
-  /** Forgets all totals of the namespace, and which batches have arrived. */
+  /** Forgets all of the namespace: totals, which batches have arrived, and what was put. */
   reset(): Promise<void>;
+  /**
+   * Keeps a text under a name in place of the one before: what does not add up, and of which the latest stands. Names are of
+   * small letters and dashes. Left out, as `get` is, where counts are all that is kept.
+   */
+  put?(name: string, text: string): Promise<void>;
+  /** What was put last; undefined when nothing was. */
+  get?(name: string): Promise<string | undefined>;
   /**
    * Takes an id for some time: true for one process, false for all others until then. Left out where processes do not
    * meet.

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { link, mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { StoreError } from "../errors.ts";
@@ -60,12 +60,29 @@ export class FileStore implements Store {
     return (await this.#newest()).totals.read(version);
   }
 
-  reset(): Promise<void> {
+  async reset(): Promise<void> {
     let isDone = false;
-    return this.#change((totals) => {
+    await this.#change((totals) => {
       if (isDone) return false;
       totals.reset();
       return (isDone = true);
+    });
+    const texts = (await readdir(this.#folder)).filter(
+      (name) => name.startsWith(this.#prefix) && name.endsWith(".text"),
+    );
+    for (const name of texts) await rm(join(this.#folder, name), { force: true });
+  }
+
+  async put(name: string, text: string): Promise<void> {
+    await mkdir(this.#folder, { recursive: true });
+    await this.#drafted(text, async (draft) => rename(draft, this.#textPath(name)));
+    await this.#syncFolder();
+  }
+
+  get(name: string): Promise<string | undefined> {
+    return readFile(this.#textPath(name), "utf8").catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
     });
   }
 
@@ -110,21 +127,29 @@ export class FileStore implements Store {
 
   /** False when another process has written this version. */
   async #write(number: number, totals: Totals): Promise<boolean> {
-    const draft = join(this.#folder, `${this.#prefix}${randomUUID()}.draft`);
     try {
-      const handle = await open(draft, "wx");
-      try {
-        await handle.writeFile(JSON.stringify({ format: 1, ...totals.state() }));
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await link(draft, this.#path(number));
+      const text = JSON.stringify({ format: 1, ...totals.state() });
+      await this.#drafted(text, async (draft) => link(draft, this.#path(number)));
       await this.#syncFolder();
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
       throw error;
+    }
+  }
+
+  /** Writes a text aside, synced, and gives it its name. */
+  async #drafted(text: string, name: (draft: string) => Promise<void>): Promise<void> {
+    const draft = join(this.#folder, `${this.#prefix}${randomUUID()}.draft`);
+    try {
+      const handle = await open(draft, "wx");
+      try {
+        await handle.writeFile(text);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await name(draft);
     } finally {
       await rm(draft, { force: true });
     }
@@ -163,6 +188,10 @@ export class FileStore implements Store {
 
   #path(number: number): string {
     return join(this.#folder, `${this.#prefix}${number}.json`);
+  }
+
+  #textPath(name: string): string {
+    return join(this.#folder, `${this.#prefix}${fileName(name)}.text`);
   }
 }
 

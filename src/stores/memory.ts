@@ -12,6 +12,7 @@ export class MemoryStore implements Store {
   readonly #totals = new Totals(randomUUID);
   /** By id, when each lease ends. */
   readonly #leases = new Map<string, number>();
+  readonly #texts = new Map<string, string>();
 
   /** @throws InvalidOptionsError. */
   constructor(options: z.input<typeof namespaceOptions> = {}) {
@@ -28,6 +29,15 @@ export class MemoryStore implements Store {
 
   async reset(): Promise<void> {
     this.#totals.reset();
+    this.#texts.clear();
+  }
+
+  async put(name: string, text: string): Promise<void> {
+    this.#texts.set(name, text);
+  }
+
+  async get(name: string): Promise<string | undefined> {
+    return this.#texts.get(name);
   }
 
   async lease(id: string, milliseconds: number): Promise<boolean> {

@@ -55,9 +55,9 @@ local version = epoch .. ':' .. (redis.call('HGET', KEYS[2], 'changes') or '0')
 if version == ARGV[1] then return {} end
 return { version, epoch, redis.call('HGETALL', KEYS[1]) }`;
 
-/** counts, meta; new epoch. */
+/** counts, meta, texts; new epoch. */
 const RESET = `
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[2], 'epoch', ARGV[1])
 redis.call('HINCRBY', KEYS[2], 'changes', 1)
 redis.call('HINCRBY', KEYS[2], 'resets', 1)
@@ -124,7 +124,20 @@ export class RedisStore implements Store {
   }
 
   async reset(): Promise<void> {
-    await this.#run(RESET, ["counts", "meta"], [randomUUID()]);
+    await this.#run(RESET, ["counts", "meta", "texts"], [randomUUID()]);
+  }
+
+  async put(name: string, text: string): Promise<void> {
+    await this.#send(["HSET", `${this.#prefix}texts`, name, text]);
+  }
+
+  async get(name: string): Promise<string | undefined> {
+    return (
+      z
+        .string()
+        .nullable()
+        .parse(await this.#send(["HGET", `${this.#prefix}texts`, name])) ?? undefined
+    );
   }
 
   async lease(id: string, milliseconds: number): Promise<boolean> {

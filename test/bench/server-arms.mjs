@@ -4,7 +4,7 @@ import { burst, engines, isThere, queue } from "./shaping.mjs";
 import { number } from "./summarise.mjs";
 
 /** Several arms in turn, each with every seed, whose order changes; prints the median of each measure and its range. */
-async function compareArms(policy, arms, measure, names) {
+export async function compareArms(policy, arms, measure, names) {
   const order = Object.keys(arms);
   const rows = Object.fromEntries(order.map((arm) => [arm, []]));
   for (const seed of [1, 2, 3]) {

@@ -33,6 +33,10 @@ async function state(...words: readonly string[]) {
 
 const shown = async (place: string, ...words: string[]) =>
   JSON.parse((await state("show", place, "--json", ...words)).stdout) as { transitions: unknown[] };
+const policies = (limit: number, more = {}) => ({
+  version: 1,
+  states: { admission: { limit }, ...more },
+});
 const places = [
   ["file", () => join(folder, "store")] as const,
   ...(hasRedis ? [["redis", () => server?.url ?? ""] as const] : []),
@@ -73,6 +77,20 @@ describe.each(places)("the state of a %s store", (_kind, place) => {
   it("has what was merged twice once", async () => {
     for (let time = 0; time < 2; time++) await state("merge", place(), exported);
     expect((await shown(place())).transitions).toEqual(expect.arrayContaining(learnedFrom));
+  });
+
+  it("has what policies remember: exported and merged, where it has none of that policy", async () => {
+    await writeFile(exported, JSON.stringify({ ...learned.snapshot(), policies: policies(7) }));
+    await state("merge", place(), exported);
+    await writeFile(
+      exported,
+      JSON.stringify({ ...learned.snapshot(), policies: policies(9, { routing: {} }) }),
+    );
+    await state("merge", place(), exported);
+    expect(JSON.parse((await state("export", place())).stdout)).toMatchObject({
+      version: 5,
+      policies: policies(7, { routing: {} }),
+    });
   });
 
   it("is that of a tenant and a workload", async () => {

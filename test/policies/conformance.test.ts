@@ -13,10 +13,15 @@ const busy: Readonly<Record<string, readonly object[]>> = {
     {
       tools: { planner: ["read"], "*": ["write"] },
       transitions: { __start__: ["planner"], planner: ["coder", "tester"] },
-      approvals: [{ tool: "refund", argument: "amount", above: 10 }],
+      approvals: [
+        { tool: "refund", argument: "amount", above: 10 },
+        { modelCall: "tokens", above: 2000 },
+      ],
+      outOfCharacter: "deny",
+      falseAlarms: 0.2,
       budget: { toolCalls: 5, tokens: 10_000 },
     },
-    { mode: "ask", tools: {} },
+    { mode: "ask", tools: {}, outOfCharacter: "ask", falseAlarms: 0.2, budget: { modelCalls: 3 } },
     { mode: "log", tools: {} },
   ],
   fairness: [

@@ -113,17 +113,18 @@ export class GateSimulation {
       const identity = { agent: call.agent, run: call.run, namespace: call.agent, request: call.id };
       this.#at(this.now + firstTokenMs, () => {
         one.firstTokenAt = this.now;
-        this.#tell({ type: "request-first-token", at: this.now, ...identity });
+        this.tell({ type: "request-first-token", at: this.now, ...identity });
       });
       this.#at(this.now + totalMs, () => {
         this.#busy--;
         const usage = this.#usage(call);
-        this.#tell({ type: "request-end", at: this.now, ...identity, status: "completed", usage });
+        this.tell({ type: "request-end", at: this.now, ...identity, status: "completed", usage });
       });
     }
   }
 
-  #tell(event: Event): void {
+  /** Tells the policies of an event, and lets go on what may. */
+  tell(event: Event): void {
     for (const { policy } of this.#policies) policy.observe?.(event);
     this.#take(this.gate.observe(event));
   }

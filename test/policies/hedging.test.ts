@@ -107,6 +107,21 @@ test("a call that the server keeps something of is never repeated", async () => 
   expect(await requestsAfter(forgotten, { useResponsesApi: true, modelKwargs: { store: false } })).toBe(6);
 });
 
+test("neither is one whose run has no model call left in safety's budget, in any mode that stops or asks", async () => {
+  for (const [mode, modelCalls, requests] of [
+    ["deny", 1, 5],
+    ["ask", 1, 5],
+    ["log", 1, 6],
+    ["deny", 2, 6],
+  ] as const) {
+    await using two = await twoServers([fast, fast], {
+      policies: { ...policies, safety: { mode, budget: { modelCalls } } },
+    });
+    expect(await requestsAfter(two)).toBe(requests);
+    expect(two.faults).toEqual([]);
+  }
+});
+
 test("neither is one of an agent with side effects, nor one of an agent that is not named", async () => {
   for (const more of [{ exceptAgents: ["worker"] }, { agents: ["planner"] }]) {
     await using two = await twoServers([fast, fast], {

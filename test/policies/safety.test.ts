@@ -279,3 +279,187 @@ test("after cachesage is closed nothing runs that nobody can judge", async () =>
   await expect(gated.invoke(order)).rejects.toThrow("cachesage is closed");
   expect(calls).toHaveLength(1);
 });
+
+/** A graph of one node that calls the model twice; the human is asked about prompts of over 100 tokens. */
+async function modelApproval(how: {
+  readonly resumes?: readonly unknown[];
+  readonly checkpointer?: boolean;
+  readonly isWrapped?: boolean;
+  readonly streams?: boolean;
+  readonly options?: Record<string, unknown>;
+}) {
+  const { resumes = [], checkpointer = true, isWrapped = true, streams = false } = how;
+  const approvals = [{ modelCall: "tokens", above: 100, agents: ["writer"] }];
+  await using scripted = await scriptedSage(safety(how.options ?? { approvals }));
+  const model = scripted.model();
+  const call = async (text: string) => {
+    if (!streams) return void (await model.invoke(text));
+    for await (const chunk of await model.stream(text)) expect(chunk).toBeDefined();
+  };
+  const graph = new StateGraph(MessagesAnnotation)
+    .addNode("writer", async () => {
+      await call("Hi");
+      await call("Please write a long report about the costs of everything. ".repeat(100));
+      return { messages: [new AIMessage("done")] };
+    })
+    .addEdge(START, "writer")
+    .compile(checkpointer ? { checkpointer: new MemorySaver() } : {});
+  const instrumented = isWrapped ? scripted.sage.instrument(graph) : graph;
+  const config = {
+    configurable: { thread_id: "1" },
+    ...(!isWrapped && { callbacks: [scripted.sage.handler] }),
+  };
+  const results: unknown[] = [];
+  const errors: unknown[] = [];
+  for (const [i, what] of [input, ...resumes].entries()) {
+    const before = scripted.server.requests.length;
+    const result = await instrumented
+      .invoke(i === 0 ? input : new Command({ resume: what }), config)
+      .catch((error: unknown) => void errors.push(error));
+    const asked = isInterrupted<{ question: string }>(result)
+      ? result[INTERRUPT].map(({ value }) => value?.question)
+      : "done";
+    results[i] = [result === undefined ? "failed" : asked, scripted.server.requests.length - before];
+  }
+  return { results, errors, verdicts: scripted.verdicts(), pending: scripted.sage.handler.pending };
+}
+
+const question = "May writer make a model call of more than 100 (tokens)?";
+
+test.each([false, true])(
+  "a model call above the threshold waits for a human, is made when approved and is not when refused (streams: %s)",
+  async (streams) => {
+    const approved = await modelApproval({ resumes: [true], streams });
+    // Run again with the answer, the node makes its first call once more.
+    expect(approved).toMatchObject({
+      results: [
+        [[question], 1],
+        ["done", 2],
+      ],
+      errors: [],
+      pending: 0,
+    });
+    expect(approved.verdicts).toEqual(["safety: ask writer", "safety: ask writer", "safety: admit writer"]);
+    const refused = await modelApproval({ resumes: [{ approved: false }], streams });
+    expect(refused.results).toEqual([
+      [[question], 1],
+      ["failed", 1],
+    ]);
+    expect(ActionDeniedError.isInstance(refused.errors[0])).toBe(true);
+    expect(refused.errors[0]).toMatchObject({
+      what: "a model call of agent writer",
+      reason: "refused by a human",
+    });
+  },
+);
+
+test.each([
+  ["without a checkpointer", { checkpointer: false }, /nobody can be asked \(No checkpointer set\)/],
+  ["where its node is not wrapped", { isWrapped: false }, /nobody can be asked \(it is in no node/],
+])("a model call that a human has to allow is denied %s, and says why", async (_where, how, reason) => {
+  const { results, errors, verdicts } = await modelApproval(how);
+  expect(results).toEqual([["failed", 1]]);
+  expect(String(errors[0])).toMatch(reason);
+  expect(verdicts.at(-1)).toBe("safety: deny writer");
+});
+
+test("in mode ask, each model call over the budget asks, and a run that goes on after an interrupt goes on with its budget", async () => {
+  const over = "Forbidden: the run's budget of 1 (modelCalls) is spent. Allow it?";
+  const options = { mode: "ask", budget: { modelCalls: 1 } };
+  const { results } = await modelApproval({ options, resumes: [true, true] });
+  expect(results).toEqual([
+    [[over], 1],
+    // Both calls of the node are over it now: the first one has the answer, the second one asks.
+    [[over], 1],
+    ["done", 2],
+  ]);
+});
+
+test("an answer to one question is none to another", async () => {
+  const { own, calls } = refund();
+  await using scripted = await scriptedSage(safety({ approvals: [{ tool: "refund" }] }));
+  const gated = scripted.sage.tool(own);
+  let amount = 10;
+  const graph = scripted.sage.instrument(
+    new StateGraph(MessagesAnnotation)
+      .addNode("clerk", async () => {
+        await gated.invoke({ amount, account: "a" });
+        return {};
+      })
+      .addEdge(START, "clerk")
+      .compile({ checkpointer: new MemorySaver() }),
+  );
+  const config = { configurable: { thread_id: "1" } };
+  await graph.invoke(input, config);
+  amount = 5000;
+  const error = await thrown(graph.invoke(new Command({ resume: true }), config));
+  expect(error).toMatchObject({ reason: "the human's answer was to another question" });
+  expect(calls).toEqual([]);
+});
+
+test("a transition that a human refused does not happen when the graph is resumed, and one that was approved does", async () => {
+  for (const [resume, ran] of [
+    [false, []],
+    [true, ["admin"]],
+  ] as const) {
+    const seen: string[] = [];
+    await using scripted = await scriptedSage(
+      safety({ mode: "ask", transitions: { [START]: ["triage", "admin"], triage: ["billing"] } }),
+    );
+    const graph = scripted.sage.instrument(
+      new StateGraph(MessagesAnnotation)
+        .addNode("triage", () => ({}))
+        .addNode("admin", () => {
+          seen.push("admin");
+          return {};
+        })
+        .addEdge(START, "triage")
+        .addEdge("triage", "admin")
+        .compile({ checkpointer: new MemorySaver() }),
+    );
+    const config = { configurable: { thread_id: "1" } };
+    expect(isInterrupted(await graph.invoke(input, config))).toBe(true);
+    const error = await thrown(graph.invoke(new Command({ resume }), config));
+    expect(ActionDeniedError.isInstance(error)).toBe(!resume);
+    expect(seen).toEqual(ran);
+  }
+});
+
+test("an agent's model call asks in createAgent by the middleware, in createReactAgent and in a subgraph", async () => {
+  const approvals = [{ modelCall: "tokens", above: 0 }];
+  const agents: ((scripted: Awaited<ReturnType<typeof scriptedSage>>) => {
+    invoke(input: unknown, config: object): Promise<unknown>;
+  })[] = [
+    ({ model, sage }) =>
+      createAgent({
+        name: "clerk",
+        model: model(),
+        tools: [],
+        middleware: [sage.middleware()],
+        checkpointer: new MemorySaver(),
+      }),
+    ({ model, sage }) =>
+      sage.instrument(
+        createReactAgent({ llm: model(), tools: [], name: "clerk", checkpointSaver: new MemorySaver() }),
+      ),
+    ({ model, sage }) =>
+      sage.instrument(
+        new StateGraph(MessagesAnnotation)
+          .addNode("clerk", createReactAgent({ llm: model(), tools: [], name: "clerk" }))
+          .addEdge(START, "clerk")
+          .compile({ checkpointer: new MemorySaver() }),
+      ),
+  ];
+  for (const make of agents) {
+    await using scripted = await scriptedSage(safety({ approvals }));
+    const agent = make(scripted);
+    const config = { configurable: { thread_id: "1" } };
+    const first = await agent.invoke(input, config);
+    expect(isInterrupted(first)).toBe(true);
+    expect(scripted.server.requests).toHaveLength(0);
+    const last = await agent.invoke(new Command({ resume: true }), config);
+    expect(isInterrupted(last)).toBe(false);
+    expect(scripted.server.requests).toHaveLength(1);
+    expect(scripted.verdicts()).toEqual(["safety: ask clerk", "safety: ask clerk", "safety: admit clerk"]);
+  }
+});

@@ -110,6 +110,22 @@ describe.each(kinds)("a $name store", ({ name, open, isShared, hasLeases }) => {
     expect(await held(store)).toEqual({ y: 1 });
   });
 
+  it("keeps the text that was put last under a name, of its own namespace, until it is reset", async () => {
+    const [namespace, other] = [fresh(), fresh()];
+    await using opened = await disposable(open(namespace));
+    await using elsewhere = await disposable(open(other));
+    const { store } = opened;
+    expect(await store.get?.("policies")).toBeUndefined();
+    await store.put?.("policies", "first");
+    await store.put?.("policies", 'é "\n ✓');
+    await elsewhere.store.put?.("policies", "other");
+    expect(await store.get?.("policies")).toBe('é "\n ✓');
+    expect(await store.get?.("more")).toBeUndefined();
+    await store.reset();
+    expect(await store.get?.("policies")).toBeUndefined();
+    expect(await elsewhere.store.get?.("policies")).toBe("other");
+  });
+
   it("takes a batch again after it was reset", async () => {
     await using opened = await disposable(open(fresh()));
     const { store } = opened;
