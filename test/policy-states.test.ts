@@ -39,7 +39,7 @@ function app(policies: CacheSageOptions["policies"], more: CacheSageOptions = {}
 const saved = (state: unknown) => JSON.parse(JSON.stringify(state)) as Record<string, unknown>;
 
 test("a snapshot has what policies remember, and gives it back to those that are at work", async () => {
-  const admission = { limit: 12, firstToken: [3, 4], perToken: [0, 0] };
+  const admission = { limit: 12, firstToken: [3, 4], perToken: [0, 0], remaining: [] };
   const own = remembering("own", { seen: 7 });
   const first = app({ admission: true, own: own.definition });
   await using before = await first.sage;

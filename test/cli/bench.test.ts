@@ -122,7 +122,7 @@ describe("bench", () => {
 
   it("says that a trace cannot be read", async () => {
     const { stderr, exitCode } = await bench("--trace", join(folder, "none.jsonl"));
-    expect(exitCode).toBe(1);
+    expect(exitCode).toBe(2);
     expect(stderr).toContain("cannot be read");
   });
 

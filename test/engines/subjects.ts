@@ -164,7 +164,7 @@ export const byFixture: readonly NamedSubject[] = [
       if (path === "/v1/models") return models;
       if (path === "/apply-template") return { prompt: "text" };
       if (path === "/tokenize") return { tokens: [1, 2, 3] };
-      if (path === "/completion") return { timings: { prompt_n: 3, cache_n: 0 } };
+      if (path === "/completion") return { timings: { prompt_n: 3, cache_n: 0, prompt_ms: 1.5 } };
       const isErase = path.endsWith("?action=erase");
       return isErase || (sent as { filename?: string } | undefined)?.filename ? { n_erased: 1 } : undefined;
     }),
