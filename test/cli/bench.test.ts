@@ -120,10 +120,10 @@ describe("bench", () => {
     expect(stderr).toContain(text);
   });
 
-  it("says that a trace cannot be read", async () => {
+  it("says that there is no such trace", async () => {
     const { stderr, exitCode } = await bench("--trace", join(folder, "none.jsonl"));
     expect(exitCode).toBe(2);
-    expect(stderr).toContain("cannot be read");
+    expect(stderr).toContain("there is no such file");
   });
 
   it("shows an example in its help", async () => {
