@@ -9,7 +9,7 @@ export default {
   name: "hindsight",
   description:
     "cachesage, but it has seen the whole replay once before (an oracle: knows what it will learn)",
-  source: "the bound of this project's learner; see README",
+  source: "this project: what its learner loses because it has to learn; see README",
   create(context) {
     const predictor = new LearnedPredictor();
     const open = new Set<string>();
