@@ -105,7 +105,8 @@ class PrefixCache implements Policy<"prefix"> {
   }
 
   settled(hint: Advice, outcome: Settlement): void {
-    this.#ahead.settle(hint, outcome);
+    // One that was sent and came to nothing was tried all the same: that is what `#inTime` is about.
+    if (outcome.status === "dropped") this.#ahead.settle(hint, outcome);
     if (hint.type !== "prefetch" || outcome.status !== "applied" || outcome.tokens === undefined) return;
     const last = hint.prefix.run === undefined ? undefined : this.#answered.get(hint.prefix.run);
     // Of a prompt that was still there nothing had to be computed.
