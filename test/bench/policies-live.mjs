@@ -4,7 +4,7 @@ import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ToolNode } from "@langchain/langgraph/prebuilt";
 import { ChatOpenAI } from "@langchain/openai";
 import { AIMessage, tool } from "langchain";
-import { median, quantile } from "simple-statistics";
+import { mean, median, quantile } from "simple-statistics";
 import { z } from "zod";
 import { CacheSage } from "../../dist/index.js";
 import { decidingAll } from "./gate.mjs";
