@@ -2,13 +2,14 @@
 export class RunningShare {
   readonly #window: number;
   #samples = 0;
-  #value = 0;
+  #value: number;
 
-  constructor(window: number) {
+  /** @param before its value before the first sample. */
+  constructor(window: number, before = 0) {
     this.#window = window;
+    this.#value = before;
   }
 
-  /** 0 before the first sample. */
   get value(): number {
     return this.#value;
   }

@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
+import { RunningShare } from "../learn/running-share.ts";
 import type { Action, Verdict } from "../runtime/action.ts";
 import type { CallResult, RequestSubject } from "../runtime/call.ts";
 import type { Event } from "../runtime/event.ts";
@@ -42,8 +43,8 @@ const MAX_ANCHORS = 10_000;
 const FOUND = 0.5;
 /** A hold has to make the difference every second time: below, it is more often in vain than not. */
 const WORTH_HOLDING = 0.5;
-/** Weight of the newest of many observations. */
-const NEWEST = 0.1;
+/** Observations that count. */
+const REMEMBERED = 10;
 /** Puts in order what other policies rank alike, and nothing else: their scores differ by more than this. */
 const TIE_BREAK = 1e-6;
 
@@ -86,25 +87,6 @@ interface UnderWay {
   readonly way: Way | undefined;
 }
 
-/** Of the newest observations mostly. */
-class Average {
-  #value: number;
-  #count = 0;
-
-  /** @param prior its value as long as nothing was seen. */
-  constructor(prior: number) {
-    this.#value = prior;
-  }
-
-  get value(): number {
-    return this.#value;
-  }
-
-  add(sample: number): void {
-    this.#value += (sample - this.#value) * Math.max(NEWEST, 1 / ++this.#count);
-  }
-}
-
 class BatchShaping implements Policy<"request"> {
   readonly weight = TIE_BREAK;
   readonly #options: Options;
@@ -120,7 +102,7 @@ class BatchShaping implements Policy<"request"> {
   /** Calls that wait for their anchor. */
   readonly #held = new Set<string>();
   /** Shares of calls that found their anchor. */
-  readonly #found = { along: new Average(0), after: new Average(1) };
+  readonly #found = { along: new RunningShare(REMEMBERED), after: new RunningShare(REMEMBERED, 1) };
   /** Calls of this anchor that had come by then go first. */
   #group: { readonly anchor: string; readonly since: number } | undefined;
 
