@@ -1,4 +1,5 @@
 import { type AnchorVariant, AnchorVariants } from "./anchor-variants.ts";
+import { rateToValue } from "./value.ts";
 import { rounded } from "./state.ts";
 
 /** Calls over which arrival rates are averaged: old counts are halved when this many have been seen. */
@@ -177,9 +178,4 @@ export class Anchors {
       steps: 0,
     });
   }
-}
-
-/** Turns expected uses per step, at most 1 for a run's own prefix and unbounded for a shared one, into a value in [0, 1]. */
-export function rateToValue(rate: number): number {
-  return rate / (1 + rate);
 }

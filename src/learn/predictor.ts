@@ -12,7 +12,7 @@ import {
 import type { Prediction, Predictor } from "../runtime/policy.ts";
 import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
 import { Agents, OTHER_INDEX, START_INDEX } from "./agents.ts";
-import { Anchors, rateToValue } from "./anchors.ts";
+import { Anchors } from "./anchors.ts";
 import { answerOf, UNKNOWN } from "./answer.ts";
 import { BUCKETS, hitRateIndex } from "./horizon.ts";
 import { lengthOf, lostOf, shareOf } from "./latest-prompts.ts";
@@ -25,6 +25,7 @@ import type { RunState } from "./run-state.ts";
 import { type LearnedState, parseState } from "./state.ts";
 import { placeOf, Survival } from "./survival.ts";
 import { Threads } from "./threads.ts";
+import { rateToValue } from "./value.ts";
 
 /** Steps of an absence from which is learned; they lie evenly spread. */
 const LESSONS = 4;

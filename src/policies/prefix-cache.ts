@@ -34,12 +34,6 @@ const options = z.strictObject({
       "Cost of one token prefetched in vain while the engine is busy, in tokens saved; higher prefetches less. An idle engine computes for nothing.",
     ),
   maxPerRun: z.number().int().positive().default(2).describe("Most prefixes prefetched ahead for one run."),
-  refreshStep: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.02)
-    .describe("A prefix's value is sent again when it has changed by at least this much."),
 });
 
 type Options = z.output<typeof options>;
@@ -183,10 +177,8 @@ class PrefixCache implements Policy<"prefix"> {
     sent: Map<AgentId, number>,
     actions: Action[],
   ): void {
-    const before = sent.get(agent);
     // Where the value depends on the time, it does from this moment on.
-    const isKnown = before !== undefined && Math.abs(before - value) < this.#context.options.refreshStep;
-    if (isKnown && outlook.length === 0) return;
+    if (sent.get(agent) === value && outlook.length === 0) return;
     sent.set(agent, value);
     const prefix = run === undefined ? { agent } : { agent, run };
     actions.push(

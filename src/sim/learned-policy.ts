@@ -12,8 +12,10 @@ const CHARACTERS_PER_TOKEN = 4;
 
 /** Ended runs whose prefixes are kept because their session may go on. */
 const MOST_PAUSED = 1024;
-/** Anchors, and with a clock also open runs, whose values are brought up to date with each request. */
-const REFRESHED = 32;
+/** Anchors whose values are brought up to date with each request. */
+const REFRESHED_ANCHORS = 32;
+/** The same of other runs; with a clock more, as their values change by themselves. */
+const REFRESHED_RUNS = { timed: 32, untimed: 2 };
 
 /** What an ablation leaves out. */
 export interface Ablation {
@@ -83,7 +85,7 @@ export class LearnedPolicy implements CachePolicy {
     const at = this.#isTimed ? arrival.at : 0;
     this.#now = at;
     this.#latest = arrival;
-    if (this.#isTimed) this.#refresh();
+    this.#refresh();
     const runId = String(run);
     const prefixes = this.#runs.get(run) ?? this.#open(run, arrival.session);
     const anchor = this.#anchor(agent, blocks, anchorBlocks);
@@ -199,22 +201,32 @@ export class LearnedPolicy implements CachePolicy {
     this.#runs.delete(run);
   }
 
-  /** As time goes by the values of idle runs change, too: some are looked at anew with each request, in turn. */
+  /** As time goes by and more is learned the values of idle runs change, too: some are looked at with each request, in turn. */
   #refresh(): void {
-    for (let looked = 0; looked < REFRESHED; looked++)
+    const count = this.#isTimed ? REFRESHED_RUNS.timed : REFRESHED_RUNS.untimed;
+    for (let looked = 0; looked < count; looked++)
       for (const prefix of this.#runsInTurn.next()?.[1].values() ?? []) this.#held.revalue(prefix);
   }
 
   /** Values of a run's prefixes change with its steps; those of anchors with every step of any run: some are looked at. */
   #revalue(run: number): void {
-    for (const prefix of this.#runs.get(run)?.values() ?? []) this.#held.revalue(prefix);
-    for (let looked = Math.min(REFRESHED, this.#anchors.size); looked > 0; looked--) {
+    for (const prefix of this.#runs.get(run)?.values() ?? []) this.#claim(prefix);
+    for (let looked = Math.min(REFRESHED_ANCHORS, this.#anchors.size); looked > 0; looked--) {
       const next = this.#anchorsInTurn.next();
       if (!next) continue;
       const [key, { prefix, common }] = next;
       if (prefix.length > 0) this.#held.revalue(prefix);
       else if (common > 0) this.#anchors.delete(key);
     }
+  }
+
+  /** Values a prefix anew, and holds what it had given up that others have kept in cache. */
+  #claim(prefix: Prefix): void {
+    const { blocks } = prefix;
+    let { length } = prefix;
+    while (length < blocks.length && this.#context.isResident(blocks[length] as number)) length++;
+    if (length > prefix.length) this.#held.extend(prefix, length);
+    else this.#held.revalue(prefix);
   }
 
   /** @returns how many blocks the anchor takes: those of system message and tools at least. */

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { Anchors, rateToValue } from "../../src/learn/anchors.ts";
+import { Anchors } from "../../src/learn/anchors.ts";
+import { rateToValue } from "../../src/learn/value.ts";
 import { AnchorVariants } from "../../src/learn/anchor-variants.ts";
 
 /** Four runs that came to agent 3, the first two of them with anchor x; each has made one call. */

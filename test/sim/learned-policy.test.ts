@@ -1,10 +1,11 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import cachesage from "../../src/sim/baselines/cachesage.ts";
+import lru from "../../src/sim/baselines/lru.ts";
 import noGuard from "../../src/sim/baselines/no-guard.ts";
 import { replay } from "../../src/sim/replay.ts";
 import { schedule, type Schedule, type ScheduledCall } from "../../src/sim/schedule.ts";
-import { BlockIds, type RecordedRun } from "../../src/sim/workload.ts";
+import { BlockIds, type RecordedRun, type Workload } from "../../src/sim/workload.ts";
 import { chainedWorkload } from "./random-workload.ts";
 
 /** Four chats of ten turns each, a run a turn; each turn's prompt begins with all that was said before. */
@@ -43,6 +44,33 @@ test("a chat's prefix stays after its run when its thread is known", () => {
   // At the last but a few turns all that was said before is there: at most 8 new blocks a round.
   expect(hits).toBeGreaterThan(370);
   expect(hits).toBeGreaterThanOrEqual(unknown.hits);
+});
+
+/** Runs of one agent that calls again and again with a prompt that grows, as a coding agent does: all are alike. */
+function loops(): Workload {
+  const ids = new BlockIds();
+  const runs = Array.from({ length: 60 }, (_, run): RecordedRun => {
+    const turns = 4 + ((run * 7) % 17);
+    const calls = Array.from({ length: turns }, (_call, turn) => {
+      const blocks = Int32Array.from({ length: 10 + (run % 5) * 10 + 6 * turn }, (_block, i) =>
+        ids.id(`${run} ${i}`),
+      );
+      return { agent: "coder", blocks, anchorBlocks: 2, promptTokens: 16 * blocks.length, outputTokens: 50 };
+    });
+    return { id: String(run), calls };
+  });
+  return { name: "loops", blockTokens: 16, blockCount: ids.count, runs };
+}
+
+test("goes by last use where nothing tells runs apart, from the first call on", () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    const played = schedule(loops(), { concurrency: 8, seed, order: "random", maxTouches: 12_000 });
+    expect(played.calls.length).toBeLessThan(300);
+    const capacity = Math.round(played.workingSet / 4);
+    const learned = replay(played, noGuard, { capacity });
+    const recent = replay(played, lru, { capacity });
+    expect((learned.hits - recent.hits) / learned.touches).toBeGreaterThan(-0.005);
+  }
 });
 
 test("brings back what a run is about to use, where there is time to", () => {

@@ -1,0 +1,156 @@
+import { LearnedPredictor } from "../learn/predictor.ts";
+import prefixCache from "../policies/prefix-cache.ts";
+import { type Advice, prefixId, type RetainHint } from "../runtime/action.ts";
+import { AgentRuntime } from "../runtime/agent-runtime.ts";
+import type { Event, PromptPart } from "../runtime/event.ts";
+import { Ledger } from "../runtime/ledger.ts";
+import { LivePrefixes } from "../runtime/live-prefixes.ts";
+import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
+import { ScoredCache } from "./scored-cache.ts";
+
+/** Characters that a token stands for until an engine has told otherwise, and none tells here. */
+const CHARACTERS_PER_TOKEN = 4;
+
+/** What an engine knows of a prefix: its blocks, and what was last said of its worth, when. */
+interface Owner {
+  blocks: Int32Array;
+  hint?: RetainHint;
+  saidAt: number;
+}
+
+/**
+ * What runs in an app, hint by hint: the runtime with policy `prefix-cache`, and a cache that goes by the values
+ * sent as the embedded engine does: a block is worth what the most valuable of its prefixes is, among equals the one used
+ * longest ago goes first. Nothing is prefetched.
+ */
+export class LivePolicy implements CachePolicy {
+  readonly #runtime: AgentRuntime;
+  readonly #cache: ScoredCache;
+  readonly #context: CacheContext;
+  /** By the prefix's id. */
+  readonly #owners = new Map<string, Owner>();
+  /** Open runs with their sessions. */
+  readonly #sessions = new Map<number, string | undefined>();
+  readonly #worth: Float64Array;
+  #isWorthKnown = false;
+  #now = 0;
+
+  constructor(context: CacheContext) {
+    this.#context = context;
+    const { blockCount } = context;
+    this.#worth = new Float64Array(blockCount);
+    this.#cache = new ScoredCache(blockCount, (block) => this.#worth[block] as number);
+    const clock = { now: () => this.#now };
+    const predictor = new LearnedPredictor();
+    const tokens = (characters: number) => predictor.tokens(characters);
+    const prefixes = new LivePrefixes(tokens);
+    const options = prefixCache.options.parse({ prefetch: false });
+    const policy = prefixCache.create({ options, clock, predictor, prefixes });
+    this.#runtime = new AgentRuntime({
+      clock,
+      predictor,
+      prefixes,
+      policies: [{ definition: prefixCache, policy }],
+      ledger: new Ledger(1),
+      onFault: (where, error) => {
+        throw new Error(where, { cause: error });
+      },
+    });
+  }
+
+  request(arrival: Arrival): void {
+    const { run, agent, blocks, anchorBlocks, namespace = "", step, session } = arrival;
+    this.#isWorthKnown = false;
+    this.#now = this.#context.isTimed ? arrival.at : 0;
+    const id = String(run);
+    const at = this.#now;
+    if (!this.#sessions.has(run)) {
+      this.#sessions.set(run, session);
+      this.#observe({ type: "run-start", at, run: id, ...sessionOf(session) });
+    }
+    const anchor = {
+      hash: `${anchorBlocks}/${blocks[anchorBlocks - 1] ?? agent}`,
+      length: this.#length(anchorBlocks),
+    };
+    const history = Array.from(blocks.subarray(anchorBlocks), (block): PromptPart => ({
+      hash: String(block),
+      length: this.#length(1),
+    }));
+    const whose = { run: id, agent, namespace, ...sessionOf(session), ...(step !== undefined && { step }) };
+    this.#observe({ type: "request-start", at, ...whose, request: id, prompt: { anchor, history } });
+    this.#owner(prefixId({ agent, run: id })).blocks = blocks;
+    this.#owner(prefixId({ agent })).blocks = blocks.subarray(0, anchorBlocks);
+    this.#cache.insert(arrival);
+  }
+
+  victim(needed: number): number {
+    if (!this.#isWorthKnown) this.#rateBlocks();
+    this.#isWorthKnown = true;
+    return this.#cache.take(needed);
+  }
+
+  completed({ run, agent, at, outputTokens, callsTools }: Completion): void {
+    if (this.#context.isTimed) this.#now = Math.max(this.#now, at);
+    this.#observe({
+      type: "request-end",
+      at: this.#now,
+      run: String(run),
+      agent,
+      namespace: "",
+      request: String(run),
+      status: "completed",
+      usage: { outputTokens },
+      ...(callsTools !== undefined && { callsTools }),
+    });
+  }
+
+  ended(run: number): void {
+    const session = this.#sessions.get(run);
+    this.#sessions.delete(run);
+    const ended = { run: String(run), status: "completed", ...sessionOf(session) } as const;
+    this.#observe({ type: "run-end", at: this.#now, ...ended });
+  }
+
+  #observe(event: Event): void {
+    for (const hint of this.#runtime.observe(event)) this.#carryOut(hint);
+  }
+
+  #carryOut(hint: Advice): void {
+    const id = prefixId(hint.prefix);
+    if (hint.type === "release") this.#owners.delete(id);
+    else if (hint.type === "retain") Object.assign(this.#owner(id), { hint, saidAt: this.#now });
+  }
+
+  #owner(id: string): Owner {
+    let owner = this.#owners.get(id);
+    if (!owner) this.#owners.set(id, (owner = { blocks: new Int32Array(), saidAt: 0 }));
+    return owner;
+  }
+
+  #rateBlocks(): void {
+    this.#worth.fill(0);
+    for (const { hint, saidAt, blocks } of this.#owners.values()) {
+      const worth = hint ? worthAfter(hint, this.#now - saidAt) : 0;
+      if (worth > 0)
+        for (const block of blocks) this.#worth[block] = Math.max(this.#worth[block] as number, worth);
+    }
+  }
+
+  #length(blocks: number): number {
+    return blocks * this.#context.blockTokens * CHARACTERS_PER_TOKEN;
+  }
+}
+
+/** As engines have it: straight lines between the values said. */
+function worthAfter({ value, later = [] }: RetainHint, elapsed: number): number {
+  let [before, from] = [0, value];
+  for (const [afterMs, to] of later) {
+    if (elapsed < afterMs) return from + ((to - from) * (elapsed - before)) / (afterMs - before);
+    [before, from] = [afterMs, to];
+  }
+  return from;
+}
+
+function sessionOf(session: string | undefined): { readonly session?: string } {
+  return session === undefined ? {} : { session };
+}
