@@ -202,7 +202,9 @@ describe.skipIf(noBrowser)("the page in Chromium", () => {
       ["engines", "not sent"],
     ] as const)
       await look(dashboard.url, view, async (page) => {
-        await page.getByText(text, { exact: true }).waitFor();
+        const said = page.getByText(text, { exact: true });
+        await said.waitFor();
+        expect(await said.count()).toBe(1);
       });
     await dashboard.close();
   });
