@@ -140,6 +140,11 @@ export class EngineHttp {
 function connectionProblem(url: string, error: unknown): readonly [problem: string, hint?: string] {
   const code = codeOf(error);
   const { host, protocol } = new URL(url);
+  if (!/^https?:$/.test(protocol))
+    return [
+      `${url} is no address of a server`,
+      "Write it whole, from http:// on, such as http://127.0.0.1:8000/v1.",
+    ];
   if (code === "ENOTFOUND" || code === "EAI_AGAIN")
     return [`no host is called ${new URL(url).hostname}, got ${code}`, "Check the url."];
   if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_TLS/.test(code))

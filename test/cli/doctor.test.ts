@@ -116,6 +116,13 @@ describe("what is wrong is one clear sentence, and what to do is another", () =>
     circle.close();
   });
 
+  test.each(engines)("%s: a url without its beginning", async (engine) => {
+    expect(await doctor(engine, "localhost:8000")).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/is no address of a server\nWrite it whole, from http:\/\/ on/),
+    });
+  });
+
   test("another vendor's key is not sent", async () => {
     const keys: unknown[] = [];
     await using server = await startTrialServer(({ headers }) => {
