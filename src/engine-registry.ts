@@ -10,8 +10,12 @@ export type Address = string | URL;
 /** The engines that cachesage has an adapter for. */
 export const engines = registry<EngineDefinition>("engine", new URL("./engines/", import.meta.url));
 
-/** The addresses, when a value is one or a list of them; undefined when it is something else. */
+/** The addresses, when a value is one or a list of them; undefined when it is something else. Throws InvalidOptionsError. */
 export function addressesOf(value: unknown): readonly string[] | undefined {
+  if (Array.isArray(value) && value.length === 0)
+    throw new InvalidOptionsError("cachesage", "the list of urls is empty", {
+      hint: "Pass at least one, or none at all for the embedded engine.",
+    });
   if (Array.isArray(value)) return value.map(String);
   return typeof value === "string" || value instanceof URL ? [String(value)] : undefined;
 }
@@ -25,7 +29,9 @@ export async function createEngine(
   addresses: readonly string[],
   given: Readonly<Record<string, unknown>>,
 ): Promise<EngineAdapter> {
-  const unreadable = addresses.find((address) => !URL.canParse(address));
+  const unreadable = addresses.find(
+    (address) => !URL.canParse(address) || !/^https?:$/.test(new URL(address).protocol),
+  );
   if (unreadable !== undefined)
     throw new InvalidOptionsError(
       "cachesage",

@@ -113,6 +113,17 @@ describe("connect says what is wrong and what to do", () => {
     expect(error.hint).toContain("absolute URL");
   });
 
+  test.each<[string | string[]]>([
+    ["localhost:8000/v1"],
+    [[]],
+    [["http://127.0.0.1:8000/v1", "127.0.0.1:8001"]],
+  ])("a url without its beginning, and no url in a list, are refused: %j", async (url) => {
+    await expect(CacheSage.connect(url, { engine: "vllm" })).rejects.toMatchObject({
+      code: "INVALID_OPTIONS",
+      hint: expect.stringMatching(/^Pass (an absolute URL|at least one)/),
+    });
+  });
+
   test.each([
     ["engine", { engine: "embeded" }, "embedded"],
     ["policy", { policies: { "prefix-cach": {} } }, "prefix-cache"],

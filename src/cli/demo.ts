@@ -49,6 +49,8 @@ export default defineCommand({
     const { loadApp } = await import("../arms/load-app.ts");
     const { progressTo } = await import("../arms/progress.ts");
     const { playDemo } = await loadApp("demo", () => import("../demo/play.ts"));
+    const { engines } = await import("../engine-registry.ts");
+    await engines.load(given.engineName);
     const tasks = await readTasks(given.task, given.tasks);
     const engineOptions = readJsonObject("demo", "--engine-options", given.engineOptions);
     const { rows, notes } = await playDemo({

@@ -9,7 +9,9 @@ const options = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe("Key, when it wants one; default: the variable OPENAI_API_KEY."),
+    .describe(
+      "Key, when it wants one; default: the variable OPENAI_API_KEY, for anthropic ANTHROPIC_API_KEY.",
+    ),
   options: z
     .string()
     .default("{}")
@@ -32,7 +34,7 @@ export default defineCommand({
     const { examine } = await import("../doctor/examine.ts");
     const { EngineHttp } = await import("../wire/engine-http.ts");
     const definition = await engines.load(engine);
-    const key = apiKey ?? io.env["OPENAI_API_KEY"];
+    const key = apiKey ?? io.env[definition.keyVariable ?? "OPENAI_API_KEY"];
     const given = {
       ...readJsonObject("doctor", "--options", more),
       url,

@@ -44,7 +44,7 @@ export function playTeam(arm: Arm, options: TeamArmOptions): Promise<ArmResult<T
             order: arm === "hints" ? "scored" : "lru",
             contextTokens: CONTEXT_TOKENS,
           })
-        : attachTarget(engine, signal),
+        : attachTarget(options.engineName ?? "embedded", engine, signal),
     app(modelOf) {
       const log = new TeamLog();
       const nonce = engine === undefined ? "" : `[${options.nonce}] `;

@@ -1,23 +1,32 @@
 import type { Target } from "../arms/target.ts";
 import { EngineError } from "../errors.ts";
+import { EngineHttp } from "../wire/engine-http.ts";
 import { readMetrics } from "../wire/prometheus.ts";
 
-/** A server that already runs; it is left running, and its counters are read as differences. */
-export async function attachTarget(baseURL: string, signal: AbortSignal): Promise<Target> {
-  const { data } = (await (await get(`${baseURL}/models`, signal)).json()) as { data?: { id: string }[] };
+/**
+ * A server that already runs; it is left running, and its counters are read as differences. Throws EngineError.
+ *
+ * @param engine what runs there, for errors.
+ * @param url base URL, with or without `/v1`.
+ */
+export async function attachTarget(engine: string, url: string, signal: AbortSignal): Promise<Target> {
+  const start = engine === "embedded" ? "Start the engine with: cachesage serve" : undefined;
+  const http = new EngineHttp({ engine, url, ...(start !== undefined && { start }) });
+  const { baseURL } = http;
+  const { data } = (await http.probe("/v1/models", signal)) as { data?: { id: string }[] };
   const model = data?.[0]?.id;
   if (model === undefined)
-    throw new EngineError("ENGINE_RESPONSE", "demo", `${baseURL}/models lists no model`, {
-      hint: "Pass the base URL of an OpenAI-compatible server, ending in /v1.",
+    throw new EngineError("ENGINE_RESPONSE", engine, `${baseURL}/models lists no model`, {
+      hint: "Pass the base URL of an OpenAI-compatible server that serves a model.",
     });
-  const before = await counters(baseURL, signal);
+  const before = await counters(http, signal);
   return {
     baseURL,
     model,
     // Calls are not tried again here, and a server may close a connection that it said it keeps (llama-server does).
     headers: { connection: "close" },
     async stats() {
-      const now = await counters(baseURL, signal);
+      const now = await counters(http, signal);
       const since = (name: string) => {
         const value = now.get(name);
         return value === undefined ? null : value - (before.get(name) ?? 0);
@@ -35,24 +44,13 @@ export async function attachTarget(baseURL: string, signal: AbortSignal): Promis
   };
 }
 
-async function counters(baseURL: string, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
-  return readMetrics(await (await get(new URL("/metrics", baseURL), signal)).text());
-}
-
-async function get(url: string | URL, signal: AbortSignal): Promise<Response> {
-  let response: Response;
+/** Empty where the server shows none, as llama-server without `--metrics`. */
+async function counters(http: EngineHttp, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
   try {
-    response = await fetch(url, { signal });
+    return readMetrics(await http.text("/metrics", { signal }));
   } catch (error) {
     signal.throwIfAborted();
-    throw new EngineError("ENGINE_UNREACHABLE", "demo", `no answer from ${url}`, {
-      hint: "Is the server running? Start one with: cachesage serve",
-      cause: error,
-    });
+    if (error instanceof EngineError && error.code === "ENGINE_RESPONSE") return new Map();
+    throw error;
   }
-  if (response.ok) return response;
-  throw new EngineError("ENGINE_RESPONSE", "demo", `${url} answered ${response.status}`, {
-    hint: "Pass the base URL of an OpenAI-compatible server, ending in /v1.",
-    status: response.status,
-  });
 }

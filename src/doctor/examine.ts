@@ -1,3 +1,5 @@
+import { z } from "zod";
+import { EngineError } from "../errors.ts";
 import type { HintType } from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import type { EngineHttp } from "../wire/engine-http.ts";
@@ -27,6 +29,8 @@ export interface Patient {
 
 const verbs: readonly HintType[] = ["retain", "release", "prefetch", "pin", "evict", "cancel"];
 
+const models = z.object({ data: z.array(z.object({ id: z.string() })) });
+
 /** A field that no server knows. */
 const UNKNOWN_FIELD = { cachesage_trial: 1 };
 
@@ -36,7 +40,10 @@ const UNKNOWN_FIELD = { cachesage_trial: 1 };
  */
 export async function examine(patient: Patient): Promise<Diagnosis> {
   const { definition, adapter, http, signal } = patient;
-  const engine = await adapter.connect(signal);
+  const told = await adapter.connect(signal);
+  // An adapter that was given no key asks nothing and takes any address at its word.
+  const isAsked = definition.isBilled !== true || told.models.length > 0;
+  const engine = isAsked ? told : { ...told, models: await modelsAt(http, told.engine, signal) };
   const base = { engine, url: adapter.baseURL, seen: definition.seen ?? null };
   const model = patient.model ?? engine.models[0];
   if (definition.isBilled === true || model === undefined) {
@@ -64,6 +71,15 @@ export async function examine(patient: Patient): Promise<Diagnosis> {
   for (const verb of verbs) findings.push(await tryVerb(verb, { ...patient, requests }));
   findings.push(await tryServed(adapter, requests.totals.get()));
   return { ...base, prefix, findings };
+}
+
+async function modelsAt(http: EngineHttp, engine: string, signal: AbortSignal): Promise<readonly string[]> {
+  const listed = models.safeParse(await http.probe("/v1/models", signal));
+  if (listed.success) return listed.data.data.map(({ id }) => id);
+  throw new EngineError("ENGINE_RESPONSE", engine, `${http.root} answered in a shape that it should not`, {
+    hint: "Name the engine that runs there, or check the url.",
+    cause: listed.error,
+  });
 }
 
 function cachedTokens(

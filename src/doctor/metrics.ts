@@ -5,10 +5,16 @@ import type { Finding } from "./finding.ts";
 
 /** What the server's own counters say of the time of these trials, and how much of it is theirs. */
 export async function tryServed(
-  adapter: Pick<EngineAdapter, "status" | "warmUps">,
+  adapter: Pick<EngineAdapter, "supports" | "status" | "warmUps">,
   trials: PromptTotals,
 ): Promise<Finding> {
   const what = "warm-ups";
+  if (adapter.supports.prefetch === "native" && adapter.warmUps === undefined)
+    return {
+      what,
+      verdict: "absent",
+      detail: "A prefetch is no request here: there is nothing to take out.",
+    };
   const { served } = (await adapter.status?.().catch(() => undefined)) ?? {};
   if (served?.promptTokens === undefined)
     return {

@@ -1,6 +1,7 @@
 import { access } from "node:fs/promises";
 import path from "node:path";
 import { InvalidOptionsError } from "../errors.ts";
+import { didYouMean } from "../nearest.ts";
 import { parseOptions } from "../options.ts";
 import { blockTokens } from "./cache/block.ts";
 import { KvCache } from "./cache/kv-cache.ts";
@@ -119,7 +120,9 @@ async function modelFile({ model, seed, cacheDirectory }: EmbeddedOptions): Prom
     "embedded",
     `model must be a preset or a path to a .gguf file, got ${model}`,
     {
-      hint: `Presets: ${Object.keys(presets).join(", ")}.`,
+      hint: [didYouMean(model, Object.keys(presets)), `Presets: ${Object.keys(presets).join(", ")}.`]
+        .filter(Boolean)
+        .join(" "),
     },
   );
 }

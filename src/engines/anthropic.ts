@@ -140,6 +140,7 @@ export default {
   description:
     "Anthropic's API: cache marks with a lifetime that fits, prefetch without an answer if you pay for it",
   isBilled: true,
+  keyVariable: "ANTHROPIC_API_KEY",
   remedies: { prefetch: "the adapter's options apiKey and prefetch; it is billed" },
   options,
   create: (chosen): EngineAdapter => new Anthropic(chosen).adapter(),

@@ -26,6 +26,12 @@ const options = z.strictObject({
     .describe(
       "Have the frontend prefill each answer for the same agent's next turn; for agents that call themselves",
     ),
+  strictPriority: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Put the app's requests into a tier of the router's queue before that of prefetches, and of all who name none",
+    ),
   cacheSalt: z
     .string()
     .min(1)
@@ -45,16 +51,19 @@ const totalNames = {
   cachedTokens: ["dynamo_frontend_cached_tokens_sum"],
 };
 
-/** Below what requests without a priority have, which is 0; higher is more important since 1.1. */
+/** Below what requests without a priority have, which is 0, at engines; higher is more important since 1.1. */
 const BEHIND_ALL_OTHERS = -1;
+/** The router's queue takes a negative priority for 0; its tiers, of which requests have 0 unless they name one, it keeps apart. */
+const TIER_OF_APP = 1;
 
 /**
  * NVIDIA Dynamo's frontend (seen: 1.6.1 with the KV router and two mocker workers). Its router sends a request to where
  * most of its prompt is cached; hints travel in `nvext`.
  *
  * - It is strict: a field that it does not know, at the top or inside `nvext`, is a 400.
- * - `priority` and `strict_priority` count in a router queue that is off by default (`--router-queue-threshold`), and at
- *   engines that were started with priority scheduling.
+ * - `priority` and `strict_priority` count in a router queue that is off by default (`--router-queue-threshold`), the former also
+ *   at engines that were started with priority scheduling. The queue takes a negative priority for 0, so that only a tier of
+ *   their own (`strictPriority`) lets the app's requests go before prefetches there.
  * - `osl` counts with `--router-track-output-blocks`; it is learned from each agent's answers.
  * - Session affinity needs `--router-session-affinity-ttl-secs`, else its header is ignored. It is worth it: without it the
  *   router may send a prefetch to one worker and the request to another (a team of six on two workers: 66 to 68 % cached
@@ -83,7 +92,7 @@ class Dynamo {
   }
 
   adapter(): EngineAdapter {
-    const { apiKey, speculativePrefill, events } = this.#options;
+    const { apiKey, speculativePrefill, strictPriority, events } = this.#options;
     const served = new ServedTotals(totalNames, this.#warmUp.totals);
     return createHttpAdapter({
       name: "dynamo",
@@ -100,7 +109,11 @@ class Dynamo {
         const osl = this.#lengths.of(agent);
         return this.#decoration(
           { run: session ?? run },
-          { ...(osl !== undefined && { osl }), ...(speculativePrefill && { speculative_prefill: true }) },
+          {
+            ...(osl !== undefined && { osl }),
+            ...(speculativePrefill && { speculative_prefill: true }),
+            ...(strictPriority && { strict_priority: TIER_OF_APP }),
+          },
         );
       },
       observe: (event) => {

@@ -29,9 +29,6 @@ export interface EmbeddedAdapter extends EngineAdapter {
   readonly engine: EmbeddedEngine | undefined;
 }
 
-/** Milliseconds that a running engine has to say what it is. */
-const connectTimeout = 5000;
-
 class Embedded implements EmbeddedAdapter {
   readonly specificationVersion = "v1";
   readonly name = "embedded";
@@ -72,16 +69,7 @@ class Embedded implements EmbeddedAdapter {
 
   async connect(signal?: AbortSignal): Promise<EngineInfo> {
     if (this.#client === undefined) return this.#start(signal);
-    const timeout = AbortSignal.timeout(connectTimeout);
-    const health = await this.#client
-      .health(signal === undefined ? timeout : AbortSignal.any([signal, timeout]))
-      .catch((error: unknown) => {
-        if (!timeout.aborted || signal?.aborted) throw error;
-        throw new EngineError("ENGINE_UNREACHABLE", "embedded", `no answer within ${connectTimeout} ms`, {
-          hint: "Is something else listening there?",
-          cause: error,
-        });
-      });
+    const health = await this.#client.health(signal);
     return { engine: "embedded", models: [health.model], blockTokens: health.block_tokens };
   }
 

@@ -21,6 +21,12 @@ const options = z.strictObject({
     .describe(
       "Mark the end of each agent's system message as a cache breakpoint; gpt-5.6 and later, refused by others",
     ),
+  mode: z
+    .enum(["implicit", "explicit"])
+    .default("implicit")
+    .describe(
+      "With breakpoints: implicit also writes each prompt's end to the cache, explicit the anchors alone; writes are billed",
+    ),
   prefetch: z
     .boolean()
     .default(false)
@@ -30,6 +36,9 @@ const options = z.strictObject({
 const models = z.object({ data: z.array(z.object({ id: z.string() })) });
 
 type Body = Readonly<Record<string, unknown>>;
+
+/** The least time that a breakpoint is kept: the only one there is. */
+const LIFETIME = "30m";
 
 /**
  * OpenAI's API. Not yet seen on the real server: written to the types of its SDK (openai 6.49).
@@ -51,7 +60,7 @@ class OpenAi {
   }
 
   adapter(): EngineAdapter {
-    const { apiKey, breakpoints, prefetch } = this.#options;
+    const { apiKey, breakpoints, mode, prefetch } = this.#options;
     const warmUp = new WarmUp(this.#http, {
       stop: { max_completion_tokens: 16 },
       decorate: ({ agent }) => ({ fields: { prompt_cache_key: cacheKey(agent, []) } }),
@@ -65,7 +74,7 @@ class OpenAi {
       supports: () => (prefetch && apiKey !== undefined ? { prefetch: "emulated", cancel: "emulated" } : {}),
       decorate: ({ identity: { agent } }, decisions) => ({
         fields: { prompt_cache_key: cacheKey(agent, decisions) },
-        ...(breakpoints && { edit: markAnchor }),
+        ...(breakpoints && { edit: (body) => markAnchor(body, mode) }),
       }),
       observe: (event) => this.#sessions.observe(event),
       verbs: {
@@ -92,8 +101,8 @@ function cacheKey(agent: AgentId, decisions: readonly Hint[]): string {
     .slice(0, 24)}`;
 }
 
-/** Marks the end of the leading system messages, unless the user has set marks of their own. */
-function markAnchor(body: Body): Body | undefined {
+/** Marks the end of the leading system messages, unless the user has set marks of their own. Without a mark `explicit` caches nothing. */
+function markAnchor(body: Body, mode: "implicit" | "explicit"): Body | undefined {
   const { messages } = body;
   if (!Array.isArray(messages) || JSON.stringify(messages).includes('"prompt_cache_breakpoint"'))
     return undefined;
@@ -107,7 +116,11 @@ function markAnchor(body: Body): Body | undefined {
     typeof content === "string" ? [{ type: "text", text: content }] : list(content);
   if (parts.length === 0) return undefined;
   const marked = [...parts.slice(0, -1), { ...parts.at(-1), prompt_cache_breakpoint: { mode: "explicit" } }];
-  return { ...body, messages: (messages as readonly Body[]).with(head - 1, { ...last, content: marked }) };
+  return {
+    ...body,
+    prompt_cache_options: body["prompt_cache_options"] ?? { mode, ttl: LIFETIME },
+    messages: (messages as readonly Body[]).with(head - 1, { ...last, content: marked }),
+  };
 }
 
 function list(value: unknown): readonly Body[] {

@@ -8,22 +8,31 @@ export function usageOf(output: unknown): Usage {
   const usage = isObject(message) ? message["usage_metadata"] : undefined;
   if (isObject(usage)) {
     const details = isObject(usage["input_token_details"]) ? usage["input_token_details"] : {};
-    return counted(usage["input_tokens"], usage["output_tokens"], details["cache_read"]);
+    const { cache_read: cached, cache_creation: written } = details;
+    return counted(usage["input_tokens"], usage["output_tokens"], cached, written ?? writtenAsSent(message));
   }
   const { llmOutput } = isObject(output) ? output : {};
   const totals = isObject(llmOutput) && isObject(llmOutput["tokenUsage"]) ? llmOutput["tokenUsage"] : {};
-  return counted(totals["promptTokens"], totals["completionTokens"], undefined);
+  return counted(totals["promptTokens"], totals["completionTokens"]);
 }
 
 /** Usage as an OpenAI-compatible server reports it, in Chat Completions or Responses. */
 export function wireUsage(usage: unknown): Usage {
   if (!isObject(usage)) return {};
   const details = usage["prompt_tokens_details"] ?? usage["input_tokens_details"];
+  const { cached_tokens: cached, cache_write_tokens: written } = isObject(details) ? details : {};
   return counted(
     usage["prompt_tokens"] ?? usage["input_tokens"],
     usage["completion_tokens"] ?? usage["output_tokens"],
-    isObject(details) ? details["cached_tokens"] : undefined,
+    cached,
+    written,
   );
+}
+
+/** ChatOpenAI hands this number on in the server's own words alone. */
+function writtenAsSent(message: unknown): unknown {
+  const metadata = isObject(message) ? message["response_metadata"] : undefined;
+  return isObject(metadata) ? wireUsage(metadata["usage"]).writtenTokens : undefined;
 }
 
 /** Text of an answer that asks for no tools; undefined for any other. */
@@ -53,11 +62,12 @@ function generationOf(output: unknown): Readonly<Record<string, unknown>> | unde
   return isObject(generation) ? generation : undefined;
 }
 
-function counted(prompt: unknown, output: unknown, cached: unknown): Usage {
+function counted(prompt: unknown, output: unknown, cached?: unknown, written?: unknown): Usage {
   const usage: Unfinished<Usage> = {};
   if (isCount(prompt)) usage.promptTokens = prompt;
   if (isCount(output)) usage.outputTokens = output;
   if (isCount(cached)) usage.cachedTokens = cached;
+  if (isCount(written)) usage.writtenTokens = written;
   return usage;
 }
 

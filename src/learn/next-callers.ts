@@ -77,7 +77,8 @@ export class NextCallers {
   list(run: RunId, probabilities: readonly number[], size: number): readonly Prediction[] {
     const list: Prediction[] = [];
     for (let index = OTHER_INDEX + 1; index < size; index++) {
-      const probability = probabilities[index] as number;
+      // A sum of shares may be above 1 by a rounding.
+      const probability = Math.min(1, probabilities[index] as number);
       if (probability < LEAST_PROBABILITY) continue;
       // They are few: each goes up to its place at once.
       let place = list.length;

@@ -147,6 +147,8 @@ export interface EngineDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly seen?: string;
   /** True where each request costs money, so that nothing is sent on trial. */
   readonly isBilled?: boolean;
+  /** Environment variable that its key is usually kept in, for command lines; default `OPENAI_API_KEY`. */
+  readonly keyVariable?: string;
   readonly remedies?: Remedies;
   /** Fields of a request for which the scheduler lets it go first, or last. */
   readonly priorityFields?: Readonly<Record<string, unknown>>;

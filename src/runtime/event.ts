@@ -37,6 +37,8 @@ export interface Usage {
   readonly promptTokens?: number;
   readonly outputTokens?: number;
   readonly cachedTokens?: number;
+  /** Of the prompt, written to the cache: told by engines that bill it. */
+  readonly writtenTokens?: number;
 }
 
 /** How it became known which agents run next. */

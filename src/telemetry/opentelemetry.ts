@@ -96,6 +96,7 @@ class Tracing implements TelemetryObserver {
           ...tokens("gen_ai.usage.input_tokens", event.usage?.promptTokens),
           ...tokens("gen_ai.usage.output_tokens", event.usage?.outputTokens),
           ...tokens("gen_ai.usage.cache_read.input_tokens", event.usage?.cachedTokens),
+          ...tokens("gen_ai.usage.cache_creation.input_tokens", event.usage?.writtenTokens),
         });
       case "tool-start":
         return void this.#start(event, `execute_tool ${event.tool}`, event.call, "INTERNAL", {

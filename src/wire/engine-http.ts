@@ -10,6 +10,8 @@ export interface EngineHttpOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Header that carries the key; default `authorization`, as a bearer. */
   readonly keyHeader?: string;
+  /** How to start the engine, for when nothing answers; default: that it has to be started. */
+  readonly start?: string;
 }
 
 export interface EngineRequest {
@@ -20,6 +22,7 @@ export interface EngineRequest {
   readonly body?: unknown;
 }
 
+const START = "Start the engine, or check host and port.";
 /** Milliseconds that a server has to say what it is. */
 const CONNECT_TIMEOUT_MS = 5000;
 /** Characters of a server's own complaint that an error repeats. */
@@ -105,7 +108,7 @@ export class EngineHttp {
     } catch (error) {
       if (error instanceof EngineError) throw error;
       signal?.throwIfAborted();
-      const [problem, hint] = connectionProblem(url, error);
+      const [problem, hint = this.#options.start ?? START] = connectionProblem(url, error);
       throw this.#error("ENGINE_UNREACHABLE", problem, { hint, cause: error });
     }
   }
@@ -117,7 +120,7 @@ export class EngineHttp {
     const got = `got status ${status}${complaint === "" ? "" : `: ${complaint}`}`;
     const hint =
       status === 401 || status === 403
-        ? "Pass the key that the server, or the proxy before it, asks for as apiKey."
+        ? "Pass the key that the server, or the proxy before it, asks for: apiKey, in cachesage doctor --api-key."
         : status === 404
           ? "Check the url and the engine's name: it is the address of the engine itself, such as http://127.0.0.1:8000/v1."
           : "See the server's log for why.";
@@ -133,10 +136,15 @@ export class EngineHttp {
   }
 }
 
-/** What went wrong before any answer came, and what to do about it. */
-function connectionProblem(url: string, error: unknown): readonly [problem: string, hint: string] {
+/** What went wrong before any answer came, and what to do about it; without a hint the engine has to be started. */
+function connectionProblem(url: string, error: unknown): readonly [problem: string, hint?: string] {
   const code = codeOf(error);
   const { host, protocol } = new URL(url);
+  if (!/^https?:$/.test(protocol))
+    return [
+      `${url} is no address of a server`,
+      "Write it whole, from http:// on, such as http://127.0.0.1:8000/v1.",
+    ];
   if (code === "ENOTFOUND" || code === "EAI_AGAIN")
     return [`no host is called ${new URL(url).hostname}, got ${code}`, "Check the url."];
   if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_TLS/.test(code))
@@ -151,7 +159,12 @@ function connectionProblem(url: string, error: unknown): readonly [problem: stri
       `${host} broke the connection off, got ${code}`,
       protocol === "http:" ? "Is it a TLS server? Then write https://." : "See the server's log.",
     ];
-  return [`nothing answers at ${url}, got ${code}`, "Start the engine, or check host and port."];
+  if (/redirect/.test(code))
+    return [
+      `${url} sends its visitors round in circles, got ${code}`,
+      "Check the url, and the proxy before it.",
+    ];
+  return [`nothing answers at ${url}, got ${code}`];
 }
 
 /** The innermost code, else the innermost message: the outer ones only say that fetch failed. */

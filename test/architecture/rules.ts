@@ -17,7 +17,7 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   audit: ["runtime"],
   policies: ["runtime", "learn", "audit"],
   wire: ["runtime"],
-  embedded: ["runtime", "wire", "options"],
+  embedded: ["runtime", "wire", "options", "nearest"],
   engines: ["runtime", "wire", "options"],
   stores: ["runtime", "options"],
   shadow: ["runtime"],

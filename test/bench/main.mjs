@@ -1,4 +1,5 @@
 import Table from "cli-table3";
+import { watching } from "./dashboard.mjs";
 import { decidingAll } from "./gate.mjs";
 import { context, observation, splicing } from "./langgraph.mjs";
 import { replaying } from "./replay.mjs";
@@ -91,4 +92,11 @@ const observed = await observation();
 hop("observation alone, above a no-op handler,", observed, observed.alone, 50);
 hop("the same with learner and policies,", observed, observed.decisions, 50);
 hop("the same with hints going out,", observed, observed.hints, 50);
+const dashboard = watching();
+row(
+  "an open dashboard: one event (and its slowest view, once)",
+  `mean ${us(dashboard.event)} (${dashboard.page.toFixed(1)} ms)`,
+  "<= 20 us: 5,000 events a second take a tenth of a core",
+  dashboard.event <= 20,
+);
 console.log(table.toString());

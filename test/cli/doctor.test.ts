@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createServer as createPlainServer } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
@@ -9,14 +10,16 @@ import { startTrialServer } from "../../src/testing/index.ts";
 import { startNano } from "../embedded/nano.ts";
 import { noLlamaServer, startLlamaServer } from "../engines/real/llama-server.ts";
 
-async function run(...words: readonly string[]) {
+const run = (...words: readonly string[]) => runWith({}, ...words);
+
+async function runWith(env: Readonly<Record<string, string>>, ...words: readonly string[]) {
   const written = { stdout: "", stderr: "" };
   const exitCode = await runProgram(words, {
     stdout: (text) => void (written.stdout += text),
     stderr: (text) => void (written.stderr += text),
     signal: new AbortController().signal,
     isTTY: false,
-    env: {},
+    env,
   });
   return { ...written, exitCode };
 }
@@ -25,7 +28,17 @@ const doctor = (engine: string, url: string, ...more: readonly string[]) =>
   run("doctor", "--engine", engine, "--url", url, ...more);
 
 describe("what is wrong is one clear sentence, and what to do is another", () => {
-  const engines = ["vllm", "llama-server", "dynamo", "sglang", "tensorrt-llm", "llm-d"];
+  const engines = [
+    "vllm",
+    "llama-server",
+    "dynamo",
+    "sglang",
+    "tensorrt-llm",
+    "llm-d",
+    "embedded",
+    "openai",
+    "anthropic",
+  ];
 
   test.each(engines)("%s: nothing listens", async (engine) => {
     const server = await startTrialServer("silent");
@@ -33,7 +46,7 @@ describe("what is wrong is one clear sentence, and what to do is another", () =>
     const { exitCode, stdout, stderr } = await doctor(engine, server.url);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr).toMatch(
-      /^error: \[.+\] nothing answers at .+, got ECONNREFUSED\nStart the engine, or check host and port\.\n$/,
+      /^error: \[.+\] nothing answers at .+, got ECONNREFUSED\nStart the engine(, or check host and port\.| with: cachesage serve)\n$/,
     );
   });
 
@@ -55,36 +68,72 @@ describe("what is wrong is one clear sentence, and what to do is another", () =>
     });
   });
 
-  test("a locked door", async () => {
-    const { createServer: createPlain } = await import("node:http");
-    const server = createPlain((_request, response) => {
+  test.each(engines)("%s: a locked door", async (engine) => {
+    const server = createPlainServer((_request, response) => {
       response.writeHead(401, { "content-type": "application/json" });
       response.end('{"error":{"message":"Invalid API key"}}');
     }).listen(0, "127.0.0.1");
     await once(server, "listening");
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    expect(await doctor("vllm", url)).toMatchObject({
+    expect(await doctor(engine, url)).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringMatching(/got status 401: Invalid API key\nPass the key .+ as apiKey\./),
+      stderr: expect.stringMatching(/got status 401: Invalid API key\nPass the key .+ --api-key\.\n$/),
     });
     server.close();
   });
 
-  test("a certificate that nobody trusts, and TLS where there is none", async () => {
+  test.each(engines)("%s: a certificate that nobody trusts, and TLS where there is none", async (engine) => {
     const [key, cert] = ["key", "cert"].map((name) =>
       readFileSync(new URL(`../engines/fixtures/self-signed-${name}.pem`, import.meta.url)),
     );
     const secure = createServer({ key, cert }).listen(0, "127.0.0.1");
     await once(secure, "listening");
     const { port } = secure.address() as AddressInfo;
-    expect((await doctor("vllm", `https://localhost:${port}`)).stderr).toMatch(
+    expect((await doctor(engine, `https://localhost:${port}`)).stderr).toMatch(
       /the TLS certificate of localhost:\d+ is not trusted, got DEPTH_ZERO_SELF_SIGNED_CERT\nGive Node/,
     );
     secure.close();
     await using plain = await startTrialServer(() => ({}));
-    expect((await doctor("vllm", plain.url.replace("http:", "https:"))).stderr).toMatch(
+    expect((await doctor(engine, plain.url.replace("http:", "https:"))).stderr).toMatch(
       /speaks no TLS, got \w+\nWrite http:\/\//,
     );
+  });
+
+  test.each(engines)("%s: an answer of another shape, and one without an end", async (engine) => {
+    await using server = await startTrialServer(() => ({ garbage: true }));
+    expect(await doctor(engine, server.url)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/^error: \[.+\] .+\n.*Name the engine that runs there.*\n$/),
+    });
+    const circle = createPlainServer((_request, response) => {
+      response.writeHead(302, { location: "/login" }).end();
+    }).listen(0, "127.0.0.1");
+    await once(circle, "listening");
+    const { port } = circle.address() as AddressInfo;
+    expect((await doctor(engine, `http://127.0.0.1:${port}`)).stderr).toMatch(
+      /sends its visitors round in circles.+\nCheck the url, and the proxy before it\.\n$/,
+    );
+    circle.close();
+  });
+
+  test.each(engines)("%s: a url without its beginning", async (engine) => {
+    expect(await doctor(engine, "localhost:8000")).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(/is no address of a server\nWrite it whole, from http:\/\/ on/),
+    });
+  });
+
+  test("another vendor's key is not sent", async () => {
+    const keys: unknown[] = [];
+    await using server = await startTrialServer(({ headers }) => {
+      keys.push(headers["x-api-key"], headers["authorization"]);
+      return { data: [{ id: "m" }] };
+    });
+    const env = { OPENAI_API_KEY: "theirs", ANTHROPIC_API_KEY: "own" };
+    const words = ["doctor", "--engine", "anthropic", "--url", server.url];
+    expect((await runWith(env, ...words)).stdout).toContain(": m\n");
+    expect(keys).toContain("own");
+    expect(keys.join()).not.toContain("theirs");
   });
 
   test("another engine than the one named", async () => {

@@ -56,6 +56,8 @@ describe("a misspelt name", () => {
     ["a policy", ["policies", "tool-mem"], "tool-memo"],
     ["an engine", ["engines", "vlm"], "vllm"],
     ["the engine of a server", ["doctor", "--engine", "sglan", "--url", "http://127.0.0.1:9"], "sglang"],
+    ["a preset", ["serve", "--model", "nanno"], "nano"],
+    ["the engine of a demo", ["demo", "--engine", "http://127.0.0.1:9", "--engine-name", "vlm"], "vllm"],
     ["a baseline", ["simulate", "x.jsonl", "--baseline", "lru,belady,seive"], "sieve"],
     ["a choice", ["simulate", "x.jsonl", "--order", "rnadom"], "random"],
     ["one of several choices", ["demo", "--arms", "lru,hint"], "hints"],

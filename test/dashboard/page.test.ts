@@ -181,6 +181,34 @@ describe.skipIf(noBrowser)("the page in Chromium", () => {
     await dashboard.close();
   });
 
+  it("gives a reason for every decision, whatever its verb", async () => {
+    const { dashboard } = await played();
+    await look(dashboard.url, "decisions", async (page) => {
+      await page.locator("tbody tr").first().waitFor();
+      const cells = (nth: number) => page.locator(`tbody tr td:nth-child(${nth})`).allTextContents();
+      const [verbs, reasons] = [await cells(4), await cells(9)];
+      expect(new Set(verbs).size).toBeGreaterThan(1);
+      expect(reasons.filter((reason) => reason === "–")).toEqual([]);
+      expect(reasons[verbs.indexOf("retain")]).toMatch(/^next use: (next step|≈ \d|not expected soon)/);
+      expect(reasons[verbs.indexOf("prefetch")]).toMatch(/^comes next with \d+ %$/);
+    });
+    await dashboard.close();
+  });
+
+  it("says of a recording that nothing is sent", async () => {
+    const dashboard = await new ScriptedApp({ kind: "recording", name: "trace" }).open();
+    for (const [view, text] of [
+      ["policies", "a recording: nothing is sent"],
+      ["engines", "not sent"],
+    ] as const)
+      await look(dashboard.url, view, async (page) => {
+        const said = page.getByText(text, { exact: true });
+        await said.waitFor();
+        expect(await said.count()).toBe(1);
+      });
+    await dashboard.close();
+  });
+
   it("says that the engine is down and what to do, and that it is back", async () => {
     const { app, dashboard } = await played();
     app.status = undefined;

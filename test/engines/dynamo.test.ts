@@ -64,14 +64,21 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
         usage: { outputTokens: 40 },
       });
     const salted = definition.create(
-      definition.options.parse({ url: server.url, speculativePrefill: true, cacheSalt: "tenant-a" }),
+      definition.options.parse({
+        url: server.url,
+        speculativePrefill: true,
+        strictPriority: true,
+        cacheSalt: "tenant-a",
+      }),
     );
     const call = { url: `${server.url}/v1/chat/completions`, identity };
     const { fields, headers } = adapter.decorate?.(call, []) ?? {};
     expect(fields).toEqual({ nvext: { agent_hints: { osl: 40 } } });
     expect((await chat(1, fields, headers)).status).toBe(200);
     const { fields: more } = salted.decorate?.(call, []) ?? {};
-    expect(more).toEqual({ nvext: { agent_hints: { speculative_prefill: true }, cache_salt: "tenant-a" } });
+    expect(more).toEqual({
+      nvext: { agent_hints: { speculative_prefill: true, strict_priority: 1 }, cache_salt: "tenant-a" },
+    });
     expect((await chat(1, more)).status).toBe(200);
     expect((await chat(1, { kv_hints: {} })).status).toBe(400);
     expect((await chat(1, { nvext: { agent_hints: { priority: 0.5 } } })).status).toBe(400);
@@ -81,7 +88,10 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
     const [outcome] = await adapter.apply([prefetch(2)]);
     expect(outcome).toMatchObject({ status: "applied" });
     expect(outcome?.tokens).toBeGreaterThan(200);
-    const { usage } = (await chat(2)).body;
+    // The router may not know yet what the prefetch has stored: the run's session names the worker.
+    const identity = { agent: "agent-2", run: "r", namespace: "" };
+    const call = { url: `${server.url}/v1/chat/completions`, identity };
+    const { usage } = (await chat(2, {}, adapter.decorate?.(call, [])?.headers)).body;
     expect(usage.prompt_tokens - usage.prompt_tokens_details.cached_tokens).toBeLessThan(32);
   });
 

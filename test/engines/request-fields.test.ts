@@ -55,7 +55,7 @@ describe("OpenAI", () => {
               prompt_tokens: 2000,
               completion_tokens: 1,
               total_tokens: 2001,
-              prompt_tokens_details: { cached_tokens: 1920 },
+              prompt_tokens_details: { cached_tokens: 1920, cache_write_tokens: 64 },
             },
           }
         : undefined,
@@ -82,8 +82,13 @@ describe("OpenAI", () => {
     expect(bodies[0]?.prompt_cache_key).toMatch(/^cachesage-[0-9a-f]{24}$/);
     expect(bodies[1]?.prompt_cache_key).toBe(bodies[0]?.prompt_cache_key);
     expect(events.find(({ type }) => type === "request-end")).toMatchObject({
-      usage: { cachedTokens: 1920 },
+      usage: { cachedTokens: 1920, writtenTokens: 64 },
     });
+    const cacheOptions: OpenAI.ChatCompletionCreateParams.PromptCacheOptions = {
+      mode: "implicit",
+      ttl: "30m",
+    };
+    expect(bodies[0]?.prompt_cache_options).toEqual(cacheOptions);
   });
 
   test("marks of the user's own are left alone, and without a key nothing is asked or prefetched", async () => {
@@ -97,6 +102,17 @@ describe("OpenAI", () => {
       },
     ];
     expect(edit?.({ messages: own })).toBeUndefined();
+    const messages = [
+      { role: "system", content: system },
+      { role: "user", content: "a" },
+    ];
+    const prompt_cache_options = { mode: "explicit" };
+    expect(edit?.({ messages, prompt_cache_options })).toMatchObject({ prompt_cache_options });
+    const billed = openai.create(openai.options.parse({ breakpoints: true, mode: "explicit" }));
+    const { edit: anchorsAlone } = billed.decorate?.(call(`${billed.baseURL}/chat/completions`), []) ?? {};
+    expect(anchorsAlone?.({ messages })).toMatchObject({
+      prompt_cache_options: { mode: "explicit", ttl: "30m" },
+    });
     expect(edit?.({ messages: [{ role: "user", content: "no anchor" }] })).toBeUndefined();
     expect(adapter.supports).toEqual({});
     expect(await adapter.connect()).toEqual({ engine: "openai", models: [] });
@@ -119,7 +135,7 @@ describe("Anthropic", () => {
               input_tokens: 10,
               output_tokens: 1,
               cache_read_input_tokens: 2048,
-              cache_creation_input_tokens: 0,
+              cache_creation_input_tokens: 512,
             },
           }
         : undefined,
@@ -146,7 +162,7 @@ describe("Anthropic", () => {
     const end: Anthropic.CacheControlEphemeral = { type: "ephemeral" };
     expect(first).toMatchObject({ system: anchor, cache_control: end });
     expect(events.find(({ type }) => type === "request-end")).toMatchObject({
-      usage: { cachedTokens: 2048 },
+      usage: { cachedTokens: 2048, writtenTokens: 512 },
     });
   });
 

@@ -50,6 +50,29 @@ test("counts win over the declared graph as they grow", () => {
   expect(probabilities(predictor, "x")["b"]).toBeGreaterThan(0.95);
 });
 
+test("what is certain has a probability of 1 at most, also where its shares are rounded", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  predictor.observe(
+    topology(
+      [START, "a", 1],
+      ["a", "b", 1],
+      ["b", "c", 1],
+      ["c", "a", 1 / 3],
+      ["c", "b", 1 / 3],
+      ["c", END, 1 / 3],
+    ),
+  );
+  const said: number[] = [];
+  for (let i = 0; i < 60; i++)
+    for (const event of app.run(`${i}`, "a", "b", "c", "a", "b", "c", "b", "c", "b", "c")) {
+      predictor.observe(event);
+      said.push(...predictor.next(`${i}`).map(({ probability }) => probability));
+    }
+  expect(said.length).toBeGreaterThan(600);
+  expect(Math.max(...said)).toBe(1);
+});
+
 test("a node that never calls the model is walked through", () => {
   const predictor = new LearnedPredictor();
   const app = new App();

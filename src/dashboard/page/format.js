@@ -40,3 +40,9 @@ export function sinceStart(ms) {
 
 /** An id that is too long to be read, shortened in its middle. */
 export const shortId = (id) => (id && id.length > 18 ? `${id.slice(0, 8)}…${id.slice(-6)}` : (id ?? NONE));
+
+/** When a prefix is used again, in steps of its run; null: no use is expected. */
+export function nextUse(steps) {
+  if (steps === null || steps > 100) return "not expected soon";
+  return steps < 1.5 ? "next step" : `≈ ${fixed(steps, 1)} steps`;
+}

@@ -1,6 +1,6 @@
 import { chart, lineSeries, timeAxis } from "../chart.js";
 import { card, dataTable, grid, id, number, tile, tiles, words } from "../elements.js";
-import { compact, count, duration, fixed, NONE, percent, shortId, sinceStart } from "../format.js";
+import { compact, count, duration, fixed, nextUse, NONE, percent, shortId, sinceStart } from "../format.js";
 
 function occupancyOption({ occupancy, bucketMs }, colors) {
   const points = occupancy.map((one, index) => [(index + 1) * bucketMs, one === null ? null : 100 * one]);
@@ -18,11 +18,10 @@ function occupancyOption({ occupancy, bucketMs }, colors) {
   };
 }
 
-const nextUse = ({ expectedSteps, soonestMs }) => {
-  if (expectedSteps === null || expectedSteps > 100) return "not expected soon";
-  const steps = expectedSteps < 1.5 ? "next step" : `≈ ${fixed(expectedSteps, 1)} steps`;
-  return soonestMs > 50 ? `${steps}, not within ${duration(soonestMs)}` : steps;
-};
+const expectedUse = ({ expectedSteps, soonestMs }) =>
+  expectedSteps !== null && expectedSteps <= 100 && soonestMs > 50
+    ? `${nextUse(expectedSteps)}, not within ${duration(soonestMs)}`
+    : nextUse(expectedSteps);
 
 const keptUntil = ({ told }, now) => {
   if (!told) return "nothing told";
@@ -47,7 +46,7 @@ export default {
     const columns = [
       number("tokens", ({ tokens }) => count(tokens)),
       words("value", ({ value }) => ({ text: fixed(value), bar: value })),
-      words("expected next use", nextUse),
+      words("expected next use", expectedUse),
       number("last told", ({ told }) => (told?.value === null || !told ? NONE : fixed(told.value))),
       words("kept until", (row) => keptUntil(row, now)),
       number("last used", ({ usedMsAgo }) => `${duration(usedMsAgo)} ago`),

@@ -1,6 +1,6 @@
 import { card, dataTable, facts, grid, h, id, number, setText, words } from "../elements.js";
-import { count, duration, fixed, NONE, percent, shortId } from "../format.js";
-import { cameAfter, details } from "./decision-details.js";
+import { count, duration, fixed, shortId } from "../format.js";
+import { cameAfter, details, reasonOf } from "./decision-details.js";
 
 const VERBS = [
   "retain",
@@ -74,11 +74,7 @@ export default {
         id("run", ({ run }) => shortId(String(run ?? ""))),
         number("score", ({ value }) => fixed(value)),
         words("outcome", ({ status }) => ({ text: status, status })),
-        words(
-          "reason",
-          ({ reason, probability }) =>
-            reason ?? (probability === null ? NONE : `comes next with ${percent(probability, 0)}`),
-        ),
+        words("reason", reasonOf),
         words("what came", cameAfter),
       ],
       { empty: "No decision matches.", long: true },
@@ -96,11 +92,7 @@ export default {
     };
     return {
       query: () => Object.fromEntries(new FormData(form)),
-      elements: [
-        card("", form, table.element, found),
-        h("div", { class: "gap" }),
-        grid(detailCard, card("two-thirds", counts.element)),
-      ],
+      elements: [grid(card("", form, table.element, found), detailCard, card("two-thirds", counts.element))],
       update(data) {
         const options = [...policy.options].map(({ value }) => value);
         for (const name of data.policies)

@@ -147,7 +147,7 @@ export default {
           ["Models", data.models.join(", ") || NONE],
           ["Address", data.address ?? NONE],
           ["Tokens of a block", data.blockTokens === null ? "not told" : count(data.blockTokens)],
-          ["Hints", data.cacheHints ? "sent" : "not sent"],
+          ["Hints", data.kind === "recording" || !data.cacheHints ? "not sent" : "sent"],
         ]);
         condition.update(health(data));
         stream.update(eventFacts(data));

@@ -62,11 +62,11 @@ export default {
       update({ policies, decision, cacheHints, kind, off: left }) {
         on.update(
           count(policies.filter(({ isLeftOut }) => !isLeftOut).length),
-          cacheHints
-            ? "their hints are sent"
-            : kind === "app"
-              ? "cacheHints is off: nothing is sent"
-              : "a recording: nothing is sent",
+          kind === "recording"
+            ? "a recording: nothing is sent"
+            : cacheHints
+              ? "their hints are sent"
+              : "cacheHints is off: nothing is sent",
         );
         const below = decision ? `newest ${count(decision.count)}` : "none yet";
         p50.update(micros(decision?.p50), below);
