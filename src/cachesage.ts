@@ -5,7 +5,7 @@ import type { DashboardOptionsInput } from "./dashboard/options.ts";
 import type { Dashboard } from "./dashboard/server.ts";
 import { LiveDashboard } from "./dashboard/live-dashboard.ts";
 import { type Address, addressesOf, createEngine } from "./engine-registry.ts";
-import { EventTurn } from "./event-turn.ts";
+import { EventTurn, type Patience } from "./event-turn.ts";
 import { createFramework, type Framework } from "./langgraph/index.ts";
 import { AnchorDrift } from "./langgraph/anchor-drift.ts";
 import { ShapeDrift } from "./langgraph/shape-drift.ts";
@@ -23,7 +23,7 @@ import {
 } from "./policy-set.ts";
 import { PolicyStates } from "./policy-states.ts";
 import type { Advice, Outcome } from "./runtime/action.ts";
-import { AgentRuntime } from "./runtime/agent-runtime.ts";
+import { AgentRuntime, isDecidedAbout } from "./runtime/agent-runtime.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
 import type { Event } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
@@ -143,28 +143,32 @@ export class CacheSage {
       observers?.decisions();
       for (const event of events) {
         room?.observe(event);
-        contained(() => this.#dashboard.event(event), fault, "dashboard");
-        if (!cacheHints) contained(() => shapeDrift.observe(event), fault, "anchor drift");
+        if (this.#dashboard.isOpen) contained(() => this.#dashboard.event(event), fault, "dashboard");
+        if (!cacheHints && event.type === "request-start")
+          contained(() => shapeDrift.observe(event), fault, "anchor drift");
       }
       if (!cacheHints) return;
       standing.note(actions);
       this.#queue.push(actions);
     };
     const turn = (this.#turn = new EventTurn((events) => contained(() => take(events), fault, "emit")));
+    const patienceWith = (event: Event): Patience => {
+      // Verdicts and early starts go by all that happened before them; prompts are there until their run ends.
+      if (event.type === "run-end" || room !== undefined || speculates) return "none";
+      return isDecidedAbout(event) || this.#dashboard.isOpen ? "turn" : "next";
+    };
     const host: Host = {
       clock,
       baseURL: adapter.baseURL,
       cacheHints,
       ...((settings.apiKey ?? adapter.apiKey) !== undefined && { apiKey: settings.apiKey ?? adapter.apiKey }),
       emit: (event) => {
-        contained(() => settings.onEvent?.(event), fault, "onEvent");
-        contained(() => adapter.observe?.(event), fault, "adapter");
+        if (settings.onEvent) contained(() => settings.onEvent?.(event), fault, "onEvent");
+        if (adapter.observe) contained(() => adapter.observe?.(event), fault, "adapter");
         shared?.observe(event);
         observers?.event(event);
-        const isEnd = event.type === "run-end";
-        // Verdicts and early starts go by all that happened before them; prompts are there until their run ends.
-        turn.add(event, isEnd || room !== undefined || speculates);
-        if (isEnd) contained(() => prompts.end(event.run), fault, "prompts");
+        turn.add(event, patienceWith(event));
+        if (event.type === "run-end") contained(() => prompts.end(event.run), fault, "prompts");
       },
       decorate: (call) => {
         turn.end();

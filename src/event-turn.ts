@@ -1,5 +1,14 @@
 import type { Event } from "./runtime/event.ts";
 
+/** Events held back at most: an app that makes no model calls for long does not pay for all of them at once. */
+const MOST = 64;
+
+/**
+ * How long an event may be held back: not at all, until its turn of the event loop is over, or until a later event may not be
+ * held back any longer.
+ */
+export type Patience = "none" | "turn" | "next";
+
 /**
  * Holds events back until their turn of the event loop is over, or somebody asks for what comes of them: what is on its
  * way to a model call does not wait for them, and one decision is made where several events happen at once.
@@ -7,17 +16,21 @@ import type { Event } from "./runtime/event.ts";
 export class EventTurn {
   readonly #take: (events: readonly Event[]) => void;
   #events: Event[] = [];
+  /** The end of the turn is waited for. */
+  #isDue = false;
 
   /** @param take takes events in, in the order in which they came. Must not throw. */
   constructor(take: (events: readonly Event[]) => void) {
     this.#take = take;
   }
 
-  /** @param isLast the turn ends with this event. */
-  add(event: Event, isLast: boolean): void {
+  add(event: Event, patience: Patience): void {
     const count = this.#events.push(event);
-    if (isLast) this.end();
-    else if (count === 1) setImmediate(() => this.end());
+    if (patience === "none" || count >= MOST) this.end();
+    else if (patience === "turn" && !this.#isDue) {
+      this.#isDue = true;
+      setImmediate(this.#endOfTurn);
+    }
   }
 
   /** Hands on at once what is held back. */
@@ -27,4 +40,9 @@ export class EventTurn {
     this.#events = [];
     this.#take(events);
   }
+
+  readonly #endOfTurn = (): void => {
+    this.#isDue = false;
+    this.end();
+  };
 }

@@ -14,6 +14,11 @@ export class LiveDashboard {
     this.#source = source;
   }
 
+  /** Whether anybody is to be told. */
+  get isOpen(): boolean {
+    return this.#watchers.size > 0;
+  }
+
   /** To be told after the predictor and the policies were. */
   event(event: Event): void {
     for (const watcher of this.#watchers) watcher.event(event);

@@ -1,4 +1,4 @@
-import type { AgentId, Event, PromptPart, RequestStartEvent, RunId } from "../runtime/event.ts";
+import type { AgentId, PromptPart, RequestStartEvent, RunId } from "../runtime/event.ts";
 
 interface Watched {
   run: RunId;
@@ -29,11 +29,7 @@ export class ShapeDrift {
     this.#warn = warn;
   }
 
-  observe(event: Event): void {
-    if (event.type === "request-start") this.#request(event);
-  }
-
-  #request({ agent, run, prompt: { anchor, history } }: RequestStartEvent): void {
+  observe({ agent, run, prompt: { anchor, history } }: RequestStartEvent): void {
     const known = this.#agents.get(agent);
     if (!known) {
       if (this.#agents.size >= MAX_AGENTS) return;

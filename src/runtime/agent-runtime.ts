@@ -75,10 +75,9 @@ export class AgentRuntime {
         this.#faults.note(installed, "observe", error);
       }
     }
-    const run = decisionRun(event);
-    if (run === undefined) return;
-    const due = this.#due.get(run);
-    if (!due || weightOf(event) >= weightOf(due)) this.#due.set(run, event);
+    if (!isDecidedAbout(event)) return;
+    const due = this.#due.get(event.run);
+    if (!due || weightOf(event) >= weightOf(due)) this.#due.set(event.run, event);
     this.#spent += clock.now() - started;
   }
 
@@ -231,15 +230,17 @@ function weightOf({ type }: Event): number {
   return type === "run-end" ? 2 : type === "next-agents" ? 0 : 1;
 }
 
-/** The run to decide for, or undefined when the event changes nothing about the future. */
-function decisionRun(event: Event): RunId | undefined {
+/** Whether it may change what is to be done; all else waits for the next event that may. */
+export function isDecidedAbout(
+  event: Event,
+): event is Extract<Event, { type: "request-start" | "request-end" | "next-agents" | "run-end" }> {
   switch (event.type) {
     case "request-start":
     case "request-end":
     case "next-agents":
     case "run-end":
-      return event.run;
+      return true;
     default:
-      return undefined;
+      return false;
   }
 }
