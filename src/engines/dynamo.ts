@@ -9,6 +9,7 @@ import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
 import { OutputLengths } from "../wire/output-lengths.ts";
+import { BEHIND_ALL_OTHERS, steps } from "../wire/priority.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
@@ -26,6 +27,10 @@ const options = z.strictObject({
     .describe(
       "Have the frontend prefill each answer for the same agent's next turn; for agents that call themselves",
     ),
+  priority: z
+    .boolean()
+    .default(false)
+    .describe("Calls carry their priorities; only with workers that were started with priority scheduling"),
   cacheSalt: z
     .string()
     .min(1)
@@ -45,15 +50,12 @@ const totalNames = {
   cachedTokens: ["dynamo_frontend_cached_tokens_sum"],
 };
 
-/** Below what requests without a priority have, which is 0; higher is more important since 1.1. */
-const BEHIND_ALL_OTHERS = -1;
-
 /**
  * NVIDIA Dynamo's frontend (seen: 1.6.1 with the KV router and two mocker workers). Its router sends a request to where
  * most of its prompt is cached; hints travel in `nvext`.
  *
  * - It is strict: a field that it does not know, at the top or inside `nvext`, is a 400.
- * - `priority` and `strict_priority` count in a router queue that is off by default (`--router-queue-threshold`), and at
+ * - `priority` (higher is more important since 1.1, and requests without one have 0) and `strict_priority` count in a router queue that is off by default (`--router-queue-threshold`), and at
  *   engines that were started with priority scheduling.
  * - `osl` counts with `--router-track-output-blocks`; it is learned from each agent's answers.
  * - Session affinity needs `--router-session-affinity-ttl-secs`, else its header is ignored. It is worth it: without it the
@@ -78,12 +80,12 @@ class Dynamo {
     this.#http = new EngineHttp({ engine: "dynamo", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
       after: { foreground: this.#foreground, idleBelow: chosen.idleBelow },
-      decorate: (prefix) => this.#decoration(prefix, { priority: BEHIND_ALL_OTHERS, osl: 1 }),
+      decorate: (prefix) => this.#decoration(prefix, { priority: -BEHIND_ALL_OTHERS, osl: 1 }),
     });
   }
 
   adapter(): EngineAdapter {
-    const { apiKey, speculativePrefill, events } = this.#options;
+    const { apiKey, speculativePrefill, events, priority } = this.#options;
     const served = new ServedTotals(totalNames, this.#warmUp.totals);
     return createHttpAdapter({
       name: "dynamo",
@@ -95,12 +97,16 @@ class Dynamo {
       status: metricStatus(this.#http, served, (sums) =>
         load(sums, { waiting: "dynamo_frontend_router_queue_pending_requests" }),
       ),
-      supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
-      decorate: ({ identity: { agent, run, session } }) => {
+      supports: () => ({ prefetch: "emulated", cancel: "emulated", ...(priority && { priority: "native" }) }),
+      decorate: ({ identity: { agent, run, session }, priority: own }) => {
         const osl = this.#lengths.of(agent);
         return this.#decoration(
           { run: session ?? run },
-          { ...(osl !== undefined && { osl }), ...(speculativePrefill && { speculative_prefill: true }) },
+          {
+            ...(osl !== undefined && { osl }),
+            ...(priority && own !== undefined && { priority: steps(own) }),
+            ...(speculativePrefill && { speculative_prefill: true }),
+          },
         );
       },
       observe: (event) => {
@@ -145,10 +151,11 @@ export default {
   description: "NVIDIA Dynamo: agent hints, session affinity, prefetch by requests for one token",
   seen: "ai-dynamo 1.6.1, frontend and mockers",
   remedies: {
+    priority: "priority scheduling at the workers, such as vLLM's --scheduling-policy priority",
     "cached tokens": "the engine's own flag, such as --enable-prompt-tokens-details for vLLM workers",
     events: "--zmq-kv-events-ports at the workers, and their addresses as the adapter's option events",
   },
-  priorityFields: { nvext: { agent_hints: { priority: BEHIND_ALL_OTHERS } } },
+  priorityFields: { nvext: { agent_hints: { priority: -BEHIND_ALL_OTHERS } } },
   options,
   create: (chosen): EngineAdapter => new Dynamo(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

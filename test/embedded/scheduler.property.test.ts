@@ -137,7 +137,7 @@ const setting = fc.record({
   /** The longest request takes five, and one more where it parts from another one. */
   blocks: fc.integer({ min: 7, max: 24 }),
   maxRunning: fc.integer({ min: 1, max: 6 }),
-  chunkTokens: fc.integer({ min: 16, max: 64 }),
+  chunkTokens: fc.integer({ min: 16, max: 200 }),
   prefixCaching: fc.boolean(),
 });
 
@@ -167,7 +167,7 @@ test("everyone is answered, with the text of one who is alone, or leaves; nothin
         ),
       );
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
   expect(preemptions).toBeGreaterThan(0);
 });
@@ -185,14 +185,16 @@ test("by priority, nobody is computed while a more urgent one has to wait", asyn
         expect([...present].filter((id) => priorityOf(id) < least && !computed.has(id))).toEqual([]);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
   expect(preemptions).toBeGreaterThan(0);
 });
 
 test("first come first served, and among equals by priority, no priority changes a step", async () => {
   await fc.assert(
-    fc.asyncProperty(schedule, setting, fc.integer({ min: -5, max: 5 }), async (requests, given, same) => {
+    fc.asyncProperty(schedule, setting, fc.integer({ min: -5, max: 5 }), async (requests, any, same) => {
+      // Longer steps are cut short only where somebody may have to go first.
+      const given = { ...any, chunkTokens: Math.min(128, any.chunkTokens) };
       const inTurn = await stepsOf(requests, { ...given, schedulingPolicy: "fcfs" });
       const equals = requests.map((one) => ({ ...one, priority: same }));
       expect(await stepsOf(equals, { ...given, schedulingPolicy: "priority" })).toEqual(inTurn);
