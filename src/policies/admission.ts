@@ -126,6 +126,7 @@ class Admission implements Policy<"request"> {
   readonly #started = new Map<string, Started>();
   /** Prompt tokens of calls under way without a first token: all, and those of no high priority. */
   #tokensAhead = 0;
+  #urgentUnderWay = 0;
   #othersAhead = 0;
   readonly #times = new FirstTokenTimes();
   /** Calls since the last one of high priority, and the mean prompt of these. */
@@ -195,16 +196,19 @@ class Admission implements Policy<"request"> {
     const extra = isGuarded ? Math.max(1, Math.floor(limit * reserved)) : 0;
     const servers = workers.length === 0 ? 1 : Math.max(1, workers.filter(({ isUp }) => isUp).length);
     let room = limit - underWay;
+    // At such an engine the others give way to them.
+    let urgentRoom = (servesByPriority ? limit - this.#urgentUnderWay : room) + extra;
     let ahead = this.#othersAhead;
     let waiting = 0;
     return ranked.map(({ item: call }): Action => {
       const leftMs = (call.deadline ?? Number.POSITIVE_INFINITY) - now;
       if (shedLate && leftMs <= 0) return { type: "deny", call, reason: "its deadline has passed" };
       const isFree = isUrgent(call)
-        ? room > -extra
+        ? urgentRoom > 0
         : room > 0 && (!isGuarded || servesByPriority || this.#leavesHeadroom(ahead, call.tokens, servers));
       if (isFree) {
         room--;
+        if (isUrgent(call) || !servesByPriority) urgentRoom--;
         if (!isUrgent(call)) ahead += call.tokens;
         return { type: "admit", call, priority: this.score(call) };
       }
@@ -222,8 +226,10 @@ class Admission implements Policy<"request"> {
     if (type !== "admit" && type !== "route") return this.#close(call.id, call.run);
     const urgent = isUrgent(call);
     this.#sinceUrgent = urgent ? 0 : this.#sinceUrgent + 1;
-    if (urgent)
+    if (urgent) {
+      this.#urgentUnderWay++;
       this.#urgentTokens += (call.tokens - this.#urgentTokens) * (this.#urgentTokens === 0 ? 1 : RECENT);
+    }
     this.#started.set(call.id, {
       at: this.#now(),
       isUrgent: urgent,
@@ -239,6 +245,7 @@ class Admission implements Policy<"request"> {
     const started = this.#started.get(call.id);
     this.#started.delete(call.id);
     if (started) this.#answered(started);
+    if (started?.isUrgent) this.#urgentUnderWay--;
     this.#close(call.id, call.run);
   }
 

@@ -162,7 +162,7 @@ async function joins({ policies, engine, cacheHints }, seed = 0) {
     await Promise.all(
       Array.from({ length: 4 }, async (_, app) => {
         await pause(40 * app);
-        for (let round = 0; round < 6; round++) {
+        for (let round = 0; round < 4; round++) {
           const began = performance.now();
           await graph.invoke({ messages: [] });
           if (round > 0) times.push(performance.now() - began);
@@ -393,7 +393,6 @@ if (asked.length === 0 || asked.includes("critical-path")) {
     "admission, critical path",
     {
       off: () => ({}),
-      "four at once, in order": () => ({ policies: { fairness: { concurrency: 4 } } }),
       "four at once": () => ({ ...fcfs, policies: { admission: limit(4) } }),
       "four at once, engine by priority": () => ({ ...byPriority, policies: { admission: limit(4) } }),
       "all at once, engine by priority": () => ({ ...byPriority, policies: { admission: limit(256) } }),

@@ -86,7 +86,7 @@ function subject(id: string, priority: number): RequestSubject {
 }
 
 /** What becomes of three calls of low priority after two of high priority, whose prompts took a millisecond a token. */
-function letGo(servesByPriority: boolean) {
+function letGo(servesByPriority: boolean, underWay = 0) {
   const time = { now: 0 };
   const clock = { now: () => time.now };
   const given = admission.options.parse({ initial: 4, min: 4 });
@@ -100,7 +100,8 @@ function letGo(servesByPriority: boolean) {
     policy.ended?.(urgent, { status: "completed" });
   }
   const ranked = ["1", "2", "3"].map((id) => ({ item: subject(id, 0.2), score: 0.2 }));
-  const moment = { now: time.now, underWay: 0, workers: [], servesByPriority };
+  const moment = { now: time.now, underWay, workers: [], servesByPriority };
+  if (underWay > 0) ranked.unshift({ item: subject("urgent", 1), score: 1 });
   return [...(policy.act?.(ranked, [], moment) ?? [])].map(({ type, ...more }) => [
     type,
     "priority" in more ? more.priority : undefined,
@@ -110,6 +111,9 @@ function letGo(servesByPriority: boolean) {
 test("where the engine serves by priority itself, nothing is held back for calls of high priority but for the limit", () => {
   expect(letGo(true)).toEqual(["1", "2", "3"].map(() => ["admit", 0.2]));
   expect(letGo(false).map(([type]) => type)).toEqual(["admit", "hold", "hold"]);
+  // Calls of low priority that take all places, and the one that is left for calls of high priority.
+  expect(letGo(true, 5)).toEqual([["admit", 1], ...["1", "2", "3"].map(() => ["hold", undefined])]);
+  expect(letGo(false, 5)[0]).toEqual(["hold", undefined]);
 });
 
 test("what is off its run's critical path has a lower priority, although the agents ahead have not called yet", () => {
