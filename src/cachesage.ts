@@ -95,6 +95,7 @@ export class CacheSage {
       onFault: fault,
       budgetMs: settings.holdBudgetMs,
       workers: () => adapter.workers?.() ?? [],
+      servesByPriority: () => cacheHints && "priority" in adapter.supports,
     }));
     const states = (this.#states = new PolicyStates(policies, warn));
     const shared = (this.#shared = SharedState.of(settings, {

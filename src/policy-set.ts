@@ -84,16 +84,17 @@ export function installPolicies(
     /** Milliseconds that a call may be held in all. */
     readonly budgetMs: number;
     readonly workers: () => readonly Worker[];
+    readonly servesByPriority: () => boolean;
   },
 ): PolicySet {
-  const { context, ledger, onFault, budgetMs, workers } = parts;
+  const { context, ledger, onFault, budgetMs, workers, servesByPriority } = parts;
   const { clock } = context;
   const installed = chosen.map(({ definition, options }): InstalledPolicy => ({
     definition,
     policy: definition.create({ ...context, options }),
   }));
   const faults = new PolicyFaults(onFault);
-  const gate = new Gate({ clock, policies: installed, faults, ledger, budgetMs, workers });
+  const gate = new Gate({ clock, policies: installed, faults, ledger, budgetMs, workers, servesByPriority });
   return { installed, faults, room: gate.isOpen ? undefined : new WaitingRoom(gate, clock) };
 }
 

@@ -9,14 +9,14 @@ const options = z.strictObject({
   markdown: z.boolean().default(false).describe("Print the table as the README has it."),
 });
 
-const verbs = ["retain", "release", "prefetch", "pin", "evict", "cancel"] as const;
+const verbs = ["retain", "release", "prefetch", "pin", "evict", "cancel", "priority"] as const;
 
 export default defineCommand({
   name: "engines",
   summary: "List the engines, what they support and their options",
   description:
-    "Lists the engines that cachesage has an adapter for, and what each verb is there with the adapter's default options: native, " +
-    "emulated or absent. With a name: that engine's options.",
+    "Lists the engines that cachesage has an adapter for, and what each verb, and serving by priority, is there with the adapter's default options: " +
+    "native, emulated or absent. With a name: that engine's options.",
   example: "cachesage engines",
   arguments: ["name"],
   options,

@@ -10,6 +10,7 @@ const health = z.object({
   model: z.string(),
   kv_hints: z.literal("1"),
   block_tokens: z.int().positive(),
+  scheduling_policy: z.string().default("fcfs"),
 });
 
 const reply = z.object({

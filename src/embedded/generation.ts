@@ -1,5 +1,6 @@
 import type { Lease } from "./cache/kv-cache.ts";
 import type { Sampling } from "./llama.ts";
+import type { Urgency } from "./urgency-list.ts";
 
 /** One answer to compute. */
 export interface GenerationRequest {
@@ -12,6 +13,8 @@ export interface GenerationRequest {
   readonly anchor?: string | undefined;
   /** Most tokens to generate; 0 only computes the prompt. */
   readonly maxTokens: number;
+  /** Lower goes first; default 0. Looked at where requests are scheduled by priority. */
+  readonly priority?: number | undefined;
   readonly sampling: Sampling;
   /** Receives each token as it is drawn; returning true ends the answer. */
   onToken(token: number): boolean;
@@ -26,10 +29,12 @@ export interface GenerationResult {
 }
 
 /** A request on its way through the scheduler. */
-export class Generation {
+export class Generation implements Urgency {
   readonly request: GenerationRequest;
   readonly done: Promise<GenerationResult>;
   readonly signal: AbortSignal | undefined;
+  readonly priority: number;
+  readonly arrival: number;
   lease: Lease | undefined;
   cachedTokens: number | undefined;
   /** Tokens of prompt and output that are in the sequence. */
@@ -38,8 +43,10 @@ export class Generation {
   #resolve: (result: GenerationResult) => void = () => {};
   #reject: (reason: unknown) => void = () => {};
 
-  constructor(request: GenerationRequest, signal?: AbortSignal) {
+  constructor(request: GenerationRequest, { priority, arrival }: Urgency, signal?: AbortSignal) {
     this.request = request;
+    this.priority = priority;
+    this.arrival = arrival;
     this.signal = signal;
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;

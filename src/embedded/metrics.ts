@@ -43,7 +43,11 @@ export class Metrics {
     counter("vllm:prefix_cache_hits_total", "Prompt tokens found in the cache", (now) => now.hitTokens);
     counter("vllm:prompt_tokens_total", "Prompt tokens of admitted requests", (now) => now.promptTokens);
     counter("vllm:generation_tokens_total", "Tokens generated", (now) => now.outputTokens);
-    counter("vllm:num_preemptions_total", "Requests sent back for want of blocks", (now) => now.preemptions);
+    counter(
+      "vllm:num_preemptions_total",
+      "Requests sent back, for want of blocks or for more urgent ones",
+      (now) => now.preemptions,
+    );
     gauge("vllm:num_requests_running", "Requests being computed", (now) => now.running);
     gauge("vllm:num_requests_waiting", "Requests waiting", (now) => now.waiting);
     gauge(

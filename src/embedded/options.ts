@@ -35,6 +35,12 @@ export const embeddedOptions = z.strictObject({
     .describe("CPU threads of llama.cpp; all cores but one unless set"),
   chunkTokens: z.int().min(16).max(2048).default(256).describe("Most tokens computed in one step"),
   maxRunning: z.int().min(1).max(256).default(16).describe("Requests computed at once; others wait in order"),
+  schedulingPolicy: z
+    .enum(["fcfs", "priority"])
+    .default("fcfs")
+    .describe(
+      "Which requests go first: those that came first, or those of lower priority number, before which others pause and give way",
+    ),
   answerTokens: z
     .int()
     .min(1)

@@ -1,5 +1,5 @@
 import type { Outcome } from "../runtime/action.ts";
-import type { KvCache, Lease } from "./cache/kv-cache.ts";
+import type { Cache, Lease } from "./cache/kv-cache.ts";
 import type { Counters } from "./counters.ts";
 
 /** A prompt to have in cache before it is asked for; only blocks are displaced that are worth less than `prefix` is then. */
@@ -21,14 +21,14 @@ interface Job extends PrefetchRequest {
 
 /** Computes prompts ahead, most valuable first, in chunks between which it can be paused or cancelled. */
 export class Prefetcher {
-  readonly #cache: KvCache;
+  readonly #cache: Cache;
   readonly #counters: () => Counters;
   readonly #chunkTokens: number;
   readonly #jobs: Job[] = [];
   /** The job that `step` is busy with: it ends in `step`, never under its feet. */
   #atWork: Job | undefined;
 
-  constructor(cache: KvCache, chunkTokens: number, counters: () => Counters) {
+  constructor(cache: Cache, chunkTokens: number, counters: () => Counters) {
     this.#cache = cache;
     this.#chunkTokens = chunkTokens;
     this.#counters = counters;

@@ -1,24 +1,27 @@
 import type { Outcome } from "../runtime/action.ts";
 import { blockTokens } from "./cache/block.ts";
-import type { KvCache, Lease } from "./cache/kv-cache.ts";
+import type { Cache, Lease } from "./cache/kv-cache.ts";
 import { type Counters, zeroCounters } from "./counters.ts";
 import { Generation, type GenerationRequest, type GenerationResult } from "./generation.ts";
+import type { EmbeddedOptions } from "./options.ts";
 import { Prefetcher, type PrefetchRequest } from "./prefetcher.ts";
+import { UrgencyList } from "./urgency-list.ts";
 
-export interface SchedulerOptions {
-  readonly maxRunning: number;
-  /** Most tokens computed in one step. */
-  readonly chunkTokens: number;
-  readonly prefixCaching: boolean;
-}
+export type SchedulerOptions = Pick<
+  EmbeddedOptions,
+  "maxRunning" | "chunkTokens" | "prefixCaching" | "schedulingPolicy"
+>;
 
 interface Step {
   readonly generation: Generation;
   readonly tokens: readonly number[];
 }
 
-/** Larger prefetch chunks would make an arriving request wait noticeably. */
-const largestPrefetchChunk = 64;
+/** Larger chunks of what can wait would make a request that arrives wait noticeably. */
+const smallChunk = 64;
+
+/** The same of prompts where a more urgent one may arrive: it waits for half as long as by default, and throughput stays. */
+const pausableChunk = 128;
 
 /** Milliseconds after which prefetches for which there was no room are tried again: their values rise with time. */
 const retryMs = 20;
@@ -28,25 +31,28 @@ export class KvBudgetError extends Error {}
 
 /**
  * Continuous batching: each step computes one token of every answer under way and a chunk of the prompts that wait,
- * first come first served. Cache operations happen between steps; prefetches only when there is no request.
+ * first come first served. By priority the most urgent request has its tokens in a step first, answer or prompt, so that
+ * others pause; and one that finds no place or no blocks takes those of requests that are less urgent.
+ * Cache operations happen between steps; prefetches only when there is no request.
  */
 export class Scheduler {
   counters: Counters = zeroCounters();
-  readonly #cache: KvCache;
+  readonly #cache: Cache;
   readonly #options: SchedulerOptions;
   readonly #prefetcher: Prefetcher;
-  readonly #waiting: Generation[] = [];
-  readonly #running: Generation[] = [];
+  readonly #waiting = new UrgencyList<Generation>();
+  readonly #running = new UrgencyList<Generation>();
+  #arrivals = 0;
   readonly #loop: Promise<void>;
   #wake: () => void = () => {};
   #isAwake = true;
   #closed: unknown;
   #idle: (() => void)[] = [];
 
-  constructor(cache: KvCache, options: SchedulerOptions) {
+  constructor(cache: Cache, options: SchedulerOptions) {
     this.#cache = cache;
     this.#options = options;
-    const chunk = Math.min(options.chunkTokens, largestPrefetchChunk);
+    const chunk = Math.min(options.chunkTokens, smallChunk);
     this.#prefetcher = new Prefetcher(cache, chunk, () => this.counters);
     this.#loop = this.#run();
   }
@@ -62,11 +68,12 @@ export class Scheduler {
   /** Computes an answer. Aborting frees its place within one step; what is computed stays cached. */
   generate(request: GenerationRequest, signal?: AbortSignal): Promise<GenerationResult> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
-    const generation = new Generation(request, signal);
+    const priority = this.#options.schedulingPolicy === "priority" ? (request.priority ?? 0) : 0;
+    const generation = new Generation(request, { priority, arrival: this.#arrivals++ }, signal);
     this.counters.requests++;
     if (request.prefix !== undefined)
       this.#prefetcher.cancel(request.prefix, "the request it was for has arrived");
-    this.#waiting.push(generation);
+    this.#waiting.add(generation);
     signal?.addEventListener("abort", () => this.wake(), { once: true });
     this.wake();
     return generation.done;
@@ -132,7 +139,7 @@ export class Scheduler {
     }
     this.#prefetcher.pause();
     this.#prefetcher.cancelAll("the engine is closing");
-    for (const generation of [...this.#running, ...this.#waiting]) generation.fail(this.#closed);
+    for (const generation of this.#all) generation.fail(this.#closed);
     for (const resolve of this.#idle) resolve();
   }
 
@@ -152,16 +159,18 @@ export class Scheduler {
   }
 
   #dropAborted(): void {
-    for (const generation of [...this.#running, ...this.#waiting])
+    for (const generation of this.#all)
       if (generation.signal?.aborted) this.#end(generation, () => generation.fail(generation.signal?.reason));
   }
 
+  get #all(): readonly Generation[] {
+    return [...this.#running.items, ...this.#waiting.items];
+  }
+
   async #admit(): Promise<void> {
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (this.#running.length >= this.#options.maxRunning) return;
-      if (this.#running.length > 0 && !this.#fits(next)) return;
+    for (let next = this.#waiting.first; next !== undefined; next = this.#waiting.first) {
       // Looked up only when its turn has come, a prompt also hits what the ones before it have computed meanwhile.
-      if (this.#queued >= this.#options.chunkTokens) return;
+      if (this.#queuedBefore(next) >= this.#stepTokens || !this.#makeRoom(next)) return;
       const { tokens, request } = next;
       const limit = this.#options.prefixCaching ? tokens.length - 1 : 0;
       const options = { limit, owner: request.prefix, ceiling: Infinity, isRequest: true };
@@ -173,12 +182,17 @@ export class Scheduler {
         continue;
       }
       if (lease === undefined) {
-        if (this.#running.length > 0) return;
+        const least = this.#running.last;
+        if (least !== undefined && !this.#givesWay(least, next)) return;
+        if (least !== undefined) {
+          this.#preempt(least);
+          continue;
+        }
         this.#end(next, () => next?.fail(new KvBudgetError("pinned prefixes hold every sequence")));
         continue;
       }
-      this.#waiting.shift();
-      this.#running.push(next);
+      this.#waiting.delete(next);
+      this.#running.add(next);
       next.lease = lease;
       next.position = lease.reused;
       if (next.cachedTokens !== undefined) continue;
@@ -188,43 +202,78 @@ export class Scheduler {
     }
   }
 
-  /** Prompt tokens of admitted requests that are still to be computed. */
-  get #queued(): number {
-    return this.#running.reduce(
-      (total, { isDecoding, length, position }) => total + (isDecoding ? 0 : length - position),
-      0,
-    );
+  /** Most tokens in one step; every answer under way takes one of them. */
+  get #stepTokens(): number {
+    const { chunkTokens, schedulingPolicy } = this.#options;
+    return schedulingPolicy === "fcfs"
+      ? chunkTokens
+      : Math.min(chunkTokens, pausableChunk + this.#running.length);
+  }
+
+  /** Prompt tokens of admitted requests that are still to be computed, and that are not for this one to go before. */
+  #queuedBefore(next: Generation): number {
+    let tokens = 0;
+    for (const other of this.#running.items)
+      if (!other.isDecoding && !this.#givesWay(other, next)) tokens += other.length - other.position;
+    return tokens;
+  }
+
+  #givesWay(running: Generation, next: Generation): boolean {
+    return running.priority > next.priority;
+  }
+
+  /** Finds a place and blocks for one more. The least urgent give way where that helps, and start again later. */
+  #makeRoom(next: Generation): boolean {
+    const rest = Array.from(this.#running.items);
+    const victims: Generation[] = [];
+    while (rest.length >= this.#options.maxRunning || (rest.length > 0 && !this.#fits(next, rest, victims))) {
+      const least = rest.pop();
+      if (least === undefined || !this.#givesWay(least, next)) return false;
+      victims.push(least);
+    }
+    for (const victim of victims) this.#preempt(victim);
+    return true;
   }
 
   /** Prompts that are being computed have a claim on blocks that they do not hold yet. */
-  #fits(generation: Generation): boolean {
-    const promised = this.#running.reduce((total, { length, position }) => total + length - position, 0);
-    const needed = Math.ceil((generation.length + 1 + promised) / blockTokens) + this.#running.length;
-    return needed <= this.#cache.pool.available;
+  #fits(next: Generation, running: readonly Generation[], gone: readonly Generation[]): boolean {
+    const promised = running.reduce((total, { length, position }) => total + length - position, 0);
+    const needed = Math.ceil((next.length + 1 + promised) / blockTokens) + running.length;
+    const chains = gone.flatMap(({ lease }) => lease?.chain ?? []);
+    return needed <= this.#cache.pool.available(new Set(chains));
   }
 
   #plan(): readonly Step[] {
     const steps: Step[] = [];
-    let left = this.#options.chunkTokens;
-    const decoding = this.#running.filter((generation) => generation.isDecoding);
-    const prefilling = this.#running.filter((generation) => !generation.isDecoding);
-    for (const generation of [...decoding, ...prefilling]) {
-      if (left === 0) break;
-      if (!this.#running.includes(generation)) continue;
-      const tokens = generation.next(left);
+    let left = this.#stepTokens;
+    let taken = 0;
+    const ordered = this.#running.items.toSorted(
+      (one, other) => one.priority - other.priority || Number(other.isDecoding) - Number(one.isDecoding),
+    );
+    let mostUrgentPrompt = Infinity;
+    for (const generation of ordered) {
+      // What a prompt leaves of its step, less urgent ones take only as far as they do not make it longer for it.
+      const most = generation.priority > mostUrgentPrompt ? Math.min(left, smallChunk - taken) : left;
+      if (most <= 0) break;
+      if (!this.#running.has(generation)) continue;
+      const tokens = generation.next(most);
       if (!this.#extend(generation, tokens, steps)) continue;
+      if (!generation.isDecoding) mostUrgentPrompt = Math.min(mostUrgentPrompt, generation.priority);
       steps.push({ generation, tokens });
       left -= tokens.length;
+      taken += tokens.length;
     }
     return steps;
   }
 
-  /** Finds room for tokens; where there is none, the request admitted last gives way and starts again later. */
+  /** Finds room for tokens; where there is none, the least urgent request gives way and starts again later. */
   #extend(generation: Generation, tokens: readonly number[], steps: readonly Step[]): boolean {
     const chain = generation.lease?.chain;
     if (chain === undefined) return false;
     while (!this.#cache.pool.append(chain, tokens, Infinity)) {
-      const victim = this.#running.findLast((other) => !steps.some((step) => step.generation === other));
+      const victim = this.#running.items.findLast(
+        (other) => !steps.some((step) => step.generation === other),
+      );
       if (victim === undefined) return false;
       if (victim === generation && this.#running.length === 1) {
         this.#giveUp(generation);
@@ -249,8 +298,8 @@ export class Scheduler {
   #preempt(generation: Generation): void {
     this.counters.preemptions++;
     this.#letGo(generation);
-    this.#running.splice(this.#running.indexOf(generation), 1);
-    this.#waiting.unshift(generation);
+    this.#running.delete(generation);
+    this.#waiting.add(generation);
   }
 
   async #compute(steps: readonly Step[]): Promise<void> {
@@ -298,10 +347,8 @@ export class Scheduler {
   }
 
   #end(generation: Generation, settle: () => void): void {
-    for (const list of [this.#running, this.#waiting]) {
-      const index = list.indexOf(generation);
-      if (index >= 0) list.splice(index, 1);
-    }
+    this.#running.delete(generation);
+    this.#waiting.delete(generation);
     this.#letGo(generation);
     settle();
   }

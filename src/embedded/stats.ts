@@ -16,7 +16,7 @@ export interface EmbeddedStats {
   readonly evictedBlocks: number;
   /** Tokens computed ahead; `used`: hit by a request, `wasted`: gone or given up before any did. */
   readonly prefetch: { readonly computed: number; readonly used: number; readonly wasted: number };
-  /** Requests sent back to the queue for want of blocks. */
+  /** Requests sent back to the queue: for want of blocks, or for more urgent ones. */
   readonly preemptions: number;
   /** Milliseconds spent computing. */
   readonly busyMs: number;

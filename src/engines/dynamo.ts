@@ -9,6 +9,7 @@ import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
 import { OutputLengths } from "../wire/output-lengths.ts";
+import { BEHIND_ALL_OTHERS, steps } from "../wire/priority.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
@@ -32,6 +33,10 @@ const options = z.strictObject({
     .describe(
       "Put the app's requests into a tier of the router's queue before that of prefetches, and of all who name none",
     ),
+  priority: z
+    .boolean()
+    .default(false)
+    .describe("Calls carry their priorities; only with workers that were started with priority scheduling"),
   cacheSalt: z
     .string()
     .min(1)
@@ -51,8 +56,6 @@ const totalNames = {
   cachedTokens: ["dynamo_frontend_cached_tokens_sum"],
 };
 
-/** Below what requests without a priority have, which is 0, at engines; higher is more important since 1.1. */
-const BEHIND_ALL_OTHERS = -1;
 /** The router's queue takes a negative priority for 0; its tiers, of which requests have 0 unless they name one, it keeps apart. */
 const TIER_OF_APP = 1;
 
@@ -61,9 +64,9 @@ const TIER_OF_APP = 1;
  * most of its prompt is cached; hints travel in `nvext`.
  *
  * - It is strict: a field that it does not know, at the top or inside `nvext`, is a 400.
- * - `priority` and `strict_priority` count in a router queue that is off by default (`--router-queue-threshold`), the former also
- *   at engines that were started with priority scheduling. The queue takes a negative priority for 0, so that only a tier of
- *   their own (`strictPriority`) lets the app's requests go before prefetches there.
+ * - `priority` (higher is more important since 1.1, and requests without one have 0) and `strict_priority` count in a router queue that is
+ *   off by default (`--router-queue-threshold`), the former also at engines that were started with priority scheduling. The queue takes a
+ *   negative priority for 0, so that only a tier of their own (`strictPriority`) lets the app's requests go before prefetches there.
  * - `osl` counts with `--router-track-output-blocks`; it is learned from each agent's answers.
  * - Session affinity needs `--router-session-affinity-ttl-secs`, else its header is ignored. It is worth it: without it the
  *   router may send a prefetch to one worker and the request to another (a team of six on two workers: 66 to 68 % cached
@@ -87,12 +90,12 @@ class Dynamo {
     this.#http = new EngineHttp({ engine: "dynamo", url: chosen.url, apiKey: chosen.apiKey });
     this.#warmUp = new WarmUp(this.#http, {
       after: { foreground: this.#foreground, idleBelow: chosen.idleBelow },
-      decorate: (prefix) => this.#decoration(prefix, { priority: BEHIND_ALL_OTHERS, osl: 1 }),
+      decorate: (prefix) => this.#decoration(prefix, { priority: -BEHIND_ALL_OTHERS, osl: 1 }),
     });
   }
 
   adapter(): EngineAdapter {
-    const { apiKey, speculativePrefill, strictPriority, events } = this.#options;
+    const { apiKey, speculativePrefill, strictPriority, events, priority } = this.#options;
     const served = new ServedTotals(totalNames, this.#warmUp.totals);
     return createHttpAdapter({
       name: "dynamo",
@@ -104,13 +107,14 @@ class Dynamo {
       status: metricStatus(this.#http, served, (sums) =>
         load(sums, { waiting: "dynamo_frontend_router_queue_pending_requests" }),
       ),
-      supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
-      decorate: ({ identity: { agent, run, session } }) => {
+      supports: () => ({ prefetch: "emulated", cancel: "emulated", ...(priority && { priority: "native" }) }),
+      decorate: ({ identity: { agent, run, session }, priority: own }) => {
         const osl = this.#lengths.of(agent);
         return this.#decoration(
           { run: session ?? run },
           {
             ...(osl !== undefined && { osl }),
+            ...(priority && own !== undefined && { priority: steps(own) }),
             ...(speculativePrefill && { speculative_prefill: true }),
             ...(strictPriority && { strict_priority: TIER_OF_APP }),
           },
@@ -158,10 +162,11 @@ export default {
   description: "NVIDIA Dynamo: agent hints, session affinity, prefetch by requests for one token",
   seen: "ai-dynamo 1.6.1, frontend and mockers",
   remedies: {
+    priority: "priority scheduling at the workers, such as vLLM's --scheduling-policy priority",
     "cached tokens": "the engine's own flag, such as --enable-prompt-tokens-details for vLLM workers",
     events: "--zmq-kv-events-ports at the workers, and their addresses as the adapter's option events",
   },
-  priorityFields: { nvext: { agent_hints: { priority: BEHIND_ALL_OTHERS } } },
+  priorityFields: { nvext: { agent_hints: { priority: -BEHIND_ALL_OTHERS } } },
   options,
   create: (chosen): EngineAdapter => new Dynamo(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

@@ -15,6 +15,7 @@ import type {
   OutgoingCall,
 } from "../runtime/engine.ts";
 import { combineSignals } from "../wire/combined-signal.ts";
+import { BEHIND_ALL_OTHERS, lowerFirst } from "../wire/priority.ts";
 
 const options = embeddedOptions.extend({
   url: z.url().optional().describe("A running embedded engine; without it one starts in this process"),
@@ -29,17 +30,19 @@ export interface EmbeddedAdapter extends EngineAdapter {
   readonly engine: EmbeddedEngine | undefined;
 }
 
+const VERBS = {
+  retain: "native",
+  release: "native",
+  prefetch: "native",
+  pin: "native",
+  evict: "native",
+  cancel: "native",
+} as const;
+const BY_PRIORITY = { ...VERBS, priority: "native" } as const;
+
 class Embedded implements EmbeddedAdapter {
   readonly specificationVersion = "v1";
   readonly name = "embedded";
-  readonly supports = {
-    retain: "native",
-    release: "native",
-    prefetch: "native",
-    pin: "native",
-    evict: "native",
-    cancel: "native",
-  } as const;
   /** They wait in the engine until there is room and time for them, the most valuable first. */
   readonly prefetchesAtOnce = 1024;
   /** The engine asks for no key, but clients do. */
@@ -47,12 +50,19 @@ class Embedded implements EmbeddedAdapter {
   readonly #options: Options;
   readonly #client: EmbeddedClient | undefined;
   #engine: EmbeddedEngine | undefined;
+  #servesByPriority: boolean;
   readonly #closing = new AbortController();
 
   constructor(chosen: Options) {
     this.#options = chosen;
     this.#client = chosen.url === undefined ? undefined : new EmbeddedClient(chosen.url, chosen.apiKey);
     this.apiKey = chosen.apiKey ?? "embedded";
+    // A running engine says so itself.
+    this.#servesByPriority = chosen.url === undefined && chosen.schedulingPolicy === "priority";
+  }
+
+  get supports(): EngineAdapter["supports"] {
+    return this.#servesByPriority ? BY_PRIORITY : VERBS;
   }
 
   get engine(): EmbeddedEngine | undefined {
@@ -70,6 +80,7 @@ class Embedded implements EmbeddedAdapter {
   async connect(signal?: AbortSignal): Promise<EngineInfo> {
     if (this.#client === undefined) return this.#start(signal);
     const health = await this.#client.health(signal);
+    this.#servesByPriority = health.scheduling_policy === "priority";
     return { engine: "embedded", models: [health.model], blockTokens: health.block_tokens };
   }
 
@@ -93,7 +104,8 @@ class Embedded implements EmbeddedAdapter {
       }),
       ...(shared !== undefined && { anchor_value: shared.value }),
     };
-    return { fields: { kv_hints: envelope(prefix, [["kv.retain", payload]]) } };
+    const fields = { kv_hints: envelope(prefix, [["kv.retain", payload]]) };
+    return { fields: this.#servesByPriority ? { ...fields, ...lowerFirst(call.priority) } : fields };
   }
 
   async status(signal?: AbortSignal): Promise<EngineStatus> {
@@ -206,6 +218,8 @@ export default {
   name: "embedded",
   description: "llama.cpp in this process, or a running `cachesage serve`; carries out every hint itself",
   seen: "itself, in every test",
+  remedies: { priority: "--scheduling-policy priority" },
+  priorityFields: { priority: BEHIND_ALL_OTHERS },
   options,
   create: (chosen): EmbeddedAdapter => new Embedded(chosen),
 } satisfies EngineDefinition<typeof options>;

@@ -9,6 +9,7 @@ import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
+import { steps } from "../wire/priority.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
@@ -20,7 +21,7 @@ const options = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "Keep by value: only with --enable-priority-scheduling and --radix-eviction-policy priority, which also lets " +
+      "Keep by value, and serve by priority: only with --enable-priority-scheduling and --radix-eviction-policy priority, which also lets " +
         "valuable prompts be served first",
     ),
   sessions: z
@@ -60,7 +61,8 @@ const MAX_ENDED = 4096;
  *
  * - A node of its radix tree keeps the highest priority of all requests that reached it, for good, and requests without
  *   priority scheduling have none: both flags are needed, and nothing is pinned.
- * - The same number orders its waiting queue, so a value is also a place in the queue; prefetches have none.
+ * - The same number orders its waiting queue, so a value is also a place in the queue, and the call's own priority, which is
+ *   added, is also a value; prefetches have none.
  * - `session_id` labels what a request leaves in the cache; `/close_session` makes it go first.
  * - Cached tokens are reported with `--enable-cache-report` only, and no hit may be reported as null.
  * - Its block hashes know no salt: with `cacheSalt`, what its events say of a prompt may be another tenant's.
@@ -99,13 +101,13 @@ class SgLang {
       supports: () => ({
         prefetch: "emulated",
         cancel: "emulated",
-        ...(priority && { retain: "native" }),
+        ...(priority && { retain: "native", priority: "native" }),
         ...(sessions && { release: "native" }),
       }),
-      decorate: ({ identity: { agent, run, session } }, decisions) => ({
+      decorate: ({ identity: { agent, run, session }, priority: own }, decisions) => ({
         fields: {
           ...this.#fields(session ?? run),
-          ...(priority && { priority: priorityOf(decisions, { agent, run }) }),
+          ...(priority && { priority: priorityOf(decisions, { agent, run }) + steps(own) }),
         },
       }),
       observe: (event) => this.#observe(event),

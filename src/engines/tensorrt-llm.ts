@@ -19,7 +19,7 @@ const options = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "Prefetches wait behind the app's own requests; only with scheduler_config.waiting_queue_policy=priority",
+      "Calls of higher priority go first, and prefetches last; only with scheduler_config.waiting_queue_policy=priority",
     ),
   cacheSalt: z
     .string()
@@ -72,16 +72,17 @@ class TensorRtLlm {
   }
 
   adapter(): EngineAdapter {
-    const { apiKey, events, pullEventsMs } = this.#options;
+    const { apiKey, events, priority, pullEventsMs } = this.#options;
     return createHttpAdapter({
       name: "tensorrt-llm",
       http: this.#http,
       apiKey: apiKey ?? "none",
       prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
-      supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
-      decorate: ({ identity: { session, run } }) => ({
-        fields: this.#fields(),
+      supports: () => ({ prefetch: "emulated", cancel: "emulated", ...(priority && { priority: "native" }) }),
+      // Its scale is the runtime's own.
+      decorate: ({ identity: { session, run }, priority: own }) => ({
+        fields: { ...this.#fields(), ...(priority && own !== undefined && { priority: own }) },
         headers: sessionHeader(session ?? run),
       }),
       observe: (event) => {

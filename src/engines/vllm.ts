@@ -11,6 +11,7 @@ import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { readAll } from "../wire/kv-event-streams.ts";
 import type { KvEventStream } from "../wire/kv-events.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
+import { BEHIND_ALL_OTHERS, lowerFirst } from "../wire/priority.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { tokenizeChat } from "../wire/tokenize-chat.ts";
@@ -23,7 +24,7 @@ const options = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "Prefetches wait behind the app's own requests; only with --scheduling-policy priority, refused otherwise",
+      "Calls of higher priority go first, and prefetches last; only with --scheduling-policy priority, refused otherwise",
     ),
   kvHints: z
     .boolean()
@@ -61,9 +62,6 @@ const totalNames = {
   cachedTokens: ["vllm:prefix_cache_hits_total"],
 };
 
-/** vLLM's priorities run the other way: lower is earlier, and 0 is what requests without one have. */
-const BEHIND_ALL_OTHERS = 1000;
-
 /**
  * vLLM (seen: 0.32.0 on CPU). No release takes a word about what to keep: its cache is LRU by when a request let go of a
  * block. So a prefetch is a request for one token (the technique called warm-up), and cancelling it closes its connection.
@@ -99,7 +97,7 @@ class Vllm {
   }
 
   adapter(): EngineAdapter {
-    const { apiKey, kvHints } = this.#options;
+    const { apiKey, kvHints, priority } = this.#options;
     const served = new ServedTotals(totalNames, this.#warmUp.totals);
     return createHttpAdapter({
       name: "vllm",
@@ -108,10 +106,11 @@ class Vllm {
       prefetchesAtOnce: this.#options.prefetchesAtOnce,
       probe: (signal) => this.#probe(signal),
       // A kv_hints envelope is accepted and executed by no release, so it does not make retain a verb of the engine.
-      supports: () => ({ prefetch: "emulated", cancel: "emulated" }),
-      decorate: ({ identity: { session, run } }, decisions) => ({
+      supports: () => ({ prefetch: "emulated", cancel: "emulated", ...(priority && { priority: "native" }) }),
+      decorate: ({ identity: { session, run }, priority: own }, decisions) => ({
         fields: {
           ...this.#fields({ run: session ?? run }),
+          ...(priority && lowerFirst(own)),
           ...(kvHints && { kv_hints: retainEnvelope(decisions) }),
         },
         headers: sessionHeader(session ?? run),

@@ -43,6 +43,8 @@ interface Way {
   readonly init: RequestInit;
   /** Base URL of the server that a policy chose. */
   readonly worker?: string;
+  /** Among the calls that the engine has, as policies see it. */
+  readonly priority?: number;
   readonly isRepeat?: boolean;
   readonly onPlaced?: (baseURL: string) => void;
 }
@@ -125,9 +127,13 @@ export class EngineFetch {
       throw error;
     }
     if (decision.verdict.type === "ask") return this.#ask(gate, call, way, { subject, decision });
-    const { verdict, patienceMs } = decision;
+    const { verdict, patienceMs, priority } = decision;
     if (verdict.type === "route" || verdict.type === "admit") {
-      const routed = verdict.type === "route" ? { ...way, worker: verdict.baseURL } : way;
+      const routed: Way = {
+        ...way,
+        ...(verdict.type === "route" && { worker: verdict.baseURL }),
+        ...(priority !== undefined && { priority }),
+      };
       // Work ahead of time is never late.
       if (patienceMs === undefined || call.span.early) return this.#go(call, routed);
       return this.#goOrRepeat(gate, call, routed, { subject, patienceMs });
@@ -287,13 +293,14 @@ export class EngineFetch {
 
   /** Sends the call once, or without its hints once more. */
   #attempt(call: EngineCall, way: Way): Promise<Response> {
-    const { seen, unseen, identity } = call;
-    const { base, input, init, worker, isRepeat } = way;
+    const { seen, unseen, identity, span } = call;
+    const { base, input, init, worker, isRepeat, priority = span.run.context.priority } = way;
     const request = (seen ?? unseen)?.id;
     const outgoing: OutgoingCall = {
       url: String(input),
       identity,
       ...(request !== undefined && { request }),
+      ...(priority !== undefined && { priority }),
       ...(worker !== undefined && { worker }),
       ...(isRepeat && { isRepeat }),
     };

@@ -101,7 +101,7 @@ function scoped(body: object, graph: PregelLike, observer: Observer): object {
           return taken ?? own();
         }
       : own;
-    if (host.gate) holdConfig(span, configOf(config));
+    guard(host, "node", () => holdConfig(host, span, configOf(config)));
     const started = host.gate ? () => undisguise(steps.start(span, configOf(config), call), span) : call;
     const isRouted = isNode(span) && (span.node.plan?.branches.length ?? 0) > 0;
     if (!isOurs && !isRouted) return tracker.scopes.run({ span }, started);

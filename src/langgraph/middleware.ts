@@ -39,7 +39,7 @@ export function createMiddleware(observer: Observer): () => ModelCallMiddleware 
     const entered = guard(host, "middleware", () => unattended.enter(configAround(request)));
     if (!entered) return handler(request);
     const { span, isOurs } = entered;
-    if (host.gate) holdConfig(span, ambientConfig());
+    guard(host, "middleware", () => holdConfig(host, span, ambientConfig()));
     const call = () => (host.gate ? undisguise(handler(request), span) : handler(request));
     return settleIn(tracker.scopes, { span }, call, (status) => {
       if (isOurs) span.end(status);

@@ -1,5 +1,7 @@
 import type { AgentId, Identity } from "../runtime/event.ts";
+import { configureRun } from "./config.ts";
 import type { Early } from "./early.ts";
+import type { Host } from "./host.ts";
 import type { NodePlan } from "./plan.ts";
 import type { Request } from "./request.ts";
 import type { Open, Run } from "./run.ts";
@@ -85,8 +87,17 @@ export function nodeOf(span: Span | undefined): NodeSpan | undefined {
   return undefined;
 }
 
-/** Keeps the config of the node that a span belongs to, when it is of a node of LangGraph. */
-export function holdConfig(span: Span, config: ConfigLike | undefined): void {
+/**
+ * Takes what a config says about its run, where that changes anything; with a gate it also keeps that of the node that a span
+ * belongs to, when it is of a node of LangGraph.
+ */
+export function holdConfig(
+  { gate, cacheHints }: Pick<Host, "gate" | "cacheHints">,
+  span: Span,
+  config: ConfigLike | undefined,
+): void {
+  if (gate || cacheHints) configureRun(span.run, config);
+  if (!gate) return;
   const node = nodeOf(span);
   if (node && config?.configurable?.["__pregel_scratchpad"] !== undefined) node.node.config = config;
 }

@@ -2,7 +2,6 @@ import { LRUCache } from "lru-cache";
 import type { TransitionSubject } from "../runtime/call.ts";
 import type { AgentId } from "../runtime/event.ts";
 import { askGate, askHuman, denialOf } from "./ask-gate.ts";
-import { configureRun } from "./config.ts";
 import type { Host } from "./host.ts";
 import { type ConfigLike, text } from "./shapes.ts";
 import { isNode, type NodeSpan, type Span } from "./span.ts";
@@ -29,7 +28,6 @@ export class StepGate {
 
   /** Starts a node when it may; throws, or rejects, when it may not. */
   start<T>(span: Span, config: ConfigLike | undefined, node: () => T): T {
-    configureRun(span.run, config);
     const waits = this.#enter(span, config);
     // A node that had to wait answers with a promise, which LangGraph takes from any node.
     return waits === undefined ? node() : (waits.then(node) as T);

@@ -65,7 +65,7 @@ function inScope(
   const entered = guard(host, "wrapNode", () => unattended.enter(config ?? ambientConfig(), agent));
   if (!entered) return call();
   const { span, isOurs } = entered;
-  if (host.gate) holdConfig(span, config ?? ambientConfig());
+  guard(host, "wrapNode", () => holdConfig(host, span, config ?? ambientConfig()));
   const started = host.gate ? () => undisguise(steps.start(span, config, call), span) : call;
   if (!isOurs) return tracker.scopes.run({ span }, started);
   return settleIn(tracker.scopes, { span }, started, (status, output) => {

@@ -3,7 +3,7 @@ import { FirstTokenTimes } from "../learn/first-token-times.ts";
 import { RemainingCalls, remainingState } from "../learn/remaining-calls.ts";
 import type { Action, Verdict } from "../runtime/action.ts";
 import type { RequestSubject } from "../runtime/call.ts";
-import type { Event } from "../runtime/event.ts";
+import type { Event, RunId } from "../runtime/event.ts";
 import {
   definePolicy,
   type GateMoment,
@@ -42,7 +42,7 @@ const options = z.strictObject({
     .nonnegative()
     .default(0.5)
     .describe(
-      "How much later, as a share, the first token of such a call may come because the prompts of others are computed before its own. One prompt at a time is computed in any case.",
+      "How much later, as a share, the first token of such a call may come because the prompts of others are computed before its own. One prompt at a time is computed in any case. Counts where the engine does not serve by priority itself.",
     ),
   maxWaiting: z
     .number()
@@ -61,6 +61,8 @@ const NO_PRIORITY = 0.5;
 const SLACK = 0.5;
 /** Room is left for calls of high priority while one in so many is such a call. */
 const URGENT_WITHIN = 1000;
+/** Runs of which it is known which agents are at work. */
+const MAX_RUNS = 10_000;
 /** Of each new sample in the latency of now; about ten calls are remembered. */
 const RECENT = 0.1;
 /** Of each new sample in the latency of an engine with little to do. */
@@ -79,10 +81,11 @@ const state = z.strictObject({
  * The limit follows the latency against that of an idle engine, as a gradient
  * (https://github.com/Netflix/concurrency-limits): time to the first token where answers stream, else time per token.
  *
- * No engine is taken to stop a prompt that it has begun to compute. So as long as there are calls of high priority, a place is
- * left for the next one, and no more prompts of others are let in at once than it may have to wait for; how long that is, is
- * learned. Among calls of one run, those on its critical path go first: the ones with the most calls still to come, for which
- * the others will have to wait.
+ * As long as there are calls of high priority, a place is left for the next one. An engine that serves by priority has it go first
+ * among those that it has; no other is taken to stop a prompt that it has begun to compute, so that no more prompts of others
+ * are let in at once than the next call of high priority may have to wait for; how long that is, is learned. Among calls of one
+ * run, those on its critical path go first: the ones with the most calls still to come, for which the others will have to wait.
+ * What orders the calls that wait orders those at the engine as well.
  */
 export default definePolicy({
   name: "admission",
@@ -123,14 +126,16 @@ class Admission implements Policy<"request"> {
   readonly #started = new Map<string, Started>();
   /** Prompt tokens of calls under way without a first token: all, and those of no high priority. */
   #tokensAhead = 0;
+  #urgentUnderWay = 0;
   #othersAhead = 0;
   readonly #times = new FirstTokenTimes();
   /** Calls since the last one of high priority, and the mean prompt of these. */
   #sinceUrgent = URGENT_WITHIN;
   #urgentTokens = 0;
   readonly #remaining = new RemainingCalls();
-  /** Calls that wait or are under way, by run: how many calls are left with each. */
+  /** Agents at work, and calls that wait or are under way, by run: how many calls are left with each. */
   readonly #open = new Map<string, Map<string, number>>();
+  #isServedByPriority = false;
   readonly #firstToken = new Latency();
   readonly #perToken = new Latency();
   #limit: number;
@@ -144,7 +149,10 @@ class Admission implements Policy<"request"> {
 
   observe(event: Event): void {
     this.#remaining.observe(event);
-    if (event.type === "request-first-token") {
+    if (event.type === "agent-start")
+      this.#openOf(event.run).set(event.activation, this.#remaining.of(event.agent));
+    else if (event.type === "agent-end") this.#close(event.activation, event.run);
+    else if (event.type === "request-first-token") {
       const call = this.#started.get(event.request);
       if (!call || call.isAnswered) return;
       this.#answered(call);
@@ -167,8 +175,7 @@ class Admission implements Policy<"request"> {
 
   /** In [0, 1): 0 on the critical path of its run. */
   #slack({ id, run, agent }: RequestSubject): number {
-    let open = this.#open.get(run);
-    if (!open) this.#open.set(run, (open = new Map()));
+    const open = this.#openOf(run);
     let own = open.get(id);
     if (own === undefined) open.set(id, (own = this.#remaining.of(agent)));
     if (open.size === 1) return 0;
@@ -180,26 +187,30 @@ class Admission implements Policy<"request"> {
   act(
     ranked: readonly Scored<"request">[],
     _predictions: readonly Prediction[],
-    { now, underWay, workers }: GateMoment,
+    { now, underWay, workers, servesByPriority = false }: GateMoment,
   ): readonly Action[] {
     const { maxWaiting, shedLate, reserved } = this.#options;
     const limit = Math.floor(this.#limit);
     const isGuarded = this.#isGuarded;
+    this.#isServedByPriority = servesByPriority;
     const extra = isGuarded ? Math.max(1, Math.floor(limit * reserved)) : 0;
     const servers = workers.length === 0 ? 1 : Math.max(1, workers.filter(({ isUp }) => isUp).length);
     let room = limit - underWay;
+    // At such an engine the others give way to them.
+    let urgentRoom = (servesByPriority ? limit - this.#urgentUnderWay : room) + extra;
     let ahead = this.#othersAhead;
     let waiting = 0;
     return ranked.map(({ item: call }): Action => {
       const leftMs = (call.deadline ?? Number.POSITIVE_INFINITY) - now;
       if (shedLate && leftMs <= 0) return { type: "deny", call, reason: "its deadline has passed" };
       const isFree = isUrgent(call)
-        ? room > -extra
-        : room > 0 && (!isGuarded || this.#leavesHeadroom(ahead, call.tokens, servers));
+        ? urgentRoom > 0
+        : room > 0 && (!isGuarded || servesByPriority || this.#leavesHeadroom(ahead, call.tokens, servers));
       if (isFree) {
         room--;
+        if (isUrgent(call) || !servesByPriority) urgentRoom--;
         if (!isUrgent(call)) ahead += call.tokens;
-        return { type: "admit", call };
+        return { type: "admit", call, priority: this.score(call) };
       }
       if (waiting++ >= maxWaiting)
         return { type: "deny", call, reason: `${maxWaiting} calls that go first are waiting already` };
@@ -212,11 +223,13 @@ class Admission implements Policy<"request"> {
   }
 
   decided(call: RequestSubject, { type }: Verdict): void {
-    if (type !== "admit" && type !== "route") return this.#close(call);
+    if (type !== "admit" && type !== "route") return this.#close(call.id, call.run);
     const urgent = isUrgent(call);
     this.#sinceUrgent = urgent ? 0 : this.#sinceUrgent + 1;
-    if (urgent)
+    if (urgent) {
+      this.#urgentUnderWay++;
       this.#urgentTokens += (call.tokens - this.#urgentTokens) * (this.#urgentTokens === 0 ? 1 : RECENT);
+    }
     this.#started.set(call.id, {
       at: this.#now(),
       isUrgent: urgent,
@@ -232,7 +245,8 @@ class Admission implements Policy<"request"> {
     const started = this.#started.get(call.id);
     this.#started.delete(call.id);
     if (started) this.#answered(started);
-    this.#close(call);
+    if (started?.isUrgent) this.#urgentUnderWay--;
+    this.#close(call.id, call.run);
   }
 
   /** The limit, the latencies that it came from, and how long runs go on. */
@@ -273,7 +287,16 @@ class Admission implements Policy<"request"> {
     if (this.#tokensAhead < 1) this.#tokensAhead = 0;
   }
 
-  #close({ id, run }: RequestSubject): void {
+  #openOf(run: RunId): Map<string, number> {
+    let open = this.#open.get(run);
+    if (open) return open;
+    const oldest = this.#open.keys().next().value;
+    if (this.#open.size >= MAX_RUNS && oldest !== undefined) this.#open.delete(oldest);
+    this.#open.set(run, (open = new Map()));
+    return open;
+  }
+
+  #close(id: string, run: RunId): void {
     const open = this.#open.get(run);
     open?.delete(id);
     if (open?.size === 0) this.#open.delete(run);
@@ -283,9 +306,10 @@ class Admission implements Policy<"request"> {
     if (!(sample >= 0)) return;
     const { min, max, headroom } = this.#options;
     // What comes later than that, although no more prompts are let in, waits for a place at the engine.
-    const tolerance = this.#isGuarded
-      ? Math.min(this.#options.tolerance, 1 + headroom)
-      : this.#options.tolerance;
+    const tolerance =
+      this.#isGuarded && !this.#isServedByPriority
+        ? Math.min(this.#options.tolerance, 1 + headroom)
+        : this.#options.tolerance;
     latency.add(sample, this.#started.size <= Math.max(min, this.#limit / 4));
     // Far from the limit, latency says nothing about it.
     if (this.#started.size < this.#limit / 2) return;

@@ -89,6 +89,8 @@ interface OnCall {
 /** Let it go on. */
 export interface AdmitVerdict extends OnCall {
   readonly type: "admit";
+  /** Where it goes among the calls that the engine has, in [0, 1], higher first; absent: by what its run was given. */
+  readonly priority?: number;
 }
 /** Let it wait, and ask again when something has changed, at the latest after `forMs` milliseconds. */
 export interface HoldVerdict extends OnCall {

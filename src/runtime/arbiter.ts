@@ -25,12 +25,16 @@ interface Dropped {
 /** A verdict with the policy that gives it; position in the list is policy order. */
 export interface Judgement {
   readonly policy: string;
+  /** Of its priority among those of other policies; default 1. */
+  readonly weight?: number;
   readonly verdict: Verdict;
 }
 
 export interface Ruling {
   /** Without a policy: nobody objected. */
   readonly kept: { readonly policy?: string; readonly verdict: Verdict };
+  /** For the engine, by all policies that admit the call and give one: their weighted mean. */
+  readonly priority?: number;
   readonly dropped: readonly { readonly judgement: Judgement; readonly reason: string }[];
 }
 
@@ -119,7 +123,9 @@ export function rule(call: CallRef, judgements: readonly Judgement[], budgetMs: 
   }
   if (best === undefined) return { kept: { verdict: { type: "admit", call } }, dropped };
   const { policy, verdict } = best;
-  if (verdict.type !== "hold" || verdict.forMs <= budgetMs) return { kept: best, dropped };
+  const priority = combinedPriority(judgements);
+  if (verdict.type !== "hold" || verdict.forMs <= budgetMs)
+    return priority === undefined ? { kept: best, dropped } : { kept: best, dropped, priority };
   return { kept: { policy, verdict: { ...verdict, forMs: budgetMs } }, dropped };
 }
 
@@ -134,6 +140,13 @@ export function combinedScore(
     weights += weight;
   }
   return weights > 0 ? sum / weights : 0.5;
+}
+
+function combinedPriority(judgements: readonly Judgement[]): number | undefined {
+  const given = judgements.flatMap(({ verdict, weight = 1 }) =>
+    verdict.type === "admit" && verdict.priority !== undefined ? { score: verdict.priority, weight } : [],
+  );
+  return given.length === 0 ? undefined : combinedScore(given);
 }
 
 const RANKS = { admit: 0, route: 1, hold: 2, reuse: 3, ask: 4, deny: 5 } as const;

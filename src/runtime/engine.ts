@@ -50,6 +50,8 @@ export interface OutgoingCall {
   readonly identity: Identity;
   /** Names it in its events; absent where nobody tells any. */
   readonly request?: string;
+  /** In [0, 1], higher goes first: a policy's word, else that of the run; absent: as any other, which is 0.5. */
+  readonly priority?: number;
   /** Base URL of the server that a policy chose; absent: the adapter chooses. */
   readonly worker?: string;
   /** It is under way elsewhere already: whatever comes of it, its run stays where it is. */
@@ -86,14 +88,17 @@ export interface Route {
   settled(isAnswered: boolean): void;
 }
 
-/** How an engine carries out a verb: itself, or by a technique on top of plain requests. */
+/** What an engine may be able to do: verbs, and to serve calls of higher priority before others that came first. */
+export type Ability = HintType | "priority";
+
+/** How an engine does it: itself, or by a technique on top of plain requests. */
 export type Support = "native" | "emulated";
 
 /** Translates to one serving engine. Field names, units and priority polarity live here and nowhere else. */
 export interface EngineAdapter {
   readonly specificationVersion: "v1";
   readonly name: string;
-  readonly supports: Readonly<Partial<Record<HintType, Support>>>;
+  readonly supports: Readonly<Partial<Record<Ability, Support>>>;
   /** Prefetches that it takes at once; others wait, the most probable goes first. Default: 16. */
   readonly prefetchesAtOnce?: number;
   /** Base URL for OpenAI-compatible clients, ending in `/v1`. */
@@ -135,9 +140,7 @@ export interface EngineAdapter {
 }
 
 /** What a server may have to be started with, in the words to add to its command line or configuration. */
-export type Remedies = Readonly<
-  Partial<Record<"cached tokens" | "metrics" | "events" | "priority" | HintType, string>>
->;
+export type Remedies = Readonly<Partial<Record<"cached tokens" | "metrics" | "events" | Ability, string>>>;
 
 /** An engine adapter as a file in `engines/` declares it. */
 export interface EngineDefinition<Schema extends z.ZodType = z.ZodType> {

@@ -18,6 +18,8 @@ export interface GateParts {
   readonly budgetMs: number;
   /** The servers that may take a model call; default: one, of which nothing has to be known. */
   readonly workers?: () => readonly Worker[];
+  /** Whether the engine serves calls of higher priority first; default: it does not. */
+  readonly servesByPriority?: () => boolean;
 }
 
 /** With what a call leaves, and the policy behind it, if one cared. */
@@ -26,6 +28,8 @@ export interface Decision {
   readonly policy?: string;
   /** Milliseconds without a token after which a model call wants to come back as a `late-request`. */
   readonly patienceMs?: number;
+  /** Of a model call at the engine, in [0, 1]; absent: no policy gives it one. */
+  readonly priority?: number;
 }
 
 /**
@@ -198,7 +202,8 @@ export class Gate {
     for (const { item } of ranked) judgements.set(item.id, []);
     const isOfModel = lane.kind === "request" || lane.kind === "late-request";
     const workers = (isOfModel ? this.#parts.workers?.() : undefined) ?? NONE;
-    const moment: GateMoment = { now, underWay: lane.underWay.size, workers };
+    const servesByPriority = isOfModel && this.#parts.servesByPriority?.() === true;
+    const moment: GateMoment = { now, underWay: lane.underWay.size, workers, servesByPriority };
     for (const installed of lane.policies) this.#judge(installed, ranked, moment, judgements);
     const left: Ruled[] = [];
     for (const { item } of ranked) {
@@ -248,9 +253,10 @@ export class Gate {
           throw new Error(`returned ${String(verdict.type)} for a call, which it does not declare`);
         if (verdict.type === "hold" && !(verdict.forMs >= 0))
           throw new Error(`returned a hold of ${verdict.forMs} ms`);
+        if (verdict.type === "admit" && verdict.priority !== undefined) checkedScore(verdict.priority);
         const own = judgements.get(verdict.call.id);
         if (!own) throw new Error("ruled about a call that does not wait");
-        own.push({ policy: definition.name, verdict });
+        own.push({ policy: definition.name, verdict, weight: policy.weight ?? 1 });
       }
       faults.worked(installed);
     } catch (error) {
@@ -267,7 +273,7 @@ export class Gate {
   /** Lets one call go, or holds it. */
   #rule(lane: Lane, call: CallSubject, judgements: readonly Judgement[], now: number): Ruled | undefined {
     const { ledger, budgetMs } = this.#parts;
-    const { kept, dropped } = rule(call, judgements, call.at + budgetMs - now);
+    const { kept, dropped, priority } = rule(call, judgements, call.at + budgetMs - now);
     const { policy, verdict } = kept;
     const waiting = lane.waiting.get(call.id);
     if (verdict.type === "hold") {
@@ -284,7 +290,12 @@ export class Gate {
         status: "dropped",
         reason,
       };
-    const ruled: Ruled = { call, verdict, ...(policy !== undefined && { policy }) };
+    const ruled: Ruled = {
+      call,
+      verdict,
+      ...(policy !== undefined && { policy }),
+      ...(priority !== undefined && { priority }),
+    };
     this.#letGo(lane, ruled);
     const patienceMs =
       call.kind === "request" && goesOn(call, verdict) ? this.#patience(lane, call) : undefined;

@@ -101,6 +101,8 @@ export interface GateMoment {
   readonly now: number;
   /** Model calls under way, or tool calls: of the kind that is decided about. */
   readonly underWay: number;
+  /** The engine itself serves calls of higher priority first; absent: it does not, or nothing is told to it. */
+  readonly servesByPriority?: boolean;
   /** The servers that may take a model call; empty where there is one only, and for calls of other kinds. */
   readonly workers: readonly Worker[];
 }

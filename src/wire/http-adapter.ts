@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
 import { type HintType, type Hint, type Outcome, prefixId } from "../runtime/action.ts";
-import type { EngineAdapter, EngineInfo, Support } from "../runtime/engine.ts";
+import type { Ability, EngineAdapter, EngineInfo, Support } from "../runtime/engine.ts";
 import { combineSignals } from "./combined-signal.ts";
 import type { EngineHttp } from "./engine-http.ts";
 import { readMetrics } from "./prometheus.ts";
@@ -21,7 +21,7 @@ export interface HttpAdapterParts extends Pick<
   readonly baseURL?: string;
   probe(signal: AbortSignal | undefined): Promise<EngineInfo>;
   /** Read whenever it is asked for: what a server can do is known after the probe. */
-  supports(): Readonly<Partial<Record<HintType, Support>>>;
+  supports(): Readonly<Partial<Record<Ability, Support>>>;
   /** Verbs that go to the engine. One that is supported and missing here travels with the request alone. */
   readonly verbs: Readonly<Partial<Record<HintType, Verb>>>;
   /** Where the engine counts prompts at `/metrics`. */

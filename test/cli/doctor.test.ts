@@ -168,7 +168,10 @@ const verdictsOf = ({ findings }: Diagnosis) =>
 test("the embedded engine carries out every verb, and a warm prompt is cached", async () => {
   const engine = await startNano();
   const { exitCode, stdout } = await doctor("embedded", engine.url, "--json");
-  await engine.close();
+  const byPriority = await startNano({ schedulingPolicy: "priority" });
+  const other = await doctor("embedded", byPriority.url, "--json");
+  await Promise.all([engine.close(), byPriority.close()]);
+  expect(verdictsOf(JSON.parse(other.stdout) as Diagnosis)).toMatchObject({ priority: "works" });
   expect(exitCode).toBe(0);
   const diagnosis = JSON.parse(stdout) as Diagnosis;
   expect(verdictsOf(diagnosis)).toMatchObject({
@@ -180,7 +183,10 @@ test("the embedded engine carries out every verb, and a warm prompt is cached", 
     prefetch: "works",
     evict: "works",
     cancel: "works",
+    priority: "needs flag",
   });
+  const { add } = diagnosis.findings.find(({ what }) => what === "priority") ?? {};
+  expect(add).toBe("--scheduling-policy priority");
   expect(diagnosis.prefix?.warmCachedTokens).toBeGreaterThan(diagnosis.prefix?.coldCachedTokens ?? 0);
 });
 
@@ -220,6 +226,7 @@ test("engines lists every adapter with its verbs, and one with its options", asy
     pin: "native",
     evict: "native",
     cancel: "native",
+    priority: "optional",
   });
   expect(listed.find(({ name }) => name === "sglang")?.seen).toBeNull();
   expect((await run("engines", "sglang")).stdout).toContain("--enable-session-radix-cache");

@@ -19,6 +19,9 @@ const prefetch: Hint = {
 };
 const call = (url: string) => ({ url, identity: { ...prefix, namespace: "" } });
 
+const fieldsOf = (one: EmbeddedAdapter, priority: number) =>
+  one.decorate?.({ ...call("x"), priority }, []).fields ?? {};
+
 function create(options: object = {}): EmbeddedAdapter {
   return definition.create(definition.options.parse(options)) as EmbeddedAdapter;
 }
@@ -113,6 +116,21 @@ describe("with a running engine", () => {
         },
       },
     });
+  });
+
+  test("a priority reaches an engine that serves by it, as the engine says itself, and no other", async () => {
+    const other = await startNano({ schedulingPolicy: "priority" });
+    const byPriority = create({ url: other.baseURL });
+    expect(byPriority.supports).not.toHaveProperty("priority");
+    await byPriority.connect();
+    expect(byPriority.supports).toMatchObject({ priority: "native", retain: "native" });
+    expect(adapter.supports).not.toHaveProperty("priority");
+    expect(fieldsOf(byPriority, 0.9)).toMatchObject({ priority: -400, kv_hints: {} });
+    expect(fieldsOf(byPriority, 0.5)).not.toHaveProperty("priority");
+    expect(fieldsOf(adapter, 0.9)).not.toHaveProperty("priority");
+    expect((await ask(other, messages, fieldsOf(byPriority, 0.1))).outputTokens).toBeGreaterThan(0);
+    await byPriority.close();
+    await other.close();
   });
 
   test("aborting cancels a prefetch that waits", async () => {

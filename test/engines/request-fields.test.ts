@@ -6,10 +6,12 @@ import type OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 import { CacheSage } from "../../src/cachesage.ts";
 import anthropic from "../../src/engines/anthropic.ts";
+import dynamo from "../../src/engines/dynamo.ts";
 import llmD from "../../src/engines/llm-d.ts";
 import openai from "../../src/engines/openai.ts";
 import sglang from "../../src/engines/sglang.ts";
 import tensorRtLlm from "../../src/engines/tensorrt-llm.ts";
+import vllm from "../../src/engines/vllm.ts";
 import type { CacheEvent } from "../../src/runtime/cache-event.ts";
 import type { Event } from "../../src/runtime/event.ts";
 import { startTrialServer } from "../../src/testing/index.ts";
@@ -192,6 +194,42 @@ describe("Anthropic", () => {
     expect(edit?.(own)).toBeUndefined();
   });
 });
+
+describe("a call's priority, in [0, 1], becomes the engine's own", () => {
+  const fieldsOf = ({ options, create }: (typeof own)[number][1], given: object, priority?: number) => {
+    const adapter = create(options.parse(given) as never);
+    return adapter.decorate?.({ ...call("x"), ...(priority !== undefined && { priority }) }, []).fields;
+  };
+  const own = [
+    [
+      "vllm, lower first",
+      vllm,
+      (value: unknown) => ({ session_id: "thread-1", ...has(value) }),
+      [500, 200, undefined, -500],
+    ],
+    ["tensorrt-llm, as it is", tensorRtLlm, (value: unknown) => has(value), [0, 0.3, 0.5, 1]],
+    ["sglang, higher first", sglang, (value: unknown) => has(value), [-500, -200, 0, 500]],
+    [
+      "dynamo, higher first",
+      dynamo,
+      (value: unknown) => ({ nvext: { agent_hints: has(value) } }),
+      [-500, -200, 0, 500],
+    ],
+  ] as const;
+  test.each(own)("%s, and only where it is switched on", (_, definition, within, values) => {
+    for (const [place, priority] of [0, 0.3, 0.5, 1].entries())
+      expect(fieldsOf(definition, { priority: true }, priority)).toEqual(within(values[place]));
+    expect(definition.create(definition.options.parse({ priority: true }) as never).supports).toMatchObject({
+      priority: "native",
+    });
+    expect(JSON.stringify(fieldsOf(definition, {}, 1) ?? {})).not.toContain("priority");
+    expect(definition.create(definition.options.parse({}) as never).supports).not.toHaveProperty("priority");
+  });
+});
+
+function has(value: unknown): object {
+  return value === undefined ? {} : { priority: value };
+}
 
 describe("SGLang", () => {
   test("a value becomes a priority, the higher of prompt and anchor, and only where it is switched on", () => {

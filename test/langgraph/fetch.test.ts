@@ -266,3 +266,18 @@ test.each(nonsense.map((value, index) => [index, value] as const))(
     expect(withIt?.raw).toBe(without?.raw);
   },
 );
+
+test("the priority of a run reaches the adapter with each of its calls, and only one that makes sense", async () => {
+  const seen: (number | undefined)[] = [];
+  await using bench = await startBench(undefined, {
+    decorate: ({ priority }) => {
+      seen.push(priority);
+      return {};
+    },
+  });
+  const graph = bench.sage.instrument(oneNode(bench.model()));
+  for (const priority of [0.9, 0, 7, undefined])
+    await graph.invoke(input, { configurable: { ...(priority !== undefined && { priority }) } });
+  await graph.invoke(input, { metadata: { priority: 0.3 } });
+  expect(seen).toEqual([0.9, 0, undefined, undefined, 0.3]);
+});

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { ActionDeniedError } from "../../src/index.ts";
 import admission from "../../src/policies/admission.ts";
 import safety from "../../src/policies/safety.ts";
+import type { RequestSubject } from "../../src/runtime/call.ts";
 import { END, type Event } from "../../src/runtime/event.ts";
 import { Gate } from "../../src/runtime/gate.ts";
 import { type InstalledPolicy, PolicyFaults } from "../../src/runtime/installed-policy.ts";
@@ -77,6 +78,69 @@ test("a call of high priority waits for one prompt that was begun, and for no mo
   // The engine does not stop what it has begun: 40 ms of another prompt, and 40 ms of its own.
   expect(withIt.p99).toBeLessThanOrEqual(2 * 40);
   expect(withIt.lastAt).toBeLessThan(1.02 * without.lastAt);
+});
+
+function subject(id: string, priority: number): RequestSubject {
+  const run = `run ${id}`;
+  return { kind: "request", id, agent: "a", run, at: 0, anchor: "", anchorTokens: 0, tokens: 1000, priority };
+}
+
+/** What becomes of three calls of low priority after two of high priority, whose prompts took a millisecond a token. */
+function letGo(servesByPriority: boolean, underWay = 0) {
+  const time = { now: 0 };
+  const clock = { now: () => time.now };
+  const given = admission.options.parse({ initial: 4, min: 4 });
+  const policy = admission.create({ options: given, clock } as PolicyContext<never>);
+  for (const tokens of [500, 1000]) {
+    const urgent = { ...subject(`urgent ${tokens}`, 1), tokens };
+    policy.decided?.(urgent, { type: "admit", call: urgent });
+    const place = { agent: "a", run: urgent.run, namespace: "a", request: urgent.id };
+    time.now += tokens;
+    policy.observe?.({ type: "request-first-token", at: time.now, ...place });
+    policy.ended?.(urgent, { status: "completed" });
+  }
+  const ranked = ["1", "2", "3"].map((id) => ({ item: subject(id, 0.2), score: 0.2 }));
+  const moment = { now: time.now, underWay, workers: [], servesByPriority };
+  if (underWay > 0) ranked.unshift({ item: subject("urgent", 1), score: 1 });
+  return [...(policy.act?.(ranked, [], moment) ?? [])].map(({ type, ...more }) => [
+    type,
+    "priority" in more ? more.priority : undefined,
+  ]);
+}
+
+test("where the engine serves by priority itself, nothing is held back for calls of high priority but for the limit", () => {
+  expect(letGo(true)).toEqual(["1", "2", "3"].map(() => ["admit", 0.2]));
+  expect(letGo(false).map(([type]) => type)).toEqual(["admit", "hold", "hold"]);
+  // Calls of low priority that take all places, and the one that is left for calls of high priority.
+  expect(letGo(true, 5)).toEqual([["admit", 1], ...["1", "2", "3"].map(() => ["hold", undefined])]);
+  expect(letGo(false, 5)[0]).toEqual(["hold", undefined]);
+});
+
+test("what is off its run's critical path has a lower priority, although the agents ahead have not called yet", () => {
+  const simulation = new GateSimulation([[admission, {}]], eightAtOnce);
+  const agents = ["short", "long", "join"];
+  const edges = [
+    { from: "short", to: "join", weight: 1 },
+    { from: "long", to: "more", weight: 1 },
+    { from: "more", to: "join", weight: 1 },
+    { from: "join", to: END, weight: 1 },
+  ];
+  simulation.tell({ type: "topology", at: 0, graph: "g", agents: [...agents, "more"], edges });
+  const at = { run: "r", namespace: "", at: 0 };
+  for (const agent of ["short", "long"])
+    simulation.tell({ type: "agent-start", ...at, agent, activation: agent });
+  simulation.call("short", 1, { run: "r", agent: "short" });
+  simulation.call("long", 2, { run: "r", agent: "long" });
+  simulation.play(500);
+  for (const agent of ["short", "long"])
+    simulation.tell({ type: "agent-end", ...at, agent, activation: agent, status: "completed" });
+  simulation.call("join", 600, { run: "r", agent: "join" });
+  simulation.play(2000);
+  expect([...simulation.served.values()].map(({ call, priority }) => [call.id, priority])).toEqual([
+    ["short", 0.5 * (1 - 0.5 * (1 - 2 / 3))],
+    ["long", 0.5],
+    ["join", 0.5],
+  ]);
 });
 
 test("while there are no calls of high priority, no place is left free for them", () => {

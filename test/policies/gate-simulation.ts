@@ -11,6 +11,8 @@ import { LivePrefixes } from "../../src/runtime/live-prefixes.ts";
 export interface Served {
   readonly call: RequestSubject;
   readonly verdict: string;
+  /** That it takes along to the engine. */
+  readonly priority: number | undefined;
   readonly admittedAt: number;
   firstTokenAt: number;
 }
@@ -103,9 +105,15 @@ export class GateSimulation {
   }
 
   #take(ruled: readonly Ruled[]): void {
-    for (const { call, verdict } of ruled) {
+    for (const { call, verdict, priority } of ruled) {
       if (call.kind !== "request") continue;
-      const one: Served = { call, verdict: verdict.type, admittedAt: this.now, firstTokenAt: Number.NaN };
+      const one: Served = {
+        call,
+        verdict: verdict.type,
+        priority,
+        admittedAt: this.now,
+        firstTokenAt: Number.NaN,
+      };
       this.served.set(call.id, one);
       if (verdict.type !== "admit") continue;
       this.#busy++;

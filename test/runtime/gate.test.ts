@@ -86,6 +86,34 @@ test("what is held goes when another call ends, best score first", () => {
   expect(ids(ended("3"))).toEqual(["2 admit"]);
 });
 
+/** That a call leaves with. */
+const priorityOf = (...policies: readonly InstalledPolicy[]) => {
+  const { gate, request, faults } = gateOf(...policies);
+  const [ruled] = gate.arrive(request("1", { priority: 0.1 }));
+  return { priority: ruled?.priority, faults: faults.length };
+};
+
+test("a call takes along the priority that policies give it, their weighted mean; nonsense is a fault, and gives none", () => {
+  const giving = (priority: number, more: Policy<"request"> = {}) =>
+    install({
+      act: (ranked) => ranked.map(({ item: call }) => ({ type: "admit", call, priority })),
+      ...more,
+    });
+  const routing = install(
+    {
+      act: (ranked) => ranked.map(({ item: call }) => ({ type: "route", call, baseURL: "http://other/v1" })),
+    },
+    { actions: ["route"] },
+  );
+  expect(priorityOf(install(limited(1)))).toEqual({ priority: undefined, faults: 0 });
+  expect(priorityOf(giving(0.25))).toEqual({ priority: 0.25, faults: 0 });
+  expect(priorityOf(giving(1, { weight: 3 }), routing, install(limited(1)), giving(0.2))).toEqual({
+    priority: 0.8,
+    faults: 0,
+  });
+  expect(priorityOf(giving(2))).toEqual({ priority: undefined, faults: 1 });
+});
+
 test("what a denied call leaves free goes to the next at once", () => {
   const denying = install({
     act: (ranked) =>

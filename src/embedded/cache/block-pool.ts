@@ -77,10 +77,15 @@ export class BlockPool {
     return this.#tree.prefetch;
   }
 
-  /** Blocks that no running chain holds and no pin protects: what a request may count on. */
-  get available(): number {
+  /**
+   * Blocks that no running chain holds and no pin protects: what a request may count on.
+   *
+   * @param without running chains that would be closed first.
+   */
+  available(without?: ReadonlySet<Chain>): number {
     const taken = this.owners.pinnedBlocks();
-    for (const chain of this.chains) if (chain.running) for (const block of chain.blocks) taken.add(block);
+    for (const chain of this.chains)
+      if (chain.running && !without?.has(chain)) for (const block of chain.blocks) taken.add(block);
     return this.capacity - taken.size;
   }
 

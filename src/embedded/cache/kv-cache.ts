@@ -11,6 +11,9 @@ export interface Lease {
   readonly reused: number;
 }
 
+/** What the scheduler needs of the cache. */
+export type Cache = Pick<KvCache, "pool" | "open" | "evaluate" | "erase">;
+
 /**
  * The KV cache: what the pool decides, carried out on llama sequences. Everything but `evaluate` must be called
  * between decodes, because llama.cpp's lock on the context waits for them.

@@ -53,6 +53,8 @@ export const chatRequest = promptBody.extend({
   stop: z.union([z.string(), z.array(z.string())], "stop is a string or a list of strings").nullish(),
   n: z.literal(1, "n can only be 1").nullish(),
   tool_choice: toolChoice.nullish(),
+  /** Lower goes first; 0 where it is left out. */
+  priority: z.int().nullish(),
   kv_hints: hintEnvelope.nullish(),
 });
 

@@ -15,6 +15,13 @@ export function preparePrompt({ id, options, template }: EngineCore, body: ChatR
       "model_not_found",
       `The model ${JSON.stringify(body.model)} does not exist, this is ${id}.`,
     );
+  if (body.priority && options.schedulingPolicy !== "priority")
+    throw new HttpError(
+      400,
+      "priority_scheduling_off",
+      `priority must be 0 on an engine that serves first come first served, got ${body.priority}. ` +
+        "Start it with --scheduling-policy priority.",
+    );
   const prompt = template.render(toChat(body), true);
   const limit = Math.min(options.contextTokens, options.kvTokens) - 1;
   if (prompt.tokens.length > limit)
@@ -48,6 +55,7 @@ export async function complete(
       body.max_completion_tokens ?? body.max_tokens ?? options.answerTokens,
       options.contextTokens - prompt.tokens.length,
     ),
+    priority: body.priority ?? 0,
     sampling: {
       temperature: body.temperature ?? 1,
       topP: body.top_p ?? 1,

@@ -45,7 +45,14 @@ export function createApp(core: EngineCore): Hono {
     }),
   );
   app.get("/health", (context) =>
-    context.json({ status: "ok", engine: "embedded", model: id, kv_hints: "1", block_tokens: blockTokens }),
+    context.json({
+      status: "ok",
+      engine: "embedded",
+      model: id,
+      kv_hints: "1",
+      block_tokens: blockTokens,
+      scheduling_policy: options.schedulingPolicy,
+    }),
   );
   app.get("/metrics", async (context) =>
     context.text(await core.metrics.text(), 200, { "Content-Type": core.metrics.contentType }),
