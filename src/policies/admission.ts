@@ -126,8 +126,9 @@ class Admission implements Policy<"request"> {
   readonly #started = new Map<string, Started>();
   /** Prompt tokens of calls under way without a first token: all, and those of no high priority. */
   #tokensAhead = 0;
-  #urgentUnderWay = 0;
   #othersAhead = 0;
+  /** Calls of high priority under way. */
+  #urgentUnderWay = 0;
   readonly #times = new FirstTokenTimes();
   /** Calls since the last one of high priority, and the mean prompt of these. */
   #sinceUrgent = URGENT_WITHIN;

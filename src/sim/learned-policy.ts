@@ -220,7 +220,7 @@ export class LearnedPolicy implements CachePolicy {
     }
   }
 
-  /** Values a prefix anew, and holds what it had given up that others have kept in cache. */
+  /** Values a prefix anew, and holds what it had given up that is still in cache. */
   #claim(prefix: Prefix): void {
     const { blocks } = prefix;
     let { length } = prefix;
