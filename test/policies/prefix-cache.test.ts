@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
 import prefixCache from "../../src/policies/prefix-cache.ts";
-import type { Advice } from "../../src/runtime/action.ts";
+import type { Advice, Settlement } from "../../src/runtime/action.ts";
 import { prefixId } from "../../src/runtime/action.ts";
 import { AgentRuntime } from "../../src/runtime/agent-runtime.ts";
 import type { Event, RequestStartEvent } from "../../src/runtime/event.ts";
@@ -10,27 +10,27 @@ import { LivePrefixes } from "../../src/runtime/live-prefixes.ts";
 import { App } from "../runtime/app.ts";
 
 function policy(given: object = {}, aheadTokens?: number) {
+  return layerOf(given, aheadTokens).observe;
+}
+
+function layerOf(given: object = {}, aheadTokens?: number, predictor = new LearnedPredictor()) {
   const clock = { now: () => 0 };
-  const predictor = new LearnedPredictor();
   const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
   const options = prefixCache.options.parse(given);
+  const installed = prefixCache.create({ options, clock, predictor, prefixes });
   const layer = new AgentRuntime({
     clock,
     predictor,
     prefixes,
-    policies: [
-      {
-        definition: prefixCache,
-        policy: prefixCache.create({ options, clock, predictor, prefixes }),
-      },
-    ],
+    policies: [{ definition: prefixCache, policy: installed }],
     ledger: new Ledger(),
     ...(aheadTokens !== undefined && { aheadTokens }),
     onFault: (where, error) => {
       throw new Error(where, { cause: error });
     },
   });
-  return (...events: Event[]) => events.flatMap((event) => layer.observe(event));
+  const observe = (...events: Event[]) => events.flatMap((event) => layer.observe(event));
+  return { observe, installed };
 }
 
 const short = (actions: readonly Advice[]) =>
@@ -87,6 +87,42 @@ test("an agent that calls again is fetched again where its prefix goes meanwhile
   const actions = againAndAgain(() => 400);
   expect(prefetched(actions)).toEqual(["prefetch run/1/a"]);
   expect(actions.find(({ type }) => type === "prefetch")).toHaveProperty("tokens", 1500);
+});
+
+/** Remembers the share of prefetches found in time that it was told last. */
+class Asked extends LearnedPredictor {
+  inTime = 0;
+
+  override reuse(...[prefix, fromEnd, fetchedAgain = 0]: Parameters<LearnedPredictor["reuse"]>): number {
+    if (prefix.run !== undefined) this.inTime = fetchedAgain;
+    return super.reuse(prefix, fromEnd, fetchedAgain);
+  }
+}
+
+/** The share after one prefetch that was found, and one that ended like this and was not. */
+function inTimeAfter(outcome: Settlement): number {
+  const app = new App();
+  const predictor = new Asked();
+  const { observe, installed } = layerOf({}, undefined, predictor);
+  for (const run of ["1", "2", "3", "4"]) observe(...app.run(run, "a", "b"));
+  const play = (run: string, ended: Settlement, cachedTokens: number) => {
+    const hint = observe(app.start(run), app.call(run, "a", 1)).find(({ type }) => type === "prefetch");
+    expect(hint).toMatchObject({ prefix: { agent: "b", run } });
+    installed.settled?.(hint as Advice, ended);
+    const call = app.call(run, "b", 2) as RequestStartEvent;
+    const usage = { promptTokens: 1200, cachedTokens };
+    observe(call, { ...call, at: (app.time += 50), type: "request-end", status: "completed", usage });
+  };
+  play("5", { status: "applied", tokens: 1000 }, 1100);
+  expect(predictor.inTime).toBe(1);
+  play("6", outcome, 0);
+  return predictor.inTime;
+}
+
+test("a prefetch that went to the engine and came to nothing counts as one not found, one that never went does not", () => {
+  expect(inTimeAfter({ status: "ignored", reason: "what is resident is worth more", tokens: 0 })).toBe(0.5);
+  expect(inTimeAfter({ status: "failed", reason: "the engine is down" })).toBe(0.5);
+  expect(inTimeAfter({ status: "dropped", reason: "no room" })).toBe(1);
 });
 
 test("releases every prefix of a run when it ends, and cancels what was fetched ahead", () => {
