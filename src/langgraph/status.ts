@@ -3,8 +3,13 @@ import { isObject } from "./shapes.ts";
 
 const INTERRUPTS: ReadonlySet<unknown> = new Set(["GraphInterrupt", "NodeInterrupt", "GraphDrained"]);
 const ABORTS: ReadonlySet<unknown> = new Set(["AbortError", "ModelAbortError", "APIUserAbortError"]);
-/** LangGraph and the openai client abort with plain errors that only their text tells apart. */
-const ABORT_MESSAGES: ReadonlySet<unknown> = new Set(["Abort", "Aborted", "Request was aborted."]);
+/** LangGraph, LangChain and the openai client abort with plain errors that only their text tells apart. */
+const ABORT_MESSAGES: ReadonlySet<unknown> = new Set([
+  "Abort",
+  "Aborted",
+  "AbortError",
+  "Request was aborted.",
+]);
 
 /**
  * What an error says about the work that it ended. LangGraph also throws for interrupts and hand-offs, which are

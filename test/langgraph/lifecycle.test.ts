@@ -278,6 +278,26 @@ test("aborting a request that hangs cancels request, agent and run", async () =>
   ]);
 });
 
+test("a call that is aborted while its answer streams is cancelled, and the run goes on", async () => {
+  await using bench = await startBench(() => ({ flood: 1000 }));
+  const model = bench.model();
+  const controller = new AbortController();
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("impatient", async () => {
+        await expect(model.invoke("hi", { signal: controller.signal })).rejects.toThrow(/abort/i);
+        return {};
+      })
+      .addEdge(START, "impatient")
+      .compile(),
+  );
+  for await (const token of await graph.stream({ messages: [] }, { streamMode: "messages" }))
+    if (token) controller.abort();
+  const log = settled(bench);
+  expect(log.filter((line) => line.startsWith("impatient: ")).at(-1)).toBe("impatient: cancelled");
+  expect(log.at(-1)).toBe("run-end completed");
+});
+
 test("a stream that its consumer leaves half-way ends with the run at the latest", async () => {
   await using bench = await startBench(() => ({ text: "a long answer" }));
   const model = bench.model();
