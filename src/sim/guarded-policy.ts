@@ -1,4 +1,5 @@
 import { Duel } from "../learn/duel.ts";
+import type { Status } from "../runtime/event.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
 import { RecencyList } from "./recency-list.ts";
 
@@ -87,8 +88,8 @@ export class GuardedPolicy implements CachePolicy {
     this.#policy.completed?.(completion);
   }
 
-  ended(run: number): void {
-    this.#policy.ended?.(run);
+  ended(run: number, status: Status): void {
+    this.#policy.ended?.(run, status);
   }
 
   finished(): void {
