@@ -41,7 +41,7 @@ export default defineCommand({
     const { inspect, STEPS } = await import("../sim/inspect/inspection.ts");
     const { inspectionReport } = await import("../sim/inspect/report.ts");
     const { countSteps } = await import("../sim/progress.ts");
-    const workload = await loadWorkload(trace, format);
+    const workload = await loadWorkload(trace, format, io.signal);
     const inspection = await inspect(workload, {
       ...given,
       signal: io.signal,

@@ -71,9 +71,9 @@ export default defineCommand({
     const onReplay = countSteps(io, trace.length * replaysOf(simulation));
     const rows: SimulationRow[] = [];
     for (const file of trace) {
-      const workload = await loadWorkload(file, format);
+      const workload = await loadWorkload(file, format, io.signal);
       const found = await simulate(workload, { ...simulation, onReplay });
-      if (!json) io.stdout(`${describeWorkload(workload)}\n${simulationTable(found)}\n`);
+      if (!json) io.stdout(`${describeWorkload(workload, found)}\n${simulationTable(found)}\n`);
       rows.push(...found);
     }
     if (json) io.stdout(`${JSON.stringify({ rows })}\n`);

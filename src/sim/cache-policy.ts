@@ -1,4 +1,4 @@
-import type { AgentId } from "../runtime/event.ts";
+import type { AgentId, Status } from "../runtime/event.ts";
 import type { Schedule, ScheduledCall } from "./schedule.ts";
 
 /** What a policy may know of a request when it arrives. */
@@ -45,8 +45,8 @@ export interface CachePolicy {
    */
   prefetch?(most: number, free: number): readonly number[];
   completed?(completion: Completion): void;
-  /** The run has ended. Comes after the evictions that its last request caused. */
-  ended?(run: number): void;
+  /** The run has ended. Comes after the evictions that its last request caused. @param status completed where none was recorded. */
+  ended?(run: number, status: Status): void;
   /** Checks what must hold at the end of a replay. Throws when it does not. */
   finished?(): void;
 }

@@ -25,7 +25,11 @@ export function renderSvg(option: EChartsCoreOption, width: number, height: numb
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
   try {
     chart.setOption({ animation: false, backgroundColor: "#ffffff", color: PALETTE, ...option });
-    return chart.renderToSVGString().replace(">", `>${DARK}`);
+    // No XML may hold control characters, but names of agents and traces may.
+    return chart
+      .renderToSVGString()
+      .replaceAll(/[^\P{Cc}\t\n\r]/gu, "\uFFFD")
+      .replace(">", `>${DARK}`);
   } finally {
     chart.dispose();
   }

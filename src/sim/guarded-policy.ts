@@ -1,4 +1,5 @@
 import { Duel } from "../learn/duel.ts";
+import type { Status } from "../runtime/event.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
 import { RecencyList } from "./recency-list.ts";
 
@@ -27,7 +28,7 @@ export class GuardedPolicy implements CachePolicy {
     this.#context = context;
     this.#recency = new RecencyList(context.blockCount);
     this.#held = new Uint8Array(context.blockCount);
-    this.#usedAt = new Int32Array(context.blockCount);
+    this.#usedAt = new Int32Array(context.blockCount).fill(-1);
     // Inherits from the context, since a copy would read what is to come.
     const isResident = (block: number) => this.#held[block] === 1;
     this.#policy = create(Object.create(context, { isResident: { value: isResident } }) as CacheContext);
@@ -42,8 +43,9 @@ export class GuardedPolicy implements CachePolicy {
     const changed = this.#duel.score(hits, recentHits);
     for (let at = 0; at < blocks.length; at++) {
       const block = blocks[at] as number;
+      // A block that stands twice in a prompt is one in the cache.
+      if (at >= recentHits && this.#usedAt[block] !== index && !recency.has(block)) this.#recentSize++;
       this.#usedAt[block] = index;
-      if (at >= recentHits && !recency.has(block)) this.#recentSize++;
       if (at < hits || held[block] === 1) continue;
       held[block] = 1;
       this.#heldSize++;
@@ -86,8 +88,8 @@ export class GuardedPolicy implements CachePolicy {
     this.#policy.completed?.(completion);
   }
 
-  ended(run: number): void {
-    this.#policy.ended?.(run);
+  ended(run: number, status: Status): void {
+    this.#policy.ended?.(run, status);
   }
 
   finished(): void {

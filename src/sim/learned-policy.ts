@@ -1,7 +1,7 @@
 import { LearnedPredictor } from "../learn/predictor.ts";
 import { endOf, placeOf } from "../learn/survival.ts";
 import type { PrefixRef } from "../runtime/action.ts";
-import type { PromptPart } from "../runtime/event.ts";
+import type { PromptPart, Status } from "../runtime/event.ts";
 import type { Predictor } from "../runtime/policy.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
 import { commonLength, HeldPrefixes, type HeldPrefix } from "./held-prefixes.ts";
@@ -148,7 +148,7 @@ export class LearnedPolicy implements CachePolicy {
     this.#revalue(run);
   }
 
-  ended(run: number): void {
+  ended(run: number, status: Status): void {
     if (this.#ablation.withoutRelease === true) return;
     const session = this.#sessions.get(run);
     this.#sessions.delete(run);
@@ -156,7 +156,7 @@ export class LearnedPolicy implements CachePolicy {
       type: "run-end",
       at: this.#now,
       run: String(run),
-      status: "completed",
+      status,
       ...(session !== undefined && { session }),
     });
     if (session === undefined) return this.#release(run);

@@ -2,7 +2,7 @@ import { LearnedPredictor } from "../learn/predictor.ts";
 import prefixCache from "../policies/prefix-cache.ts";
 import { type Advice, prefixId, type RetainHint } from "../runtime/action.ts";
 import { AgentRuntime } from "../runtime/agent-runtime.ts";
-import type { Event, PromptPart } from "../runtime/event.ts";
+import type { Event, PromptPart, Status } from "../runtime/event.ts";
 import { Ledger } from "../runtime/ledger.ts";
 import { LivePrefixes } from "../runtime/live-prefixes.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
@@ -104,10 +104,10 @@ export class LivePolicy implements CachePolicy {
     });
   }
 
-  ended(run: number): void {
+  ended(run: number, status: Status): void {
     const session = this.#sessions.get(run);
     this.#sessions.delete(run);
-    const ended = { run: String(run), status: "completed", ...sessionOf(session) } as const;
+    const ended = { run: String(run), status, ...sessionOf(session) };
     this.#observe({ type: "run-end", at: this.#now, ...ended });
   }
 

@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { createGunzip, gunzipSync } from "node:zlib";
-import { TraceError } from "../errors.ts";
+import { CacheSageError, TraceError } from "../errors.ts";
 import { registry } from "../registry.ts";
 import type { TraceFormat, TraceRecord, TraceSource } from "./trace-format.ts";
 import type { Workload } from "./workload.ts";
@@ -16,17 +16,28 @@ const formats = registry<TraceFormat>("trace format", new URL("./formats/", impo
  * shows in its first record.
  *
  * @param format name of the format; by default the first that knows the first record.
+ * @param signal looked at with each record; when it aborts, its reason is thrown.
  * @throws TraceError, UnknownNameError.
  */
-export async function loadWorkload(file: string, format?: string): Promise<Workload> {
+export async function loadWorkload(file: string, format?: string, signal?: AbortSignal): Promise<Workload> {
+  let latest = 0;
   const source: TraceSource = {
     file,
     name: basename(file).replace(/(\.[a-z]\w*)+$/i, ""),
-    records: recordsOf(file),
+    records: recordsOf(file, (line) => {
+      signal?.throwIfAborted();
+      latest = line;
+    }),
     fail: (line, problem, hint) => new TraceError(file, line, problem, { ...(hint && { hint }) }),
   };
   const reader = format === undefined ? await detect(source) : await formats.load(format);
-  return reader.read(source);
+  const workload = await reader.read(source).catch((error: unknown) => {
+    if (error instanceof CacheSageError || signal?.aborted) throw error;
+    // Such as numbers that no memory can hold.
+    throw cannotRead(file, latest, error);
+  });
+  if (workload.runs.length === 0) throw source.fail(0, "holds no model call");
+  return workload;
 }
 
 async function detect(source: TraceSource): Promise<TraceFormat> {
@@ -45,9 +56,16 @@ function known(names: readonly string[]): string {
   return `Formats are: ${names.join(", ")}.`;
 }
 
-/** Iterating again reads the file again. */
-function recordsOf(file: string): AsyncIterable<TraceRecord> {
-  return { [Symbol.asyncIterator]: () => iterate(file) };
+/** Iterating again reads the file again. @param onRecord told the line of each record before it is given out. */
+function recordsOf(file: string, onRecord: (line: number) => void): AsyncIterable<TraceRecord> {
+  return {
+    async *[Symbol.asyncIterator]() {
+      for await (const record of iterate(file)) {
+        onRecord(record.line);
+        yield record;
+      }
+    },
+  };
 }
 
 async function* iterate(file: string): AsyncGenerator<TraceRecord> {
@@ -60,15 +78,13 @@ async function* iterate(file: string): AsyncGenerator<TraceRecord> {
     }
   } catch (error) {
     if (error instanceof TraceError) throw error;
-    throw new TraceError(
-      file,
-      0,
-      `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-      {
-        cause: error,
-      },
-    );
+    throw cannotRead(file, 0, error);
   }
+}
+
+function cannotRead(file: string, line: number, cause: unknown): TraceError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new TraceError(file, line, `cannot be read: ${reason}`, { cause });
 }
 
 function open(file: string): Readable {

@@ -160,7 +160,7 @@ class Completions {
   until(time: number): void {
     for (let next = this.#pending.at(-1); next && next.end <= time; next = this.#pending.at(-1)) {
       this.#pending.pop();
-      const { call, run } = next.scheduled;
+      const { call, run, recorded } = next.scheduled;
       const { agent, promptTokens, outputTokens, callsTools } = call;
       this.#policy.completed?.({ run, agent, at: next.end, promptTokens, outputTokens, callsTools });
       const others = (this.#underWay.get(run) ?? 1) - 1;
@@ -168,7 +168,7 @@ class Completions {
       // Calls of a run may overlap, so that its last to begin is not its last to end.
       if (others > 0 || !this.#closing.delete(run)) continue;
       this.#underWay.delete(run);
-      this.#policy.ended?.(run);
+      this.#policy.ended?.(run, recorded.status ?? "completed");
     }
   }
 }

@@ -1,6 +1,7 @@
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { InvalidOptionsError } from "../errors.ts";
 import type { RecordedCall, RecordedRun, Workload } from "./workload.ts";
 
 /** One call in the order in which the engine gets them. */
@@ -50,11 +51,22 @@ interface OpenRun {
   busyUntil: number;
 }
 
-/** Puts the runs of a workload in a seeded order and interleaves their calls. */
+/**
+ * Puts the runs of a workload in a seeded order and interleaves their calls. Throws InvalidOptionsError when these are to come
+ * at their own times and have none.
+ */
 export function schedule(workload: Workload, options: ScheduleOptions): Schedule {
   const { concurrency, seed, order = "auto", maxTouches = Number.POSITIVE_INFINITY } = options;
   const runs = workload.runs.filter(({ calls }) => calls.length > 0);
   const hasTimes = runs.every(({ calls }) => calls.every(({ startMs }) => startMs !== undefined));
+  if (order === "own" && !hasTimes)
+    throw new InvalidOptionsError(
+      "simulate",
+      `--order: own, but not all calls of ${workload.name} have times`,
+      {
+        hint: "Leave it out, and runs are interleaved at random.",
+      },
+    );
   const isTimed = order === "own" || (order === "auto" && hasTimes);
   // Single calls at recorded times have an order of their own: there is nothing to interleave.
   const isStream = isTimed && runs.every(({ calls, startMs }) => calls.length === 1 && startMs !== undefined);

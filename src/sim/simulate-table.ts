@@ -30,13 +30,26 @@ export function simulationTable(rows: readonly SimulationRow[]): string {
   return table.toString();
 }
 
-/** What was replayed, and on what the modelled times rest. */
-export function describeWorkload({ name, runs, blockTokens }: Workload): string {
+/** What was replayed, and on what the modelled times rest. @param rows of this workload. */
+export function describeWorkload(
+  { name, runs, blockTokens }: Workload,
+  rows: readonly SimulationRow[],
+): string {
   const calls = runs.reduce((sum, run) => sum + run.calls.length, 0);
   const { model, threads, date } = measuredEngine;
   return (
     `${name}: ${calls} calls of ${runs.length} runs in blocks of ${blockTokens} tokens; ` +
-    `times modelled after preset ${model} on ${threads} thread${threads === 1 ? "" : "s"}, measured ${date}`
+    `times modelled after preset ${model} on ${threads} thread${threads === 1 ? "" : "s"}, measured ${date}${leftOut(calls, rows)}`
+  );
+}
+
+function leftOut(calls: number, rows: readonly SimulationRow[]): string {
+  const counts = rows.map((row) => row.calls);
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  if (rows.length === 0 || least === calls) return "";
+  return (
+    `\nReplayed ${least === most ? least : `${least} to ${most}`} of these calls: not those from before the replay began of runs ` +
+    "that were under way then, nor those after --max-touches"
   );
 }
 

@@ -64,6 +64,16 @@ describe("simulate", () => {
       expect(stdout).toContain(text);
     expect(stderr.trimEnd().split("\n")).toHaveLength(4);
     expect(stderr).toContain("4/4 small: order-oracle, capacity 2, 1 open runs, seed 1\n");
+    expect(stdout).not.toContain("Replayed");
+  });
+
+  it("says how many calls were replayed when these are not all", async () => {
+    const { stdout } = await simulate("--max-touches", "3");
+    expect(stdout).toContain("Replayed 2 of these calls");
+    const timed = Array.from({ length: 9 }, (_, i) => ({ ...call("1", "a", [[i, 1]]), start_ms: 100 * i }));
+    const late = await run(["simulate", fileOf("timed.jsonl", timed), ...cell]);
+    // The run's one seeded beginning lies in its middle.
+    expect(late.stdout).toMatch(/Replayed [1-8] of these calls/);
   });
 
   it("prints one JSON object with a row for each policy that is listed", async () => {

@@ -58,3 +58,10 @@ test("keeps its books on any workload", () => {
     }),
   );
 });
+
+test("a block that stands twice in a prompt is one in the cache", () => {
+  expect(replay(written("abab ccdd efef"), guarded, { capacity: 2 })).toMatchObject({
+    hits: 0,
+    evictions: 4,
+  });
+});

@@ -222,6 +222,13 @@ describe("inspect", () => {
       expect(svg).toContain(`>${text}</text>`);
   });
 
+  it("draws names with control characters, which no XML may hold", async () => {
+    const inspection = await inspect(team(), { concurrency: 4, seed: 1 });
+    expect(plotInspection({ ...inspection, trace: "a\u0000b\u001B" })).toContain(
+      "a\uFFFDb\uFFFD: who follows",
+    );
+  });
+
   it("measures and judges a short recording too, and says how short it is", async () => {
     const inspection = await inspect(team(), { concurrency: 2, seed: 1, maxTouches: 100 });
     expect(inspection.schedule.calls).toBeLessThan(50);
@@ -240,7 +247,8 @@ describe("inspect", () => {
     }));
     const inspection = await inspect({ ...workload, runs }, { concurrency: 2, seed: 1 });
     expect(inspection.sizes).toEqual([]);
-    expect(inspectionReport(inspection)).toContain("Too short to tell");
+    expect(inspectionReport(inspection)).toMatch(/Too short to tell: no prompt fills a single block;.*$/);
+    expect(inspectionReport(inspection)).not.toContain("100.0 %");
     expect(plotInspection(inspection)).toMatch(/^<svg /);
   });
 

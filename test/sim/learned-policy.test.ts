@@ -1,12 +1,16 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import cachesage from "../../src/sim/baselines/cachesage.ts";
+import type { Event } from "../../src/runtime/event.ts";
 import lru from "../../src/sim/baselines/lru.ts";
 import noGuard from "../../src/sim/baselines/no-guard.ts";
+import type { CacheContext } from "../../src/sim/cache-policy.ts";
+import { LearnedPolicy } from "../../src/sim/learned-policy.ts";
 import { replay } from "../../src/sim/replay.ts";
 import { schedule, type Schedule, type ScheduledCall } from "../../src/sim/schedule.ts";
 import { BlockIds, type RecordedRun, type Workload } from "../../src/sim/workload.ts";
 import { chainedWorkload } from "./random-workload.ts";
+import { written } from "./written-schedule.ts";
 
 /** Four chats of ten turns each, a run a turn; each turn's prompt begins with all that was said before. */
 function chats(withThreads: boolean): Schedule {
@@ -119,4 +123,20 @@ test("keeps its books on any workload, also with time to compute ahead", () => {
       },
     ),
   );
+});
+
+test("the learner is told how a run ended: one that was interrupted has no end to learn from", () => {
+  const given = written("1:a 2:b");
+  const calls = given.calls.map((one) =>
+    one.run === 0 ? { ...one, recorded: { ...one.recorded, status: "interrupted" as const } } : one,
+  );
+  const told: string[] = [];
+  const learner = {
+    observe: (event: Event) => void (event.type === "run-end" && told.push(`${event.run} ${event.status}`)),
+    next: () => [],
+    reuse: () => 0,
+  };
+  const baseline = { ...noGuard, create: (context: CacheContext) => new LearnedPolicy(context, {}, learner) };
+  replay({ ...given, calls }, baseline, { capacity: 9 });
+  expect(told).toEqual(["0 interrupted", "1 completed"]);
 });

@@ -49,7 +49,7 @@ test("plays every run once, whole and in order", () => {
 
 test("has at most as many runs open as told, opened in the order of their numbers", () => {
   fc.assert(
-    fc.property(chainedWorkload, settings, fc.constantFrom("own", "random"), (recorded, given, order) => {
+    fc.property(chainedWorkload, settings, fc.constantFrom("auto", "random"), (recorded, given, order) => {
       const { calls } = schedule(recorded, { ...given, order });
       const ends = calls.map(({ run }) => calls.findLastIndex((other) => other.run === run));
       for (const [index, { run }] of calls.entries()) {
@@ -77,8 +77,11 @@ test("is the same for the same seed, and another for another", () => {
 });
 
 test("keeps recorded times: calls come in their order, as far apart in a run as they were", () => {
+  const timed = chainedWorkload.filter(({ runs }) =>
+    runs.every(({ calls }) => calls.every(({ startMs }) => startMs !== undefined)),
+  );
   fc.assert(
-    fc.property(chainedWorkload, settings, (recorded, given) => {
+    fc.property(timed, settings, (recorded, given) => {
       const played = schedule(recorded, { ...given, order: "own" });
       const times = played.calls.map(({ at }) => at);
       expect(times).toEqual(times.toSorted((a, b) => a - b));
@@ -102,6 +105,12 @@ test("without recorded times a call's time is its number", () => {
   });
   expect(isTimed).toBe(false);
   expect(calls.map(({ at }) => at)).toEqual([0, 1, 2]);
+});
+
+test("calls that are to come at their own times must have some", () => {
+  const recorded = workload([call([0], { startMs: 0 }), call([1])]);
+  expect(() => schedule(recorded, { concurrency: 1, seed: 1, order: "own" })).toThrow(/--order: own/);
+  expect(schedule(recorded, { concurrency: 1, seed: 1 }).isTimed).toBe(false);
 });
 
 test("opens a run when all calls of another have ended, not only its last to begin", () => {

@@ -33,9 +33,9 @@ function shuffled(policy: LearnedPolicy, random: RandomGenerator): CachePolicy {
     victim: () => policy.victim(),
     completed: (completion) =>
       policy.completed({ ...completion, agent: latest.get(completion.run) ?? completion.agent }),
-    ended(run) {
+    ended(run, status) {
       latest.delete(run);
-      policy.ended(run);
+      policy.ended(run, status);
     },
     finished: () => policy.finished(),
   };

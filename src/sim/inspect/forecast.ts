@@ -14,8 +14,8 @@ export interface ForecastSummary {
 export function summariseForecast({ calls, isTimed }: Schedule): ForecastSummary {
   const predictor = new LearnedPredictor();
   const open = new Set<number>();
-  for (const { call, run, at: recorded, isLast } of calls) {
-    const at = isTimed ? recorded : 0;
+  for (const { call, run, at: time, isLast, recorded } of calls) {
+    const at = isTimed ? time : 0;
     const id = String(run);
     const { agent, step, callsTools, promptTokens, outputTokens, namespace = "" } = call;
     if (!open.has(run)) predictor.observe({ type: "run-start", at, run: id });
@@ -46,7 +46,7 @@ export function summariseForecast({ calls, isTimed }: Schedule): ForecastSummary
     if (!isLast) continue;
     open.delete(run);
     predictor.next(id);
-    predictor.observe({ type: "run-end", at, run: id, status: "completed" });
+    predictor.observe({ type: "run-end", at, run: id, status: recorded.status ?? "completed" });
   }
   const { asked, right, calibrationError } = predictor.accuracy;
   return {

@@ -40,7 +40,7 @@ export function judge(evidence: Evidence): Verdict {
     (found, size) => (found && learnable(found) >= learnable(size) ? found : size),
     undefined,
   );
-  if (!best) return tooShort(evidence.reuse);
+  if (!best) return tooShort();
   const gain = learnable(best);
   const release = points(best.lru_with_release - best.lru);
   const anchors = points(best.shared_gain);
@@ -120,7 +120,7 @@ function whyNot(best: SizeResult, gain: number, { reuse, sizes }: Evidence): rea
   ];
 }
 
-function tooShort({ touches, first }: ReuseSummary): Verdict {
+function tooShort(): Verdict {
   const unknown = {
     can_gain: null,
     at_percent: null,
@@ -129,10 +129,10 @@ function tooShort({ touches, first }: ReuseSummary): Verdict {
     from_anchors: null,
     from_prediction: null,
   };
-  const sentence =
-    "Too short to tell: no prompt fills a single block. " +
-    `Of ${touches} block touches ${share(1 - first)} are of blocks used before; record more runs.`;
-  return { ...unknown, sentences: [sentence] };
+  return {
+    ...unknown,
+    sentences: ["Too short to tell: no prompt fills a single block; record longer ones."],
+  };
 }
 
 function learnable({ order_oracle, lru }: SizeResult): number {

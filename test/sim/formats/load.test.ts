@@ -67,12 +67,29 @@ describe("loading a workload", () => {
     ["is not JSON on a line", `${JSON.stringify(request)}\n\n{"timestamp":`, 3, "not JSON: "],
     ["is not JSON from the start", "timestamp,input_length", 1, "not JSON: "],
     ["is a broken array", '[{"timestamp":1},', 1, "not JSON: "],
+    [
+      "has a prompt that no memory can hold",
+      [call, { ...call, new: [[0, 1e12]] }].map((one) => JSON.stringify(one)).join("\n"),
+      2,
+      "cannot be read: Invalid array length",
+    ],
   ])("says which line of which file is at fault when it %s", async (_, content, line, problem) => {
     const file = traceFile(content);
     const error: unknown = await loadWorkload(file).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(TraceError);
     expect(error).toMatchObject({ file, line });
     expect((error as TraceError).message).toContain(problem);
+  });
+
+  it("refuses a file without a call also when its format is told", async () => {
+    await expect(loadWorkload(traceFile(""), "cachesage")).rejects.toThrow("holds no model call");
+    await expect(loadWorkload(traceFile("[]"), "mooncake")).rejects.toThrow("holds no model call");
+  });
+
+  it("stops reading when it is aborted", async () => {
+    const signal = AbortSignal.abort(new Error("enough"));
+    await expect(loadWorkload(traceFile([request]), undefined, signal)).rejects.toThrow("enough");
+    await expect(loadWorkload(traceFile([request]), "mooncake", signal)).rejects.toThrow("enough");
   });
 
   it("says that a file is missing or not gzipped", async () => {
