@@ -19,7 +19,10 @@ export interface ToolOptions {
   readonly name?: string;
 }
 
-/** A tool, or a plain function that is one, whose calls ask the gate first; typed as it was. */
+/**
+ * A tool, or a plain function that is one, whose calls ask the gate first; typed as it was. Of a function with more parameters
+ * than its input and LangChain's config, policies see the list of all as its arguments.
+ */
 export type GatedTool = <T>(tool: T, options?: ToolOptions) => T;
 
 type Invocable = { invoke(...parameters: readonly unknown[]): unknown };
@@ -85,13 +88,21 @@ function gatedFunction<T extends object>(
   return new Proxy(tool, {
     get: (target, key) => (key === GATED ? true : (Reflect.get(target, key, target) as unknown)),
     apply: (_target, self: unknown, parameters: unknown[]) => {
-      const about = { tool: name ?? (run.name || "tool"), args: parameters[0], form: "value" as const };
+      const args = argumentsOf(parameters);
+      const about = { tool: name ?? (run.name || "tool"), args, form: "value" as const };
       const call = () =>
         throughGate(observer, gate, about, parameters[1], () => Reflect.apply(run, self, parameters));
       // An async function rejects where another one throws.
       return isAsync ? (async () => call())() : call();
     },
   } as ProxyHandler<T>);
+}
+
+/** Of a tool as LangChain has it the first parameter; of any other function all of them. */
+function argumentsOf(parameters: readonly unknown[]): unknown {
+  const [first, second, ...rest] = parameters;
+  const isOfOne = second === undefined || configOf(second) || signalOf(second);
+  return isOfOne && rest.length === 0 ? first : parameters;
 }
 
 /** Makes the call, or answers it, as the gate says. */
