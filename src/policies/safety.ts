@@ -55,7 +55,9 @@ const budget = z.strictObject({
     .int()
     .positive()
     .optional()
-    .describe("Prompt and output tokens, as the engine reports them."),
+    .describe(
+      "Prompt and output tokens, as the engine reports them; of calls under way the estimated prompt.",
+    ),
   cost: z.number().positive().optional().describe("In the unit of `prices`."),
 });
 

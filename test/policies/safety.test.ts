@@ -224,6 +224,28 @@ test("a run that has spent its budget makes no further model call, and its graph
   }
 });
 
+test.each([
+  { budget: { modelCalls: 3 }, others: {}, made: 3 },
+  { budget: { modelCalls: 3 }, others: { "batch-shaping": { minTokens: 1 } }, made: 3 },
+  // Less than the prompt of one call.
+  { budget: { tokens: 100 }, others: {}, made: 1 },
+])("calls at once share one budget, also when another policy held them: $budget, $others", async (given) => {
+  const { budget, others, made } = given;
+  await using scripted = await scriptedSage({ ...safety({ budget }), ...others });
+  const model = scripted.model();
+  const system = { role: "system", content: "Be brief. ".repeat(60) };
+  const node = async () => {
+    const calls = Array.from({ length: 8 }, (_none, i) =>
+      thrown(model.invoke([system, { role: "user", content: `${i}` }])),
+    );
+    expect((await Promise.all(calls)).filter((error) => error === undefined)).toHaveLength(made);
+    return {};
+  };
+  const graph = new StateGraph(MessagesAnnotation).addNode("n", node).addEdge(START, "n").compile();
+  await scripted.sage.instrument(graph).invoke(input);
+  expect(scripted.server.requests).toHaveLength(made);
+});
+
 test("log mode stops nothing and says what it would have stopped", async () => {
   const { own, calls } = refund();
   const forbidding = { mode: "log", tools: {}, transitions: {}, budget: { modelCalls: 1 } };
