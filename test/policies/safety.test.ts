@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   Command,
   END,
@@ -290,6 +291,31 @@ test("an audit log that cannot be written, or is none, is refused at once", asyn
   const other = join(folder, "other.txt");
   await writeFile(other, "hello\n");
   await expect(scriptedSage(safety({ auditLog: other }))).rejects.toThrow("is no audit log");
+});
+
+test("a second writer of an audit log is stopped, and what the first one wrote stays in order", async () => {
+  const auditLog = join(folder, "shared.jsonl");
+  const faults: string[] = [];
+  const onFault = (_where: string, error: unknown) => void faults.push(String(error));
+  await using first = await scriptedSage(safety({ auditLog }));
+  await using second = await scriptedSage(safety({ auditLog }), undefined, { onFault });
+  const call = async (scripted: typeof first) => {
+    const error = await thrown(scripted.sage.tool(refund().own).invoke(order));
+    await delay(5);
+    return error instanceof Error ? error.message : "made";
+  };
+  expect([await call(first), await call(second), await call(second), await call(first)]).toEqual([
+    "made",
+    "made",
+    "made",
+    "made",
+  ]);
+  expect(await call(second)).toContain("the audit log cannot be written");
+  expect(faults.join()).toContain("give each process a file of its own");
+  await first.sage.close();
+  await second.sage.close();
+  const lines = (await readFile(auditLog, "utf8")).trimEnd().split("\n");
+  expect(await checkChain(lines)).toMatchObject({ entries: 3, isClosed: true });
 });
 
 test("after cachesage is closed nothing runs that nobody can judge", async () => {
