@@ -118,6 +118,22 @@ test("a tool called outside of any agent that is known is denied", async () => {
   );
 });
 
+test("a forbidden tool runs in no other way that LangChain has to call it", async () => {
+  await using scripted = await scriptedSage(safety({ tools: {} }));
+  const { own, calls } = refund();
+  const gated = scripted.sage.tool(own);
+  const ways = [
+    () => gated.batch([order]),
+    () => gated.stream(order),
+    () => gated.pipe((said: unknown) => said).invoke(order),
+    () => gated.withConfig({ tags: ["x"] }).invoke(order),
+    () => gated.withRetry({ stopAfterAttempt: 1 }).invoke(order),
+    () => gated.call(order),
+  ];
+  for (const way of ways) await expect(way()).rejects.toThrow("may not call tool refund");
+  expect(calls).toEqual([]);
+});
+
 test("arguments stay within the data that an agent may touch", async () => {
   const data = [
     { tool: "refund", argument: "account", startsWith: "a-" },
