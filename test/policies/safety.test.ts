@@ -334,6 +334,15 @@ test("a second writer of an audit log is stopped, and what the first one wrote s
   expect(await checkChain(lines)).toMatchObject({ entries: 3, isClosed: true });
 });
 
+test("a rule or a budget that would stop nothing is refused", async () => {
+  await expect(scriptedSage(safety({ data: [{ tool: "refund", argument: "account" }] }))).rejects.toThrow(
+    "option data.0: A rule that allows everything",
+  );
+  await expect(scriptedSage(safety({ budget: { cost: 1 } }))).rejects.toThrow(
+    "option budget.cost: Without `prices` nothing costs anything",
+  );
+});
+
 test("after cachesage is closed nothing runs that nobody can judge", async () => {
   const { own, calls } = refund();
   await using scripted = await scriptedSage(safety({ tools: { "*": ["*"] } }));
