@@ -16,6 +16,8 @@ const MAX_REMEMBERED = 10_000;
 export class Spending {
   readonly #prices: { readonly prompt: number; readonly output: number };
   readonly #spent = new Map<RunId, Spent>();
+  /** Prompt tokens, estimated, of each run's calls under way, by call. */
+  readonly #underWay = new Map<RunId, Map<string, number>>();
   readonly #sessions = new Map<RunId, SessionId>();
   /** Of interrupted runs, by hash of their session. */
   readonly #paused = new Map<string, Spent>();
@@ -27,8 +29,15 @@ export class Spending {
     this.#prices = prices;
   }
 
+  /** What a run has spent, with the prompts of its calls under way as they are estimated. */
   of(run: RunId): Readonly<Spent> | undefined {
-    return this.#spent.get(run);
+    const spent = this.#spent.get(run);
+    const underWay = this.#underWay.get(run);
+    if (!spent || !underWay) return spent;
+    let tokens = 0;
+    for (const prompt of underWay.values()) tokens += prompt;
+    const cost = spent.cost + (tokens * this.#prices.prompt) / 1e6;
+    return { ...spent, tokens: spent.tokens + tokens, cost };
   }
 
   observe(event: Event): void {
@@ -45,7 +54,10 @@ export class Spending {
       this.#spentBy(call.run).modelCalls++;
       remember(this.#repeated, call.id, call.streams === true);
     } else if (call.kind === "request") {
-      if (type === "admit" || type === "route") this.#spentBy(call.run).modelCalls++;
+      if (type !== "admit" && type !== "route") return;
+      this.#spentBy(call.run).modelCalls++;
+      const underWay = this.#underWay.get(call.run) ?? new Map<string, number>();
+      remember(this.#underWay, call.run, underWay.set(call.id, call.tokens));
     } else if (call.kind === "tool-call" && type === "admit") this.#spentBy(call.run).toolCalls++;
   }
 
@@ -67,6 +79,8 @@ export class Spending {
   #pay({ request, run, usage }: RequestEndEvent): void {
     const streams = this.#repeated.get(request);
     this.#repeated.delete(request);
+    const underWay = this.#underWay.get(run);
+    if (underWay?.delete(request) && underWay.size === 0) this.#underWay.delete(run);
     if (!usage) return;
     const isTwice = streams !== undefined;
     const prompt = (usage.promptTokens ?? 0) * (isTwice ? 2 : 1);
@@ -90,6 +104,7 @@ export class Spending {
   #end(run: RunId, isInterrupted: boolean): void {
     const [spent, session] = [this.#spent.get(run), this.#sessions.get(run)];
     this.#spent.delete(run);
+    this.#underWay.delete(run);
     this.#sessions.delete(run);
     if (isInterrupted && spent && session !== undefined) remember(this.#paused, digest(session), spent);
   }

@@ -19,10 +19,14 @@ export interface ToolOptions {
   readonly name?: string;
 }
 
-/** A tool, or a plain function that is one, whose calls ask the gate first; typed as it was. */
+/**
+ * A tool, or a plain function that is one, whose calls ask the gate first; typed as it was. Of a function with more parameters
+ * than its input and LangChain's config, policies see the list of all as its arguments.
+ */
 export type GatedTool = <T>(tool: T, options?: ToolOptions) => T;
 
 type Invocable = { invoke(...parameters: readonly unknown[]): unknown };
+type Callable = Invocable & { call(...parameters: readonly unknown[]): unknown };
 
 /**
  * Wraps tools. The user's object stays as it was; calls of the wrapped one wait for their verdict. Without a policy that
@@ -51,27 +55,46 @@ function gatedInvoke<T extends object & Invocable>(
   tool: T,
   { name }: ToolOptions,
 ): T {
-  const invoke = async (input: unknown, config?: unknown, ...rest: unknown[]): Promise<unknown> => {
-    const isCall = isObject(input) && input["type"] === "tool_call" && "args" in input;
-    const about = {
-      tool: name ?? text((tool as { name?: unknown }).name) ?? "tool",
-      args: isCall ? input["args"] : input,
-      form: isCall ? ("message" as const) : ("value" as const),
+  const gated =
+    (method: "invoke" | "call") =>
+    async (input: unknown, config?: unknown, ...rest: unknown[]): Promise<unknown> => {
+      const isCall = isObject(input) && input["type"] === "tool_call" && "args" in input;
+      const about = {
+        tool: name ?? text((tool as { name?: unknown }).name) ?? "tool",
+        args: isCall ? input["args"] : input,
+        form: isCall ? ("message" as const) : ("value" as const),
+      };
+      const make = () => (tool as unknown as Callable)[method](input, config, ...rest);
+      const reuse = (output: unknown) => (isCall ? answerTo(output, input["id"]) : output);
+      return throughGate(observer, gate, about, config, make, reuse);
     };
-    const make = () => tool.invoke(input, config, ...rest);
-    const reuse = (output: unknown) => (isCall ? answerTo(output, input["id"]) : output);
-    return throughGate(observer, gate, about, config, make, reuse);
-  };
-  return new Proxy(tool, {
+  const invoke = gated("invoke");
+  const call = gated("call");
+  const shared = runnableMethods(tool);
+  const proxy: T = new Proxy(tool, {
     get(target, key) {
       if (key === "invoke") return invoke;
       if (key === GATED) return true;
       const value: unknown = Reflect.get(target, key, target);
       const isMethod = typeof value === "function" && key !== "constructor" && !Object.hasOwn(target, key);
-      // Methods run on the target: on the proxy they could not reach its private fields.
-      return isMethod ? (value.bind(target) as unknown) : value;
+      if (!isMethod) return value;
+      // The way to call a tool from before there was `invoke`; on a function it is the language's own.
+      if (key === "call" && typeof target === "object") return call;
+      // `batch`, `stream` and others end in `invoke`, which has to be ours.
+      if (shared && Object.hasOwn(shared, key) && Reflect.get(shared, key) === value)
+        return value.bind(proxy) as unknown;
+      // All other methods run on the target: on the proxy they could not reach its private fields.
+      return value.bind(target) as unknown;
     },
   });
+  return proxy;
+}
+
+/** What LangChain's Runnables have in common, which no private field is in. */
+function runnableMethods(tool: object): object | undefined {
+  let at: unknown = tool;
+  while (isObject(at) && !Object.hasOwn(at, "pipe")) at = Object.getPrototypeOf(at);
+  return isObject(at) && at !== tool ? at : undefined;
 }
 
 function gatedFunction<T extends object>(
@@ -85,13 +108,21 @@ function gatedFunction<T extends object>(
   return new Proxy(tool, {
     get: (target, key) => (key === GATED ? true : (Reflect.get(target, key, target) as unknown)),
     apply: (_target, self: unknown, parameters: unknown[]) => {
-      const about = { tool: name ?? (run.name || "tool"), args: parameters[0], form: "value" as const };
+      const args = argumentsOf(parameters);
+      const about = { tool: name ?? (run.name || "tool"), args, form: "value" as const };
       const call = () =>
         throughGate(observer, gate, about, parameters[1], () => Reflect.apply(run, self, parameters));
       // An async function rejects where another one throws.
       return isAsync ? (async () => call())() : call();
     },
   } as ProxyHandler<T>);
+}
+
+/** Of a tool as LangChain has it the first parameter; of any other function all of them. */
+function argumentsOf(parameters: readonly unknown[]): unknown {
+  const [first, second, ...rest] = parameters;
+  const isOfOne = second === undefined || configOf(second) || signalOf(second);
+  return isOfOne && rest.length === 0 ? first : parameters;
 }
 
 /** Makes the call, or answers it, as the gate says. */

@@ -20,17 +20,21 @@ const argument = z
   .min(1)
   .describe("Name of an argument; dots lead into objects, as in order.amount.");
 const agents = z.array(z.string()).optional().describe("Agents that this holds for; default: all.");
-const dataScope = z.strictObject({
-  tool: z.string(),
-  argument,
-  is: z.enum(["tenant", "session"]).optional().describe("It must be the run's own tenant or session."),
-  oneOf: z
-    .array(z.union([z.string(), z.number(), z.boolean()]))
-    .optional()
-    .describe("It must be one of these."),
-  startsWith: z.string().optional().describe("It must be a text that begins so."),
-  agents,
-});
+const dataScope = z
+  .strictObject({
+    tool: z.string(),
+    argument,
+    is: z.enum(["tenant", "session"]).optional().describe("It must be the run's own tenant or session."),
+    oneOf: z
+      .array(z.union([z.string(), z.number(), z.boolean()]))
+      .optional()
+      .describe("It must be one of these."),
+    startsWith: z.string().optional().describe("It must be a text that begins so."),
+    agents,
+  })
+  .refine((rule) => rule.is !== undefined || rule.oneOf !== undefined || rule.startsWith !== undefined, {
+    error: "A rule that allows everything: give it is, oneOf or startsWith",
+  });
 const toolApproval = z.strictObject({
   tool: z.string(),
   argument: argument.optional(),
@@ -55,64 +59,71 @@ const budget = z.strictObject({
     .int()
     .positive()
     .optional()
-    .describe("Prompt and output tokens, as the engine reports them."),
+    .describe(
+      "Prompt and output tokens, as the engine reports them; of calls under way the estimated prompt.",
+    ),
   cost: z.number().positive().optional().describe("In the unit of `prices`."),
 });
 
-const options = z.strictObject({
-  mode: z
-    .enum(["deny", "ask", "log"])
-    .default("deny")
-    .describe(
-      "What a forbidden call gets: stopped, a human's decision, or only a line in the ledger and audit log.",
-    ),
-  tools: z
-    .record(z.string(), z.array(z.string()))
-    .optional()
-    .describe(
-      "By agent: the tools that it may call. An agent that is not named may call none; * is all agents, or all tools.",
-    ),
-  transitions: z
-    .record(z.string(), z.array(z.string()))
-    .optional()
-    .describe("By agent: the agents that may start after it; __start__ is the begin of a graph, * is all."),
-  data: z.array(dataScope).default([]).describe("What arguments of tools may be."),
-  approvals: z
-    .array(z.union([toolApproval, modelApproval]))
-    .default([])
-    .describe(
-      "Tool calls and model calls that a human has to let go on, by a LangGraph interrupt; resume with true, or { approved: true }.",
-    ),
-  outOfCharacter: z
-    .enum(["off", "log", "ask", "deny"])
-    .default("log")
-    .describe(
-      "What a transition or a tool gets that its agent, after so many others, has never been seen with: as in `mode`.",
-    ),
-  falseAlarms: z
-    .number()
-    .positive()
-    .max(0.5)
-    .default(0.001)
-    .describe(
-      "Most calls, as a share, that are out of character by chance. An agent is known well enough after at least one over this many.",
-    ),
-  budget: budget.default({}).describe("Most that one run may spend; what is over it is forbidden."),
-  prices: z
-    .strictObject({ prompt: z.number().nonnegative(), output: z.number().nonnegative() })
-    .default({ prompt: 0, output: 0 })
-    .describe("Cost of a million tokens."),
-  auditLog: z
-    .string()
-    .min(1)
-    .optional()
-    .describe("File that every verdict is appended to, each chained to the one before."),
-  auditKey: z
-    .string()
-    .min(1)
-    .optional()
-    .describe("Key of the chain: without it nobody can write the log anew."),
-});
+const options = z
+  .strictObject({
+    mode: z
+      .enum(["deny", "ask", "log"])
+      .default("deny")
+      .describe(
+        "What a forbidden call gets: stopped, a human's decision, or only a line in the ledger and audit log.",
+      ),
+    tools: z
+      .record(z.string(), z.array(z.string()))
+      .optional()
+      .describe(
+        "By agent: the tools that it may call. An agent that is not named may call none; * is all agents, or all tools.",
+      ),
+    transitions: z
+      .record(z.string(), z.array(z.string()))
+      .optional()
+      .describe("By agent: the agents that may start after it; __start__ is the begin of a graph, * is all."),
+    data: z.array(dataScope).default([]).describe("What arguments of tools may be."),
+    approvals: z
+      .array(z.union([toolApproval, modelApproval]))
+      .default([])
+      .describe(
+        "Tool calls and model calls that a human has to let go on, by a LangGraph interrupt; resume with true, or { approved: true }.",
+      ),
+    outOfCharacter: z
+      .enum(["off", "log", "ask", "deny"])
+      .default("log")
+      .describe(
+        "What a transition or a tool gets that its agent, after so many others, has never been seen with: as in `mode`.",
+      ),
+    falseAlarms: z
+      .number()
+      .positive()
+      .max(0.5)
+      .default(0.001)
+      .describe(
+        "Most calls, as a share, that are out of character by chance. An agent is known well enough after at least one over this many.",
+      ),
+    budget: budget.default({}).describe("Most that one run may spend; what is over it is forbidden."),
+    prices: z
+      .strictObject({ prompt: z.number().nonnegative(), output: z.number().nonnegative() })
+      .default({ prompt: 0, output: 0 })
+      .describe("Cost of a million tokens."),
+    auditLog: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("File that every verdict is appended to, each chained to the one before."),
+    auditKey: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("Key of the chain: without it nobody can write the log anew."),
+  })
+  .refine(({ budget: { cost }, prices }) => cost === undefined || prices.prompt + prices.output > 0, {
+    path: ["budget", "cost"],
+    error: "Without `prices` nothing costs anything, and the budget is never spent",
+  });
 
 type Options = z.output<typeof options>;
 

@@ -61,7 +61,6 @@ interface Kept {
 
 /** A call under way that others of its kind may wait for. */
 interface Flight {
-  readonly call: string;
   readonly tags: readonly string[];
   /** What it reads was written meanwhile. */
   isVoid: boolean;
@@ -90,6 +89,8 @@ class ToolMemo implements Policy<"tool-call"> {
   readonly #now: () => number;
   readonly #kept: LRUCache<string, Kept>;
   readonly #flying = new Map<string, Flight>();
+  /** Keys of the calls that fly, by call: a tool may change its arguments while it runs. */
+  readonly #leaders = new Map<string, string>();
 
   constructor({ options: chosen, clock }: PolicyContext<Options>) {
     this.#options = chosen;
@@ -133,14 +134,16 @@ class ToolMemo implements Policy<"tool-call"> {
     const key = this.#keyOf(call);
     if (key === undefined || this.#flying.has(key)) return;
     const tags = this.#tools.get(call.tool)?.tags ?? [];
-    this.#flying.set(key, { call: call.id, tags, isVoid: false });
+    this.#flying.set(key, { tags, isVoid: false });
+    this.#leaders.set(call.id, key);
   }
 
   ended(call: ToolCallSubject, { status, output }: CallResult): void {
     this.#invalidate(call.tool);
-    const key = this.#keyOf(call);
+    const key = this.#leaders.get(call.id);
     const flight = key === undefined ? undefined : this.#flying.get(key);
-    if (key === undefined || flight?.call !== call.id) return;
+    if (key === undefined || !flight) return;
+    this.#leaders.delete(call.id);
     this.#flying.delete(key);
     const rules = this.#tools.get(call.tool);
     if (!rules || status !== "completed" || flight.isVoid || !isKeepable(output)) return;
@@ -162,15 +165,17 @@ class ToolMemo implements Policy<"tool-call"> {
     for (const flight of this.#flying.values()) if (isHit(flight)) flight.isVoid = true;
   }
 
-  /** Names all calls that share one result; undefined for a tool that is not repeatable. */
+  /** Names all calls that share one result; undefined where the tool is not repeatable, or nobody may share it. */
   #keyOf({ tool, args, form, run, session, tenant }: ToolCallSubject): string | undefined {
     const rules = this.#tools.get(tool);
     if (!rules) return undefined;
     const ids = { run: undefined, session, tenant, global: "" };
     const shared = ids[rules.scope];
+    // Calls outside of any run may be anybody's.
+    if (shared === undefined && run === "") return undefined;
     const place = shared === undefined ? ["run", run] : [rules.scope, shared];
     try {
-      return JSON.stringify([tool, form, ...place, args], sortedFields);
+      return JSON.stringify({ call: [tool, form, ...place], args }, sortedFields);
     } catch {
       // Arguments that no JSON can hold cannot be compared.
       return undefined;
@@ -178,9 +183,21 @@ class ToolMemo implements Policy<"tool-call"> {
   }
 }
 
-function sortedFields(_key: string, value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+/** Throws at what JSON would write as something else, or leave out: such values could not be told apart. */
+function sortedFields(this: unknown, key: string, written: unknown): unknown {
+  const value: unknown = (this as Record<string, unknown>)[key];
+  if (typeof value === "string" || typeof value === "boolean" || value === null) return value;
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  if (value === undefined && !Array.isArray(this)) return value;
+  if (Array.isArray(value)) return value;
+  if (value !== written || !isPlain(value)) throw new TypeError("no plain data");
   return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function isPlain(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 /** LangChain messages are kept as they are, since the gate makes new ones of them; other data is copied both ways. */
@@ -192,8 +209,7 @@ function copied(output: unknown): unknown {
 function isKeepable(output: unknown): boolean {
   if (typeof output === "function" || typeof output === "symbol") return false;
   if (typeof output !== "object" || output === null || Array.isArray(output)) return true;
-  const prototype: unknown = Object.getPrototypeOf(output);
-  return isMessage(output) || prototype === Object.prototype || prototype === null;
+  return isMessage(output) || isPlain(output);
 }
 
 function isMessage(output: unknown): output is { readonly content: unknown; readonly status?: unknown } {

@@ -183,7 +183,9 @@ export class Gate {
     for (let again = lane.waiting.size > 0; again;) {
       const ruled = this.#pass(lane, now);
       left.push(...ruled);
-      again = lane.waiting.size > 0 && ruled.some(({ call, verdict }) => !goesOn(call, verdict));
+      again =
+        lane.waiting.size > 0 &&
+        ruled.some(({ call, verdict }) => this.failsClosed(lane.kind) || !goesOn(call, verdict));
     }
     return left;
   }
@@ -195,7 +197,7 @@ export class Gate {
     }
   }
 
-  /** Asks every policy about every waiting call, once. */
+  /** Asks every policy about every waiting call, once; where one fails closed, until a call goes on: what it spends counts for the others. */
   #pass(lane: Lane, now: number): readonly Ruled[] {
     const ranked = this.#rank(lane);
     const judgements = new Map<string, Judgement[]>();
@@ -208,7 +210,9 @@ export class Gate {
     const left: Ruled[] = [];
     for (const { item } of ranked) {
       const ruled = this.#rule(lane, item, judgements.get(item.id) ?? NONE, now);
-      if (ruled) left.push(ruled);
+      if (!ruled) continue;
+      left.push(ruled);
+      if (this.failsClosed(lane.kind) && goesOn(item, ruled.verdict)) break;
     }
     return left;
   }

@@ -1,15 +1,17 @@
-import { appendFileSync, closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { appendFileSync, closeSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
 import { InvalidOptionsError } from "../errors.ts";
 import type { PolicyLog } from "../runtime/policy.ts";
 
 /**
  * A text file that lines are added to once per turn of the event loop, so that no call waits for a disk; what is left when
- * the process exits is written then.
+ * the process exits is written then. It has one writer: who finds that the file has become another one since writes no more, so that
+ * what the other one has written stays in order.
  *
  * @throws InvalidOptionsError when the file cannot be written.
  */
 export function openAppendLog(file: string): PolicyLog {
   const last = lastLine(file);
+  let { size } = statSync(file);
   let waiting: string[] = [];
   let failure: unknown;
   const flush = () => {
@@ -17,7 +19,12 @@ export function openAppendLog(file: string): PolicyLog {
     const text = `${waiting.join("\n")}\n`;
     waiting = [];
     try {
+      if (statSync(file).size !== size)
+        throw new Error(
+          "another process writes to it, or has cut it off: give each process a file of its own",
+        );
       appendFileSync(file, text);
+      size += Buffer.byteLength(text);
     } catch (error) {
       failure = error;
     }
@@ -29,7 +36,9 @@ export function openAppendLog(file: string): PolicyLog {
     now: () => Date.now(),
     append(line) {
       if (failure !== undefined)
-        throw new InvalidOptionsError("log", `${file} can no longer be written`, { cause: failure });
+        throw new InvalidOptionsError("log", `${file} can no longer be written: ${messageOf(failure)}`, {
+          cause: failure,
+        });
       if (waiting.length === 0) setImmediate(flush);
       waiting.push(line);
     },
@@ -38,6 +47,10 @@ export function openAppendLog(file: string): PolicyLog {
       process.off("exit", onExit);
     },
   };
+}
+
+function messageOf(failure: unknown): string {
+  return failure instanceof Error ? failure.message : String(failure);
 }
 
 /** The last whole line; a line that a crash cut short is ended, so that the next one stands by itself. */

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   Command,
   END,
@@ -117,6 +118,22 @@ test("a tool called outside of any agent that is known is denied", async () => {
   );
 });
 
+test("a forbidden tool runs in no other way that LangChain has to call it", async () => {
+  await using scripted = await scriptedSage(safety({ tools: {} }));
+  const { own, calls } = refund();
+  const gated = scripted.sage.tool(own);
+  const ways = [
+    () => gated.batch([order]),
+    () => gated.stream(order),
+    () => gated.pipe((said: unknown) => said).invoke(order),
+    () => gated.withConfig({ tags: ["x"] }).invoke(order),
+    () => gated.withRetry({ stopAfterAttempt: 1 }).invoke(order),
+    () => gated.call(order),
+  ];
+  for (const way of ways) await expect(way()).rejects.toThrow("may not call tool refund");
+  expect(calls).toEqual([]);
+});
+
 test("arguments stay within the data that an agent may touch", async () => {
   const data = [
     { tool: "refund", argument: "account", startsWith: "a-" },
@@ -224,6 +241,28 @@ test("a run that has spent its budget makes no further model call, and its graph
   }
 });
 
+test.each([
+  { budget: { modelCalls: 3 }, others: {}, made: 3 },
+  { budget: { modelCalls: 3 }, others: { "batch-shaping": { minTokens: 1 } }, made: 3 },
+  // Less than the prompt of one call.
+  { budget: { tokens: 100 }, others: {}, made: 1 },
+])("calls at once share one budget, also when another policy held them: $budget, $others", async (given) => {
+  const { budget, others, made } = given;
+  await using scripted = await scriptedSage({ ...safety({ budget }), ...others });
+  const model = scripted.model();
+  const system = { role: "system", content: "Be brief. ".repeat(60) };
+  const node = async () => {
+    const calls = Array.from({ length: 8 }, (_none, i) =>
+      thrown(model.invoke([system, { role: "user", content: `${i}` }])),
+    );
+    expect((await Promise.all(calls)).filter((error) => error === undefined)).toHaveLength(made);
+    return {};
+  };
+  const graph = new StateGraph(MessagesAnnotation).addNode("n", node).addEdge(START, "n").compile();
+  await scripted.sage.instrument(graph).invoke(input);
+  expect(scripted.server.requests).toHaveLength(made);
+});
+
 test("log mode stops nothing and says what it would have stopped", async () => {
   const { own, calls } = refund();
   const forbidding = { mode: "log", tools: {}, transitions: {}, budget: { modelCalls: 1 } };
@@ -268,6 +307,40 @@ test("an audit log that cannot be written, or is none, is refused at once", asyn
   const other = join(folder, "other.txt");
   await writeFile(other, "hello\n");
   await expect(scriptedSage(safety({ auditLog: other }))).rejects.toThrow("is no audit log");
+});
+
+test("a second writer of an audit log is stopped, and what the first one wrote stays in order", async () => {
+  const auditLog = join(folder, "shared.jsonl");
+  const faults: string[] = [];
+  const onFault = (_where: string, error: unknown) => void faults.push(String(error));
+  await using first = await scriptedSage(safety({ auditLog }));
+  await using second = await scriptedSage(safety({ auditLog }), undefined, { onFault });
+  const call = async (scripted: typeof first) => {
+    const error = await thrown(scripted.sage.tool(refund().own).invoke(order));
+    await delay(5);
+    return error instanceof Error ? error.message : "made";
+  };
+  expect([await call(first), await call(second), await call(second), await call(first)]).toEqual([
+    "made",
+    "made",
+    "made",
+    "made",
+  ]);
+  expect(await call(second)).toContain("the audit log cannot be written");
+  expect(faults.join()).toContain("give each process a file of its own");
+  await first.sage.close();
+  await second.sage.close();
+  const lines = (await readFile(auditLog, "utf8")).trimEnd().split("\n");
+  expect(await checkChain(lines)).toMatchObject({ entries: 3, isClosed: true });
+});
+
+test("a rule or a budget that would stop nothing is refused", async () => {
+  await expect(scriptedSage(safety({ data: [{ tool: "refund", argument: "account" }] }))).rejects.toThrow(
+    "option data.0: A rule that allows everything",
+  );
+  await expect(scriptedSage(safety({ budget: { cost: 1 } }))).rejects.toThrow(
+    "option budget.cost: Without `prices` nothing costs anything",
+  );
 });
 
 test("after cachesage is closed nothing runs that nobody can judge", async () => {

@@ -116,6 +116,25 @@ test("results are shared within their scope and never across", async () => {
   ]).toEqual([3, 3, 2, 1]);
 });
 
+test("all arguments of a plain function count, but not the config that a node hands on", async () => {
+  await using scripted = await scriptedSage({ "tool-memo": { tools: { add: {} } } });
+  const calls: unknown[] = [];
+  const add = scripted.sage.tool(
+    async (a: number, b?: unknown) => {
+      calls.push(b);
+      return `${a} and ${typeof b}`;
+    },
+    { name: "add" },
+  );
+  const node = async (_state: unknown, config: object) => {
+    for (const b of [2, 3, 2, undefined, config]) await add(1, b);
+    return {};
+  };
+  const graph = new StateGraph(MessagesAnnotation).addNode("n", node).addEdge(START, "n").compile();
+  await scripted.sage.instrument(graph).invoke(input);
+  expect(calls).toEqual([2, 3, undefined]);
+});
+
 test("a call that fails, or says so, is not kept", async () => {
   let broken = true;
   const { own, calls } = weather((city) => {
@@ -211,6 +230,39 @@ test("equal means equal arguments in any order of fields; any other argument cal
     "call",
     "call",
   ]);
+});
+
+test("arguments that JSON cannot tell apart call the tool", () => {
+  const { make } = alone({ tools: { read: {} } });
+  const pairs: readonly (readonly [unknown, unknown])[] = [
+    [new Map([["a", 1]]), new Map([["b", 1]])],
+    [{ x: Number.NaN }, { x: null }],
+    [{ x: new Date(0) }, { x: new Date(0).toISOString() }],
+    [{ x: () => 1 }, { x: () => 2 }],
+    [[undefined], [null]],
+    [undefined, null],
+  ];
+  for (const [one, other] of pairs) expect([make(one), make(other)]).toEqual(["call", "call"]);
+});
+
+test("outside of any run a result is shared only where its scope says with whom", () => {
+  const outside = { run: "" };
+  for (const scope of ["run", "session", "tenant"]) {
+    const { make } = alone({ tools: { read: { scope } } });
+    expect([make({}, "x", outside), make({}, "x", outside)]).toEqual(["call", "call"]);
+  }
+  const { make } = alone({ tools: { read: { scope: "global" } } });
+  expect([make({}, "x", outside), make({}, "x", outside)]).toEqual(["call", "reuse"]);
+});
+
+test("a tool that changes its arguments while it runs holds up nobody after it", () => {
+  const { call, policy, verdict } = alone({ tools: { read: {} } });
+  const args = { page: 1 };
+  const first = call(args);
+  policy.decided?.(first, { type: "admit", call: first });
+  args.page++;
+  policy.ended?.(first, { status: "completed", output: "page 1" });
+  expect([verdict(call({ page: 1 })), verdict(call({ page: 2 }))]).toEqual(["reuse", "call"]);
 });
 
 test("a result holds for its time", () => {
