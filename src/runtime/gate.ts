@@ -249,6 +249,9 @@ export class Gate {
     const { faults } = this.#parts;
     const { definition, policy } = installed;
     if (faults.isLeftOut(installed)) return;
+    const missed = faults.missed(installed);
+    if (missed !== undefined)
+      return denyAll(definition.name, `the policy fails closed, and ${missed}`, judgements, ranked);
     try {
       let count = 0;
       for (const verdict of atOnce(policy.act?.(ranked, NONE, moment)) ?? NONE) {
@@ -265,12 +268,8 @@ export class Gate {
       faults.worked(installed);
     } catch (error) {
       faults.note(installed, "act", error);
-      if (!isClosed(installed)) return;
-      const reason = "the policy failed, and it fails closed";
-      for (const { item } of ranked)
-        judgements
-          .get(item.id)
-          ?.push({ policy: definition.name, verdict: { type: "deny", call: item, reason } });
+      if (isClosed(installed))
+        denyAll(definition.name, "the policy failed, and it fails closed", judgements, ranked);
     }
   }
 
@@ -343,6 +342,16 @@ export class Gate {
       }
     }
   }
+}
+
+function denyAll(
+  policy: string,
+  reason: string,
+  judgements: ReadonlyMap<string, Judgement[]>,
+  ranked: readonly Scored<CallKind>[],
+): void {
+  for (const { item: call } of ranked)
+    judgements.get(call.id)?.push({ policy, verdict: { type: "deny", call, reason } });
 }
 
 /** A verdict as the ledger may keep it. */

@@ -8,11 +8,15 @@ export interface InstalledPolicy {
 
 /** A policy that faults this often in a row is left out from then on. */
 const MAX_FAULTS_IN_A_ROW = 20;
+/** Hooks by which a policy knows what to judge by. */
+const KNOWS_BY: ReadonlySet<string> = new Set(["observe", "score", "decided", "ended"]);
 
 /** Counts what policies throw, and tells of it. */
 export class PolicyFaults {
   readonly #onFault: (where: string, error: unknown) => void;
   readonly #inARow = new Map<InstalledPolicy, number>();
+  /** Of policies that fail closed: the first thing that went wrong where they are told what to judge by. */
+  readonly #missed = new Map<InstalledPolicy, string>();
 
   constructor(onFault: (where: string, error: unknown) => void) {
     this.#onFault = onFault;
@@ -24,12 +28,19 @@ export class PolicyFaults {
     return (this.#inARow.get(installed) ?? 0) >= MAX_FAULTS_IN_A_ROW;
   }
 
+  /** What a policy that fails closed has missed, if anything: what it would admit cannot be relied on any more. */
+  missed(installed: InstalledPolicy): string | undefined {
+    return this.#missed.size === 0 ? undefined : this.#missed.get(installed);
+  }
+
   worked(installed: InstalledPolicy): void {
     if (this.#inARow.size > 0) this.#inARow.delete(installed);
   }
 
   note(installed: InstalledPolicy, hook: string, error: unknown): void {
     this.#inARow.set(installed, (this.#inARow.get(installed) ?? 0) + 1);
+    if (installed.definition.onFault === "closed" && KNOWS_BY.has(hook) && !this.#missed.has(installed))
+      this.#missed.set(installed, `${hook} threw ${error instanceof Error ? error.message : String(error)}`);
     this.#onFault(`policy ${installed.definition.name}.${hook}`, error);
   }
 }

@@ -186,7 +186,10 @@ export interface PolicyDefinition<S extends Subject, Schema extends z.ZodType = 
   readonly subject: S | readonly S[];
   /** The verbs it may use; anything else it returns is dropped as a fault. */
   readonly actions: readonly ActionType[];
-  /** What a call gets that this policy could not judge because it failed: `open` (default) admits, `closed` denies. */
+  /**
+   * What a call gets that this policy could not judge because it failed: `open` (default) admits, `closed` denies. One that fails
+   * closed and throws from `observe`, `score`, `decided` or `ended` denies all from then on: nobody knows what it has missed.
+   */
   readonly onFault?: "open" | "closed";
   /** Strict object schema; types, defaults, help and tables come from it. */
   readonly options: Schema;

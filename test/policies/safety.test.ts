@@ -326,7 +326,7 @@ test("a second writer of an audit log is stopped, and what the first one wrote s
     "made",
     "made",
   ]);
-  expect(await call(second)).toContain("the audit log cannot be written");
+  expect(await call(second)).toContain("can no longer be written: another process writes to it");
   expect(faults.join()).toContain("give each process a file of its own");
   await first.sage.close();
   await second.sage.close();

@@ -57,7 +57,7 @@ function gateOf(...policies: readonly InstalledPolicy[]) {
       request: id,
       status: "completed",
     });
-  return { gate, time, faults, ledger, request, ended };
+  return { gate, time, faults, note, ledger, request, ended };
 }
 
 /** Lets `limit` calls go at once. */
@@ -138,6 +138,33 @@ test("a policy that fails admits, and denies when it fails closed", () => {
   const closed = gateOf(install(broken, { onFault: "closed" }));
   for (let i = 0; i < 50; i++) expect(ids(closed.gate.arrive(closed.request(`${i}`)))).toEqual([`${i} deny`]);
 });
+
+test.each(["observe", "score", "decided", "ended"] as const)(
+  "a policy that fails closed and throws from %s once denies from then on, another one does not",
+  (hook) => {
+    const play = (onFault: "open" | "closed") => {
+      let isFirst = true;
+      const failing = (result: unknown) => {
+        if (!isFirst) return result;
+        isFirst = false;
+        throw new Error("boom");
+      };
+      const installed = install(
+        { [hook]: () => failing(hook === "score" ? 1 : undefined) },
+        { onFault, actions: ["deny"] },
+      );
+      const { gate, request, ended, note } = gateOf(installed);
+      // As the runtime does, which shares the count of faults with the gate.
+      if (hook === "observe") note.note(installed, "observe", new Error("boom"));
+      const first = ids(gate.arrive(request("1")));
+      ended("1");
+      return [first, ids(gate.arrive(request("2")))].flat();
+    };
+    expect(play("open")).toEqual(["1 admit", "2 admit"]);
+    const before = hook === "observe" || hook === "score" ? "1 deny" : "1 admit";
+    expect(play("closed")).toEqual([before, "2 deny"]);
+  },
+);
 
 test("the ledger has the hold once, its reason, and what came of it", () => {
   const { gate, request, ended, ledger } = gateOf(install(limited(1)));
