@@ -75,6 +75,14 @@ export class Metrics {
       (now) => now.prefetch.wasted,
     );
     counter("cachesage_engine_busy_seconds_total", "Time spent computing", (now) => now.busyMs / 1000);
+    if (stats().host !== undefined) {
+      gauge("cachesage_engine_host_bytes", "Bytes in the host tier", (now) => now.host?.bytes ?? 0);
+      counter(
+        "cachesage_engine_host_loaded_tokens_total",
+        "Tokens loaded from the host tier",
+        (now) => now.host?.loadedTokens ?? 0,
+      );
+    }
     this.#hints = new Counter({
       name: "cachesage_engine_hints_total",
       help: "Hints received",

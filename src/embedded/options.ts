@@ -26,6 +26,13 @@ export const embeddedOptions = z.strictObject({
     .describe(
       "What goes first over budget: the oldest use, or the lowest hinted value and then the oldest use",
     ),
+  hostBytes: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe(
+      "Bytes of temporary files for prompts that the KV budget pushed out, read back on a hit; 0 keeps none. On a tiny model it hides misses",
+    ),
   sequences: z.int().min(1).max(256).default(64).describe("Distinct prompts the cache can hold at once"),
   contextTokens: z.int().min(256).max(131072).default(4096).describe("Longest prompt plus answer, in tokens"),
   threads: z

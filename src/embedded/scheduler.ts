@@ -106,8 +106,8 @@ export class Scheduler {
   async reset(): Promise<void> {
     this.#prefetcher.cancelAll("the engine is being reset");
     await this.settle();
-    this.#cache.pool.clear();
     this.counters = zeroCounters();
+    await this.#cache.clear();
     await this.settle();
   }
 

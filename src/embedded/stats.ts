@@ -23,12 +23,14 @@ export interface EmbeddedStats {
   /** Tokens in cache, shared prefixes counted once. */
   readonly residentTokens: number;
   readonly capacityTokens: number;
+  /** The host tier, where there is one: bytes of its files, and tokens loaded from them, which are hits of requests. */
+  readonly host?: { readonly bytes: number; readonly loadedTokens: number };
   readonly running: number;
   readonly waiting: number;
 }
 
 /** Reads the statistics of a running engine. */
-export function readStats({ pool }: KvCache, scheduler: Scheduler): EmbeddedStats {
+export function readStats({ pool, host }: KvCache, scheduler: Scheduler): EmbeddedStats {
   const { prefetchedTokens, ...counters } = scheduler.counters;
   return {
     ...counters,
@@ -36,6 +38,7 @@ export function readStats({ pool }: KvCache, scheduler: Scheduler): EmbeddedStat
     prefetch: { computed: prefetchedTokens, used: pool.prefetch.used, wasted: pool.prefetch.wasted },
     residentTokens: pool.residentTokens,
     capacityTokens: pool.capacity * blockTokens,
+    ...(host !== undefined && { host: { bytes: host.bytes, loadedTokens: host.loadedTokens } }),
     running: scheduler.running,
     waiting: scheduler.waiting,
   };

@@ -88,6 +88,9 @@ async function play(requests: readonly Planned[], { blocks, ...options }: Settin
       steps.at(-1)?.computed.set(owners.get(chain) ?? -1, tokens.length);
       return sampling && draw(all);
     },
+    async clear() {
+      pool.clear();
+    },
     // What comes between two steps, or while there is nothing to do, comes here.
     async erase() {
       steps.push({ present: new Set(open), computed: new Map() });

@@ -52,7 +52,13 @@ export class BlockPool {
 
   constructor({ capacity, chains, order, now }: BlockPoolOptions) {
     this.capacity = capacity;
-    this.chains = Array.from({ length: chains }, (_, id) => ({ id, blocks: [], length: 0, running: false }));
+    this.chains = Array.from({ length: chains }, (_, id) => ({
+      id,
+      blocks: [],
+      length: 0,
+      running: false,
+      discarded: false,
+    }));
     this.owners = new Owners(now);
     this.#victims = new Victims(order, this.owners);
     this.#now = now;
@@ -92,6 +98,11 @@ export class BlockPool {
   /** Is a block free, or worth less than `ceiling` and free to go? */
   hasRoom(ceiling: number): boolean {
     return this.#tree.resident < this.capacity || this.#victims.tail(this.chains, ceiling) !== undefined;
+  }
+
+  /** Leading tokens that are resident. */
+  matching(tokens: readonly number[]): number {
+    return this.#tree.match(tokens).length;
   }
 
   /** Opens a chain that starts with the longest resident prefix of `tokens`; undefined: no chain may be given up. */
@@ -141,10 +152,11 @@ export class BlockPool {
     chain.running = false;
   }
 
-  /** Empties a chain. */
+  /** Empties a chain for good. */
   drop(chain: Chain): void {
     this.#tree.truncate(chain, 0);
     chain.running = false;
+    chain.discarded = true;
   }
 
   /** Empties everything and forgets all owners and counts. */
@@ -189,6 +201,7 @@ export class BlockPool {
     for (const block of blocks.toSorted((left, right) => right.start - left.start)) {
       if (block.owners.size > 0 || block.children.size > 0 || isRunning(block)) continue;
       freed += block.tokens.length;
+      for (const holder of block.holders) holder.discarded = true;
       this.#evict(block);
     }
     return freed;

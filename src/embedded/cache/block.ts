@@ -30,6 +30,8 @@ export interface Chain {
   length: number;
   /** A request or prefetch is working on it: nothing of it may be dropped. */
   running: boolean;
+  /** What its sequence holds beyond its blocks was dropped for good, or is broken: not to be saved anywhere. */
+  discarded: boolean;
 }
 
 /** A value in [0, 1] at a clock time in milliseconds. */
