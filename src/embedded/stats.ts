@@ -23,7 +23,7 @@ export interface EmbeddedStats {
   /** Tokens in cache, shared prefixes counted once. */
   readonly residentTokens: number;
   readonly capacityTokens: number;
-  /** The host tier, where there is one: bytes of its files, and tokens loaded from them, which are hits of requests. */
+  /** The host tier, where there is one: bytes of its files, and tokens loaded from them for requests and prefetches. */
   readonly host?: { readonly bytes: number; readonly loadedTokens: number };
   readonly running: number;
   readonly waiting: number;
