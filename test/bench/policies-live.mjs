@@ -100,8 +100,6 @@ const limit = (most) => ({ initial: most, min: most, max: most });
 /** Hints reach the engine, which serves in order, or by priority. */
 const fcfs = { cacheHints: true, engine: { schedulingPolicy: "fcfs" } };
 const byPriority = { cacheHints: true, engine: { schedulingPolicy: "priority" } };
-/** The same in steps of 64 tokens instead of about 128: an urgent call waits for less, and all of them compute for longer. */
-const inSmallSteps = { cacheHints: true, engine: { schedulingPolicy: "priority", chunkTokens: 64 } };
 const isUrgent = (i) => i % 8 === 4;
 
 /** Calls of which one in eight is of high priority; `isAlone`: those alone, at the same times. */
@@ -378,9 +376,6 @@ if (asked.length === 0 || asked.includes("admission")) {
       "on, engine first come first served": () => ({ ...fcfs, policies: { admission: {} } }),
       "on, engine by priority": () => ({ ...byPriority, policies: { admission: {} } }),
       "off, engine by priority": () => byPriority,
-      "alone, engine by priority in small steps": () => ({ ...inSmallSteps, isAlone: true }),
-      "on, engine by priority in small steps": () => ({ ...inSmallSteps, policies: { admission: {} } }),
-      "off, engine by priority in small steps": () => inSmallSteps,
     },
     (arm, seed) => overload(arm, 500 / capacity, seed),
     {
