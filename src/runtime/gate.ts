@@ -183,9 +183,7 @@ export class Gate {
     for (let again = lane.waiting.size > 0; again;) {
       const ruled = this.#pass(lane, now);
       left.push(...ruled);
-      again =
-        lane.waiting.size > 0 &&
-        ruled.some(({ call, verdict }) => this.failsClosed(lane.kind) || !goesOn(call, verdict));
+      again = lane.waiting.size > 0 && ruled.some(({ call, verdict }) => !goesOn(call, verdict));
     }
     return left;
   }
@@ -197,7 +195,7 @@ export class Gate {
     }
   }
 
-  /** Asks every policy about every waiting call, once; where one fails closed, until a call goes on: what it spends counts for the others. */
+  /** Asks every policy about every waiting call, once; those that fail closed again when others have gone on since. */
   #pass(lane: Lane, now: number): readonly Ruled[] {
     const ranked = this.#rank(lane);
     const judgements = new Map<string, Judgement[]>();
@@ -207,12 +205,25 @@ export class Gate {
     const servesByPriority = isOfModel && this.#parts.servesByPriority?.() === true;
     const moment: GateMoment = { now, underWay: lane.underWay.size, workers, servesByPriority };
     for (const installed of lane.policies) this.#judge(installed, ranked, moment, judgements);
+    const closed = lane.policies.filter(isClosed);
     const left: Ruled[] = [];
-    for (const { item } of ranked) {
+    let hasGone = false;
+    for (const one of ranked) {
+      const { item } = one;
+      const own = judgements.get(item.id) ?? NONE;
+      // What the calls before it spend counts for it.
+      if (hasGone && closed.length > 0 && own.every(({ verdict }) => goesOn(item, verdict))) {
+        judgements.set(
+          item.id,
+          own.filter(({ policy }) => !closed.some(({ definition }) => definition.name === policy)),
+        );
+        const then = { ...moment, underWay: lane.underWay.size };
+        for (const installed of closed) this.#judge(installed, [one], then, judgements);
+      }
       const ruled = this.#rule(lane, item, judgements.get(item.id) ?? NONE, now);
       if (!ruled) continue;
       left.push(ruled);
-      if (this.failsClosed(lane.kind) && goesOn(item, ruled.verdict)) break;
+      hasGone ||= goesOn(item, ruled.verdict);
     }
     return left;
   }

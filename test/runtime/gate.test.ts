@@ -126,6 +126,38 @@ test("what a denied call leaves free goes to the next at once", () => {
   expect(ids(ended("1"))).toEqual(["3 admit"]);
 });
 
+test("of calls that go on together a policy that fails closed is asked once more about each, after what the others spent", () => {
+  let isOpen = false;
+  let spent = 0;
+  let asked = 0;
+  const holding = install({
+    act: (ranked) =>
+      isOpen
+        ? []
+        : ranked.map(({ item: call }) => ({ type: "hold", call, forMs: BUDGET_MS, reason: "not yet" })),
+  });
+  const ofThree = install(
+    {
+      act: (ranked) => {
+        asked += ranked.length;
+        return spent < 3 ? [] : ranked.map(({ item: call }) => ({ type: "deny", call, reason: "spent" }));
+      },
+      decided: (_call, { type }) => {
+        if (type === "admit") spent++;
+      },
+    },
+    { onFault: "closed", actions: ["deny"] },
+  );
+  const { gate, request } = gateOf(holding, ofThree);
+  for (let i = 0; i < 50; i++) expect(gate.arrive(request(`${i}`))).toEqual([]);
+  isOpen = true;
+  asked = 0;
+  const verdicts = gate.wake().map(({ verdict }) => verdict.type);
+  expect(verdicts).toEqual(["admit", "admit", "admit", ...Array.from({ length: 47 }, () => "deny")]);
+  // All 50 at first, each but the first once more, and no call is asked about as often as there are others.
+  expect(asked).toBe(50 + 49);
+});
+
 test("a policy that fails admits, and denies when it fails closed", () => {
   const broken: Policy<"request"> = {
     act: () => {

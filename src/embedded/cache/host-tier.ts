@@ -6,10 +6,7 @@ import { InvalidOptionsError } from "../../errors.ts";
 import { blockTokens } from "./block.ts";
 import { type SavedMatch, type SavedState, SavedStates } from "./saved-states.ts";
 
-/**
- * Tokens that a file must spare. On the smallest preset, where computing is cheapest, they take about as long to compute
- * as a whole state of 2,048 tokens takes to be written and read (5 to 7 ms, one thread).
- */
+/** Tokens that a file must spare: where it spares fewer, writing and reading it costs about as much as computing them. */
 const leastGain = 4 * blockTokens;
 
 /**
