@@ -22,6 +22,11 @@ export class Contexts {
     this.#histograms.add(this.#claim(key), bucket, weight);
   }
 
+  /** As `Histograms.merge`. */
+  merge(key: number, bucket: number, weight: number): void {
+    this.#histograms.merge(this.#claim(key), bucket, weight);
+  }
+
   /** As `Histograms.refine`; does nothing for a context that is not known. */
   refine(key: number, doubt: number, out: Float64Array): void {
     const place = this.#find(key);

@@ -10,7 +10,7 @@ type Distribution = Map<Part, number>;
 
 /** Numbers and agents that name a context of return times. Versions before 5 had one less. */
 const CONTEXT_PARTS = 5;
-/** No more than so many samples are handed to a learner at once: it would halve them while it reads, the first ones most. */
+/** No more than so many samples are handed to a learner at once: about what it counts in full. */
 const MOST_SAMPLES = 500;
 /** Distributions that are lists of independent sums, and are handed on as they are. */
 const SUMS: readonly Part[] = ["anchors", "sums"];

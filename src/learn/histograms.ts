@@ -27,14 +27,18 @@ export class Histograms {
 
   /** Counts `weight` samples of a bucket. */
   add(slot: number, bucket: number, weight: number): void {
+    this.merge(slot, bucket, weight);
+    if ((this.#samples[slot] as number) > WINDOW) this.#scale(slot, 1 / 2);
+  }
+
+  /** The same for what another process counted: whole numbers, of which none is halved, so that their order does not matter. */
+  merge(slot: number, bucket: number, weight: number): void {
     if (slot >= this.#samples.length) this.#grow(slot);
     const at = slot * BUCKETS + bucket;
     const before = this.#counts[at] as number;
     if (before === 0) this.#distinct[slot] = (this.#distinct[slot] as number) + 1;
     this.#counts[at] = before + weight;
-    const samples = (this.#samples[slot] as number) + weight;
-    this.#samples[slot] = samples;
-    if (samples > WINDOW) this.#scale(slot, 1 / 2);
+    this.#samples[slot] = (this.#samples[slot] as number) + weight;
   }
 
   /**

@@ -123,8 +123,8 @@ export class ReturnTimes {
       const key = keyOf([reader.next(), reader.next(), reader.next(), reader.next(), reader.next()], local);
       for (const [bucket, count] of reader.list().entries()) {
         if (count === 0 || bucket >= BUCKETS) continue;
-        if (key < SPARSE) this.#addDense(key, bucket, count);
-        else this.#sparse.add(key, bucket, count);
+        if (key < SPARSE) this.#mergeDense(key, bucket, count);
+        else this.#sparse.merge(key, bucket, count);
       }
     }
   }
@@ -133,7 +133,8 @@ export class ReturnTimes {
     const absence = Math.min(from.absence, LONGEST_ABSENCE);
     if (++this.#lessons % TRUST_EVERY === 0) this.#learnTrust(from, bucket);
     this.#dense.add(absence, bucket, weight);
-    this.#addDense(from.agent * ABSENCES + absence, bucket, weight);
+    this.#agents = Math.max(this.#agents, from.agent + 1);
+    this.#dense.add(from.agent * ABSENCES + absence, bucket, weight);
     this.#sparse.add(pairKey(from), bucket, weight);
     if (from.answer !== UNKNOWN) this.#sparse.add(answerKey(from), bucket, weight);
     if (isInRow(from)) this.#sparse.add(turnsKey(from), bucket, weight);
@@ -149,9 +150,9 @@ export class ReturnTimes {
     if (isInRow(from)) this.#sparse.came(turnsKey(from), turns, bucket, chance);
   }
 
-  #addDense(slot: number, bucket: number, weight: number): void {
+  #mergeDense(slot: number, bucket: number, weight: number): void {
     this.#agents = Math.max(this.#agents, Math.floor(slot / ABSENCES) + 1);
-    this.#dense.add(slot, bucket, weight);
+    this.#dense.merge(slot, bucket, weight);
   }
 }
 

@@ -135,7 +135,7 @@ export class Transitions {
   restore({ agents, pairs }: TransitionState, local: (agent: number) => number): void {
     for (const [from, counts] of agents.entries())
       for (const [to, count] of readCounts(counts).entries())
-        if (count > 0) this.#countSingle(local(from), local(to), count);
+        if (count > 0) this.#mergeSingle(local(from), local(to), count);
     for (const reader = new CountReader(pairs); !reader.isAtEnd;) {
       const before = local(reader.next());
       const from = local(reader.next());
@@ -173,15 +173,21 @@ export class Transitions {
   }
 
   #countSingle(from: number, to: number, weight: number): void {
+    const row = this.#mergeSingle(from, to, weight);
+    if (row.total <= WINDOW) return;
+    row.total /= 2;
+    for (let i = 0; i < row.counts.length; i++) row.counts[i] = (row.counts[i] as number) / 2;
+  }
+
+  /** Counts of other processes are whole numbers: with none halved in between, their order does not matter. */
+  #mergeSingle(from: number, to: number, weight: number): Row {
     const row = (this.#single[from] ??= { total: 0, distinct: 0, counts: [] });
     while (row.counts.length <= to) row.counts.push(0);
     const before = row.counts[to] as number;
     if (before === 0) row.distinct++;
     row.counts[to] = before + weight;
     row.total += weight;
-    if (row.total <= WINDOW) return;
-    row.total /= 2;
-    for (let i = 0; i < row.counts.length; i++) row.counts[i] = (row.counts[i] as number) / 2;
+    return row;
   }
 
   #countLong(key: number, to: number, weight: number): void {

@@ -1,0 +1,42 @@
+import * as fc from "fast-check";
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { expect, test } from "vitest";
+import { countsOf } from "../../src/learn/exchange.ts";
+import { LearnedPredictor } from "../../src/learn/predictor.ts";
+
+const CALLS = 1500;
+const CALLS_A_RUN = 20;
+
+/** What a process has learned whose agents call at random; more calls than any count takes in full. */
+function learned(agents: readonly string[], seed: number): LearnedPredictor {
+  const predictor = new LearnedPredictor();
+  const random = xoroshiro128plus(seed);
+  for (let call = 0; call < CALLS; call++) {
+    const agent = agents[uniformInt(random, 0, agents.length - 1)] as string;
+    const run = String(Math.floor(call / CALLS_A_RUN));
+    const prompt = { anchor: { hash: agent, length: 400 }, history: [] };
+    const of = { at: 0, run, agent, namespace: agent, request: String(call) };
+    predictor.observe({ type: "request-start", ...of, step: call, prompt });
+    if (call % CALLS_A_RUN === CALLS_A_RUN - 1)
+      predictor.observe({ type: "run-end", at: 0, run, status: "completed" });
+  }
+  return predictor;
+}
+
+const merged = (...states: readonly unknown[]) => {
+  const predictor = new LearnedPredictor();
+  for (const state of states) predictor.restore(state);
+  return new Map([...countsOf(predictor.snapshot())].toSorted());
+};
+
+test("states merge to the same in any order, also where their counts are full and their agents are numbered differently", () => {
+  fc.assert(
+    fc.property(fc.integer(), fc.integer(), (one, other) => {
+      const a = learned(["planner", "coder"], one).snapshot();
+      const b = learned(["coder", "planner"], other).snapshot();
+      expect(merged(a, b)).toEqual(merged(b, a));
+    }),
+    { numRuns: 20 },
+  );
+});
