@@ -25,7 +25,7 @@ import { PolicyStates } from "./policy-states.ts";
 import type { Advice, Outcome } from "./runtime/action.ts";
 import { AgentRuntime, isDecidedAbout } from "./runtime/agent-runtime.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
-import type { Event } from "./runtime/event.ts";
+import type { AgentId, Event } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import { StandingHints } from "./runtime/standing-hints.ts";
@@ -120,7 +120,8 @@ export class CacheSage {
         observers?.decided(microseconds);
       },
     });
-    const prompts = new PromptStore((agent) => predictor.sharedHistory(agent) >= 0.5);
+    const leadOf = (agent: AgentId) => prefixes.anchor(agent)?.lead ?? 0;
+    const prompts = new PromptStore((agent) => predictor.sharedHistory(agent) >= 0.5, leadOf);
     const drift = new AnchorDrift({
       warn,
       ...(adapter.tokenize && { tokenize: (body) => adapter.tokenize?.(body) ?? Promise.resolve([]) }),
@@ -173,7 +174,9 @@ export class CacheSage {
       },
       decorate: (call) => {
         turn.end();
-        return contained(() => adapter.decorate?.(call, standing.of(call.identity)), fault, "decorate");
+        const lead = leadOf(call.identity.agent);
+        const told = lead > 0 ? { ...call, lead } : call;
+        return contained(() => adapter.decorate?.(told, standing.of(call.identity)), fault, "decorate");
       },
       ...(adapter.route && { route: (call) => adapter.route?.(call) }),
       ...(adapter.answered && { answered: (call, headers) => adapter.answered?.(call, headers) }),
