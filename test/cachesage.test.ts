@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -92,6 +93,29 @@ test("what is asked of it is up to date in the turn in which it happened", async
   expect(ledger).toBeGreaterThan(0);
   expect(laterDecisions).toBeGreaterThan(decisions);
   expect(laterLedger).toBeGreaterThan(ledger);
+});
+
+/** Listeners on a run's signal after four calls in it. */
+async function listenersAfter(model: ChatOpenAI, watched?: CacheSage): Promise<number> {
+  const { signal } = new AbortController();
+  const node = async ({ messages }: typeof MessagesAnnotation.State, config: { signal?: AbortSignal }) => {
+    const calls = Array.from({ length: 4 }, () => model.invoke(messages, { signal, ...config }));
+    return { messages: await Promise.all(calls) };
+  };
+  const graph = new StateGraph(MessagesAnnotation).addNode("one", node).addEdge(START, "one").compile();
+  await (watched?.instrument(graph) ?? graph).invoke(input, { signal });
+  return getEventListeners(signal, "abort").length;
+}
+
+test("no call leaves a listener on the run's signal, but for those that the client leaves itself", async () => {
+  await using server = await ScriptedServer.start(() => ({ text: "done" }));
+  const { engine } = adapter(server);
+  const policies = { admission: {}, fairness: {}, hedging: {}, "batch-shaping": {} };
+  await using sage = await CacheSage.connect({ engine, cacheHints: true, policies });
+  const fields = { model: "scripted", maxRetries: 0 };
+  const without = new ChatOpenAI({ ...fields, apiKey: "local", configuration: { baseURL: server.url } });
+  const expected = await listenersAfter(without);
+  expect(await listenersAfter(new ChatOpenAI({ ...fields, ...sage.model() }), sage)).toBe(expected);
 });
 
 test("agents may be called like what every object has", async () => {
