@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { type CacheSageOptions, connectOptions } from "./connect-options.ts";
-import { contained } from "./contained.ts";
+import { contained, endAll, messageOf } from "./contained.ts";
 import type { DashboardOptionsInput } from "./dashboard/options.ts";
 import type { Dashboard } from "./dashboard/server.ts";
 import { LiveDashboard } from "./dashboard/live-dashboard.ts";
@@ -25,7 +25,7 @@ import { PolicyStates } from "./policy-states.ts";
 import type { Advice, Outcome } from "./runtime/action.ts";
 import { AgentRuntime, isDecidedAbout } from "./runtime/agent-runtime.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
-import type { Event } from "./runtime/event.ts";
+import type { AgentId, Event } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
 import { LivePrefixes } from "./runtime/live-prefixes.ts";
 import { StandingHints } from "./runtime/standing-hints.ts";
@@ -60,6 +60,7 @@ export class CacheSage {
   readonly #tally = new Tally();
   readonly #caches: CacheWatch;
   readonly #dashboard: LiveDashboard;
+  readonly #closeFailed: (where: string, error: unknown) => void;
 
   private constructor(parts: {
     readonly settings: z.output<typeof connectOptions>;
@@ -89,6 +90,12 @@ export class CacheSage {
     const predictor = (this.#predictor = new LearnedPredictor());
     const prefixes = (this.#prefixes = new LivePrefixes((characters) => predictor.tokens(characters)));
     const warn = (message: string) => void contained(() => settings.warn(`cachesage: ${message}`));
+    const unclosed = new Set<string>();
+    this.#closeFailed = (where, error) => {
+      fault(`close ${where}`, error);
+      if (!unclosed.has(where)) warn(`${where} could not be closed: ${messageOf(error)}`);
+      unclosed.add(where);
+    };
     const policies = (this.#policies = installPolicies(parts.policies, {
       context: { clock, predictor, prefixes, openLog: openAppendLog },
       ledger: this.#ledger,
@@ -120,7 +127,8 @@ export class CacheSage {
         observers?.decided(microseconds);
       },
     });
-    const prompts = new PromptStore((agent) => predictor.sharedHistory(agent) >= 0.5);
+    const leadOf = (agent: AgentId) => prefixes.anchor(agent)?.lead ?? 0;
+    const prompts = new PromptStore((agent) => predictor.sharedHistory(agent) >= 0.5, leadOf);
     const drift = new AnchorDrift({
       warn,
       ...(adapter.tokenize && { tokenize: (body) => adapter.tokenize?.(body) ?? Promise.resolve([]) }),
@@ -136,6 +144,7 @@ export class CacheSage {
       adapter,
       compose: ({ prefix }) => prompts.compose(prefix),
       onOutcome: (hint, outcome) => contained(() => settle(hint, outcome)),
+      warn,
       ...(shared && { mayPrefetch: (body) => shared.mayPrefetch(body) }),
     });
     const take = (events: readonly Event[]) => {
@@ -173,7 +182,9 @@ export class CacheSage {
       },
       decorate: (call) => {
         turn.end();
-        return contained(() => adapter.decorate?.(call, standing.of(call.identity)), fault, "decorate");
+        const lead = leadOf(call.identity.agent);
+        const told = lead > 0 ? { ...call, lead } : call;
+        return contained(() => adapter.decorate?.(told, standing.of(call.identity)), fault, "decorate");
       },
       ...(adapter.route && { route: (call) => adapter.route?.(call) }),
       ...(adapter.answered && { answered: (call, headers) => adapter.answered?.(call, headers) }),
@@ -361,18 +372,23 @@ export class CacheSage {
 
   /**
    * Withdraws pending hints, sends the store what is left and closes the engine's adapter; an embedded engine stops. The store
-   * stays open. Idempotent.
+   * stays open. What cannot be closed is told as a warning, and the rest is closed. Idempotent; never rejects.
    */
   async close(): Promise<void> {
     this.#turn.end();
-    await this.#dashboard.close();
-    this.#states.close();
-    closePolicies(this.#policies);
-    await this.#queue.close();
-    await this.#caches.stop();
-    await this.#shared?.close();
-    await this.#adapter.close();
-    this.#observers?.close();
+    const parts = {
+      dashboard: () => this.#dashboard.close(),
+      policies: () => {
+        this.#states.close();
+        closePolicies(this.#policies);
+      },
+      hints: () => this.#queue.close(),
+      "cache events": () => this.#caches.stop(),
+      store: () => this.#shared?.close(),
+      engine: () => this.#adapter.close(),
+      telemetry: () => this.#observers?.close(),
+    };
+    await endAll(parts, this.#closeFailed);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

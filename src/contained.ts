@@ -13,3 +13,26 @@ export function contained<T>(
     return undefined;
   }
 }
+
+/** Ends parts one after the other, each whatever became of those before it. Never rejects. @param fault told what one failed with. */
+export async function endAll(
+  parts: Readonly<Record<string, () => unknown>>,
+  fault: (where: string, error: unknown) => void,
+): Promise<void> {
+  for (const [where, end] of Object.entries(parts)) {
+    try {
+      await end();
+    } catch (error) {
+      fault(where, error);
+    }
+  }
+}
+
+/** What an error says; anything may be thrown, even what has no text. */
+export function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return "an error without a text";
+  }
+}

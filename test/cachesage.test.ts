@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -92,6 +93,104 @@ test("what is asked of it is up to date in the turn in which it happened", async
   expect(ledger).toBeGreaterThan(0);
   expect(laterDecisions).toBeGreaterThan(decisions);
   expect(laterLedger).toBeGreaterThan(ledger);
+});
+
+/** Listeners on a run's signal after four calls in it. */
+async function listenersAfter(model: ChatOpenAI, watched?: CacheSage): Promise<number> {
+  const { signal } = new AbortController();
+  const node = async ({ messages }: typeof MessagesAnnotation.State, config: { signal?: AbortSignal }) => {
+    const calls = Array.from({ length: 4 }, () => model.invoke(messages, { signal, ...config }));
+    return { messages: await Promise.all(calls) };
+  };
+  const graph = new StateGraph(MessagesAnnotation).addNode("one", node).addEdge(START, "one").compile();
+  await (watched?.instrument(graph) ?? graph).invoke(input, { signal });
+  return getEventListeners(signal, "abort").length;
+}
+
+test("no call leaves a listener on the run's signal, but for those that the client leaves itself", async () => {
+  await using server = await ScriptedServer.start(() => ({ text: "done" }));
+  const { engine } = adapter(server);
+  const policies = { admission: {}, fairness: {}, hedging: {}, "batch-shaping": {} };
+  await using sage = await CacheSage.connect({ engine, cacheHints: true, policies });
+  const fields = { model: "scripted", maxRetries: 0 };
+  const without = new ChatOpenAI({ ...fields, apiKey: "local", configuration: { baseURL: server.url } });
+  const expected = await listenersAfter(without);
+  expect(await listenersAfter(new ChatOpenAI({ ...fields, ...sage.model() }), sage)).toBe(expected);
+});
+
+test("agents may be called like what every object has", async () => {
+  await using server = await ScriptedServer.start(() => ({ text: "done" }));
+  const { engine, applied } = adapter(server);
+  const faults: unknown[] = [];
+  await using sage = await CacheSage.connect({
+    engine,
+    cacheHints: true,
+    policies: { fairness: { by: "agent" }, "batch-shaping": {}, admission: {} },
+    onFault: (...fault) => faults.push(fault),
+  });
+  const names = ["__proto__", "constructor", "toString"] as const;
+  const model = new ChatOpenAI({ model: "scripted", maxRetries: 0, ...sage.model() });
+  const node = async ({ messages }: typeof MessagesAnnotation.State) => ({
+    messages: [await model.invoke([{ role: "system", content: "be brief" }, ...messages])],
+  });
+  const [one, two, three] = names.map((agent) => sage.wrapNode(node, { agent }));
+  const graph = sage.instrument(
+    new StateGraph(MessagesAnnotation)
+      .addNode("one", one ?? node)
+      .addNode("two", two ?? node)
+      .addNode("three", three ?? node)
+      .addEdge(START, "one")
+      .addEdge("one", "two")
+      .addEdge("two", "three")
+      .compile(),
+  );
+  for (let run = 0; run < 3; run++) await graph.invoke(input);
+  await sage.idle();
+  expect(faults).toEqual([]);
+  expect(sage.stats.nextAgent).toMatchObject({ asked: 6, right: 6 });
+  expect(new Set(applied.map(({ prefix }) => prefix.agent))).toEqual(new Set(names));
+  const snapshot = JSON.parse(JSON.stringify(sage.snapshot())) as { agents: string[] };
+  expect(snapshot.agents).toEqual(expect.arrayContaining([...names]));
+  sage.restore(snapshot);
+});
+
+test("an adapter that cannot be closed is told once, and everything else is closed", async () => {
+  await using server = await ScriptedServer.start(() => ({ text: "done" }));
+  const { engine } = adapter(server, { close: () => Promise.reject(new Error("still busy")) });
+  const close = vi.fn<() => void>();
+  const [warnings, faults]: [string[], string[]] = [[], []];
+  const sage = await CacheSage.connect({
+    engine,
+    telemetry: [{ name: "own", attach: () => ({ close }) }],
+    warn: (message) => warnings.push(message),
+    onFault: (where) => faults.push(where),
+  });
+  await play(server, sage);
+  await sage.close();
+  expect(close).toHaveBeenCalledOnce();
+  await sage.close();
+  expect(warnings).toEqual(["cachesage: engine could not be closed: still busy"]);
+  expect(faults).toEqual(["close engine", "close engine"]);
+});
+
+test("an engine that never takes a hint is told once; the graph's answers are the same, and the hints are counted", async () => {
+  await using server = await ScriptedServer.start(() => ({ text: "done" }));
+  const { engine } = adapter(server, { apply: () => Promise.reject(new Error("HTTP 500")) });
+  const warnings: string[] = [];
+  await using sage = await CacheSage.connect({
+    engine,
+    cacheHints: true,
+    warn: (message) => warnings.push(message),
+  });
+  const plain = await play(server);
+  for (let run = 0; run < 4; run++) {
+    expect(await play(server, sage)).toEqual(plain);
+    await sage.idle();
+  }
+  expect(warnings.filter((message) => message.includes("hints to"))).toEqual([
+    expect.stringContaining(`${server.url} failed 3 times in a row (HTTP 500)`),
+  ]);
+  expect(sage.stats.hints["retain failed"]).toBeGreaterThan(3);
 });
 
 const raised = (options: CacheSageOptions) => errorOf(CacheSage.connect(options));

@@ -97,6 +97,7 @@ class Embedded implements EmbeddedAdapter {
     const payload = {
       prefix,
       anchor,
+      ...(call.lead !== undefined && { anchor_messages: call.lead }),
       ...(own !== undefined && {
         value: own.value,
         later: own.later,

@@ -44,10 +44,15 @@ export class PromptStore {
   readonly #anchors = new Map<AgentId, Stored>();
   readonly #runs = new Map<RunId, RunPrompts>();
   readonly #isShared: (agent: AgentId) => boolean;
+  readonly #leadOf: (agent: AgentId) => number;
 
-  /** @param isShared whether the agent's prompts go on from what the agents before it have said. */
-  constructor(isShared: (agent: AgentId) => boolean) {
+  /**
+   * @param isShared whether the agent's prompts go on from what the agents before it have said.
+   * @param leadOf messages after the system messages with which the agent's prompts begin in every run.
+   */
+  constructor(isShared: (agent: AgentId) => boolean, leadOf: (agent: AgentId) => number) {
     this.#isShared = isShared;
+    this.#leadOf = leadOf;
   }
 
   request({ agent, run }: Identity, raw: string): void {
@@ -76,7 +81,7 @@ export class PromptStore {
 
   /**
    * The prompt that the agent's next request in this run is expected to begin with: its own system message and tools, then
-   * the run's messages so far, or its own ones where they are not shared. Undefined when nothing of it is known: the agent
+   * the run's messages so far, or its own ones where they are not shared; where there are none yet, those of every run. Undefined when nothing of it is known: the agent
    * has not been seen, has no system message, or speaks another API than Chat Completions.
    */
   compose({ agent, run }: PrefixRef): PromptBody | undefined {
@@ -84,8 +89,11 @@ export class PromptStore {
     const before = this.#isShared(agent) ? prompts?.latest : prompts?.own.get(agent);
     const anchor = parse(this.#anchors.get(agent));
     if (!anchor) return undefined;
-    const messages: unknown[] = anchor.messages.slice(0, headLength(anchor.messages));
+    const head = headLength(anchor.messages);
     const history = parse(before);
+    // What the run has said so far begins with what every run begins with.
+    const lead = history ? 0 : this.#leadOf(agent);
+    const messages: unknown[] = anchor.messages.slice(0, head + lead);
     if (history) {
       messages.push(...history.messages.slice(headLength(history.messages)));
       if (before?.answer) messages.push({ role: "assistant", content: before.answer });

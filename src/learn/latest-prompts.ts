@@ -1,4 +1,5 @@
 import type { PromptPart, PromptShape } from "../runtime/event.ts";
+import { charactersOf, commonParts } from "../runtime/prompt-parts.ts";
 
 /** Messages, in order, that all of several prompts begin with; a longer list takes this one's place as the run goes on. */
 interface Messages {
@@ -90,26 +91,6 @@ export function shareOf({ messages: { parts }, length }: LatestPrompt, common: n
   const kept = charactersOf(parts, common);
   const all = kept + charactersOf(parts, length, common);
   return all === 0 ? 1 : kept / all;
-}
-
-/** Characters of parts from `start` on, `end` not included. */
-export function charactersOf(parts: readonly PromptPart[], end: number, start = 0): number {
-  let sum = 0;
-  for (let at = start; at < end; at++) sum += (parts[at] as PromptPart).length;
-  return sum;
-}
-
-/** How many parts two prompts begin with alike. */
-function commonParts(earlier: readonly PromptPart[], later: readonly PromptPart[]): number {
-  const most = Math.min(earlier.length, later.length);
-  let common = 0;
-  for (; common < most; common++) {
-    const part = earlier[common] as PromptPart;
-    const other = later[common] as PromptPart;
-    // State messages keep their identity between nodes, and so do their parts: no text comparison then.
-    if (part !== other && part.hash !== other.hash) break;
-  }
-  return common;
 }
 
 /** Characters at a prompt's end that are lost when a share of its history is kept; infinite when hardly more than its anchor is. */

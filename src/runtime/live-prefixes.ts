@@ -1,5 +1,6 @@
 import type { PrefixRef } from "./action.ts";
 import type { AgentId, AnchorEvent, Event, RequestStartEvent, RunId, SessionId } from "./event.ts";
+import { CommonLead } from "./common-lead.ts";
 import { NEVER, type Prefixes, type PrefixSubject } from "./policy.ts";
 
 const MAX_SUSPENDED = 1024;
@@ -11,6 +12,11 @@ interface LivePrefix extends PrefixSubject {
   usedAt: number;
 }
 
+interface LiveAnchor extends LivePrefix {
+  readonly common: CommonLead;
+  readonly lead: number;
+}
+
 /**
  * The prefixes that may be used again: one per (run, agent) while the run is open, one anchor per agent.
  *
@@ -20,7 +26,7 @@ interface LivePrefix extends PrefixSubject {
 export class LivePrefixes implements Prefixes {
   /** By run, one of each agent. */
   readonly #runs = new Map<RunId, LivePrefix[]>();
-  readonly #anchors = new Map<AgentId, LivePrefix>();
+  readonly #anchors = new Map<AgentId, LiveAnchor>();
   readonly #suspended = new Map<SessionId, RunId>();
   readonly #replaced: PrefixRef[] = [];
   readonly #maxRuns: number;
@@ -74,7 +80,9 @@ export class LivePrefixes implements Prefixes {
   #request(event: RequestStartEvent): void {
     const { agent, run, at, prompt } = event;
     let characters = prompt.anchor.length;
-    this.#use(this.#anchors.get(agent) ?? this.#addAnchor(agent), characters, at);
+    const anchor = this.#anchors.get(agent) ?? this.#addAnchor(agent);
+    anchor.common.observe(run, prompt);
+    this.#use(anchor, characters + anchor.common.characters, at);
     for (const part of prompt.history) characters += part.length;
     const prefixes = this.#open(run);
     const place = prefixes.findIndex((known) => known.agent === agent);
@@ -93,8 +101,17 @@ export class LivePrefixes implements Prefixes {
     if (!this.#anchors.has(agent)) this.#addAnchor(agent).tokens = this.#tokens(anchor.length);
   }
 
-  #addAnchor(agent: AgentId): LivePrefix {
-    const anchor: LivePrefix = { agent, tokens: 0, usedAt: NEVER };
+  #addAnchor(agent: AgentId): LiveAnchor {
+    const common = new CommonLead();
+    const anchor: LiveAnchor = {
+      agent,
+      tokens: 0,
+      usedAt: NEVER,
+      common,
+      get lead() {
+        return common.messages;
+      },
+    };
     this.#anchors.set(agent, anchor);
     return anchor;
   }

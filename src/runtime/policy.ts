@@ -19,6 +19,11 @@ export interface PrefixSubject extends PrefixRef {
   readonly tokens: number;
   /** Clock time of its last use; NEVER for an anchor that is only known of. */
   readonly usedAt: number;
+  /**
+   * Of an anchor: messages after system message and tools that it takes in, since the agent's prompts begin with them alike
+   * in one run and the next; absent is 0.
+   */
+  readonly lead?: number;
 }
 
 /** When something was used that no call has used yet. */

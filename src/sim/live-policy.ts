@@ -21,10 +21,12 @@ interface Owner {
 /**
  * What runs in an app, hint by hint: the runtime with policy `prefix-cache`, and a cache that goes by the values
  * sent as the embedded engine does: a block is worth what the most valuable of its prefixes is, among equals the one used
- * longest ago goes first. Nothing is prefetched.
+ * longest ago goes first. Nothing is prefetched. A prefix has one value, that of its middle, where the replay's own policy
+ * rates each block: that is what it falls behind by.
  */
 export class LivePolicy implements CachePolicy {
   readonly #runtime: AgentRuntime;
+  readonly #prefixes: LivePrefixes;
   readonly #cache: ScoredCache;
   readonly #context: CacheContext;
   /** By the prefix's id. */
@@ -43,7 +45,7 @@ export class LivePolicy implements CachePolicy {
     const clock = { now: () => this.#now };
     const predictor = new LearnedPredictor();
     const tokens = (characters: number) => predictor.tokens(characters);
-    const prefixes = new LivePrefixes(tokens);
+    const prefixes = (this.#prefixes = new LivePrefixes(tokens));
     const options = prefixCache.options.parse({ prefetch: false });
     const policy = prefixCache.create({ options, clock, predictor, prefixes });
     this.#runtime = new AgentRuntime({
@@ -79,7 +81,8 @@ export class LivePolicy implements CachePolicy {
     const whose = { run: id, agent, namespace, ...sessionOf(session), ...(step !== undefined && { step }) };
     this.#observe({ type: "request-start", at, ...whose, request: id, prompt: { anchor, history } });
     this.#owner(prefixId({ agent, run: id })).blocks = blocks;
-    this.#owner(prefixId({ agent })).blocks = blocks.subarray(0, anchorBlocks);
+    const lead = this.#prefixes.anchor(agent)?.lead ?? 0;
+    this.#owner(prefixId({ agent })).blocks = blocks.subarray(0, anchorBlocks + lead);
     this.#cache.insert(arrival);
   }
 

@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { open as openFile, readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
@@ -8,6 +8,8 @@ import { CacheSageError, TraceError } from "../errors.ts";
 import { registry } from "../registry.ts";
 import type { TraceFormat, TraceRecord, TraceSource } from "./trace-format.ts";
 import type { Workload } from "./workload.ts";
+
+const GZIP = 0x1f8b;
 
 const formats = registry<TraceFormat>("trace format", new URL("./formats/", import.meta.url));
 
@@ -72,7 +74,8 @@ async function* iterate(file: string): AsyncGenerator<TraceRecord> {
   try {
     if (await isOneDocument(file)) return yield* elements(file);
     let line = 0;
-    for await (const text of createInterface({ input: open(file), crlfDelay: Number.POSITIVE_INFINITY })) {
+    const input = await open(file);
+    for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
       line++;
       if (text.trim() !== "") yield { line, value: parse(file, line, text) };
     }
@@ -87,9 +90,25 @@ function cannotRead(file: string, line: number, cause: unknown): TraceError {
   return new TraceError(file, line, `cannot be read: ${reason}`, { cause });
 }
 
-function open(file: string): Readable {
+/** Whatever its name: by the first two bytes of every gzip file (RFC 1952, section 2.3.1). */
+async function isGzip(file: string): Promise<boolean> {
+  const handle = await openFile(file);
+  try {
+    if ((await handle.stat()).isDirectory())
+      throw new TraceError(file, 0, "is a folder, not a trace file", {
+        hint: "Name the files in it, one by one.",
+      });
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(2), 0, 2, 0);
+    return bytesRead === 2 && buffer.readUInt16BE() === GZIP;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function open(file: string): Promise<Readable> {
+  const isZipped = await isGzip(file);
   const raw = createReadStream(file);
-  if (!file.endsWith(".gz")) return raw;
+  if (!isZipped) return raw;
   const unzipped = createGunzip();
   raw.on("error", (error) => unzipped.destroy(error));
   return raw.pipe(unzipped);
@@ -97,7 +116,7 @@ function open(file: string): Readable {
 
 /** A file that begins with a bracket, or with a brace alone on its line, is one JSON value, whatever its name. */
 async function isOneDocument(file: string): Promise<boolean> {
-  for await (const chunk of open(file)) {
+  for await (const chunk of await open(file)) {
     const text = String(chunk);
     if (/\S/.test(text)) return /^\s*(\[|\{\s*\n)/.test(text);
   }
@@ -110,14 +129,15 @@ async function isOneDocument(file: string): Promise<boolean> {
  */
 async function* elements(file: string): AsyncGenerator<TraceRecord> {
   const bytes = await readFile(file);
-  const text = (file.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString();
+  const text = ((await isGzip(file)) ? gunzipSync(bytes) : bytes).toString();
   const values = [parse(file, 1, text)].flat();
   for (const [index, value] of values.entries()) yield { line: index + 1, value };
 }
 
 function parse(file: string, line: number, text: string): unknown {
   try {
-    return JSON.parse(text);
+    // Some editors write a byte order mark at the beginning.
+    return JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
     throw new TraceError(file, line, `not JSON: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,

@@ -1,6 +1,7 @@
 import PQueue from "p-queue";
 import { type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
+import { SideChannel } from "./side-channel.ts";
 
 export interface HintQueueParts {
   readonly adapter: EngineAdapter;
@@ -9,6 +10,8 @@ export interface HintQueueParts {
   readonly onOutcome: (hint: Hint, outcome: Outcome) => void;
   /** False when another process prefetches the same body; asked right before it is sent. */
   readonly mayPrefetch?: (body: unknown) => Promise<boolean>;
+  /** One line for the user. */
+  readonly warn?: (message: string) => void;
 }
 
 /** After this many milliseconds a batch of hints is given up. */
@@ -42,6 +45,7 @@ interface Fetch {
 export class HintQueue {
   readonly #parts: HintQueueParts;
   readonly #prefetch: PQueue;
+  readonly #channel: SideChannel;
   readonly #pending = new Map<string, Hint>();
   /** Hints that nobody but this queue knows of. */
   readonly #own = new WeakSet<Hint>();
@@ -53,6 +57,7 @@ export class HintQueue {
 
   constructor(parts: HintQueueParts) {
     this.#parts = parts;
+    this.#channel = new SideChannel(parts.adapter.baseURL, (message) => parts.warn?.(message));
     this.#prefetch = new PQueue({ concurrency: parts.adapter.prefetchesAtOnce ?? PREFETCHES_AT_ONCE });
   }
 
@@ -197,21 +202,32 @@ export class HintQueue {
     controller = new AbortController(),
   ): Promise<readonly Outcome[]> {
     const abort = () => controller.abort();
-    const timer = setTimeout(abort, timeoutMs).unref();
+    let isTooSlow = false;
+    const timer = setTimeout(() => {
+      isTooSlow = true;
+      abort();
+    }, timeoutMs).unref();
     this.#sent.add(controller);
     if (this.#isClosed) abort();
     const { signal } = controller;
     const gaveUp = new Promise<readonly Outcome[]>((resolve) => {
-      const giveUp = () =>
-        resolve(hints.map(() => ({ status: "cancelled", reason: "given up: withdrawn or too slow" })));
+      // A prefetch may wait for an idle engine for as long; a word on a value is answered at once, or not at all.
+      const giveUp = () => {
+        const outcome = isTooSlow && timeoutMs === CONTROL_TIMEOUT_MS ? TOO_SLOW : GIVEN_UP;
+        resolve(hints.map(() => outcome));
+      };
       if (signal.aborted) giveUp();
       else signal.addEventListener("abort", giveUp, { once: true });
     });
     try {
-      const outcomes = await Promise.race([this.#parts.adapter.apply(hints, signal), gaveUp]);
-      return Array.isArray(outcomes) ? (outcomes as readonly Outcome[]) : [];
+      const answer: unknown = await Promise.race([this.#parts.adapter.apply(hints, signal), gaveUp]);
+      const outcomes = Array.isArray(answer) ? (answer as readonly Outcome[]) : [];
+      this.#channel.sent(hints, outcomes);
+      return outcomes;
     } catch (error) {
-      return hints.map(() => ({ status: "failed", reason: textOf(error) }));
+      const outcomes = hints.map((): Outcome => ({ status: "failed", reason: textOf(error) }));
+      this.#channel.sent(hints, outcomes);
+      return outcomes;
     } finally {
       clearTimeout(timer);
       this.#sent.delete(controller);
@@ -234,6 +250,8 @@ function aged(hint: PrefetchHint, waitedMs: number): PrefetchHint {
 }
 
 const NO_ANSWER: Outcome = { status: "failed", reason: "the engine adapter gave no outcome" };
+const GIVEN_UP: Outcome = { status: "cancelled", reason: "given up: withdrawn or too slow" };
+const TOO_SLOW: Outcome = { status: "failed", reason: "given up: no answer in time" };
 const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn before it was sent" };
 
 /** Anything may be thrown, even what has no text. */

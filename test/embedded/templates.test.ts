@@ -46,6 +46,24 @@ describe.each(templates)("%s", (_, create) => {
     expect(model.detokenize(before as never, true)).toContain(question.text);
   });
 
+  test("an anchor takes in so many messages after the head", async () => {
+    const template = await create();
+    const one = { ...chat(head, question, answer, question), anchorMessages: 2 };
+    const other = { ...chat(head, question, answer, { role: "user", text: "Now what?" }), anchorMessages: 2 };
+    const [first, second] = [template.render(one, true), template.render(other, false)];
+    const anchor = first.tokens.slice(0, first.anchorLength);
+    expect(second.tokens.slice(0, second.anchorLength)).toEqual(anchor);
+    expect(model.detokenize(anchor as never, true)).toContain(answer.text);
+    expect(first.tokens.length).toBeGreaterThan(first.anchorLength);
+    expect(template.render({ ...one, anchorMessages: 0 }, true).anchorLength).toBeLessThan(
+      first.anchorLength,
+    );
+    const headless = template.render({ messages: [question, answer], tools: [], anchorMessages: 1 }, true);
+    expect(model.detokenize(headless.tokens.slice(0, headless.anchorLength) as never, true)).toContain(
+      question.text,
+    );
+  });
+
   test("the anchor is the same for every conversation with this head, and holds system text and tools", async () => {
     const template = await create();
     const first = template.render(chat(head, question), true);

@@ -8,7 +8,10 @@ const body = (...messages: readonly unknown[]) => JSON.stringify({ model: "m", m
 const of = (agent: string, run = "1"): Identity => ({ agent, run, namespace: "" });
 
 test("an agent that shares the run's messages goes on from the latest prompt, whoever's it was, and its answer", () => {
-  const store = new PromptStore(() => true);
+  const store = new PromptStore(
+    () => true,
+    () => 0,
+  );
   store.request(of("b", "0"), body(system("b"), user("elsewhere")));
   store.request(of("a"), body(system("a"), user("task")));
   store.answer(of("a"), "done");
@@ -19,7 +22,10 @@ test("an agent that shares the run's messages goes on from the latest prompt, wh
 });
 
 test("an agent with a history of its own goes on from its own prompt in that run", () => {
-  const store = new PromptStore(() => false);
+  const store = new PromptStore(
+    () => false,
+    () => 0,
+  );
   store.request(of("b"), body(system("b"), user("mine")));
   store.answer(of("b"), "done");
   store.request(of("a"), body(system("a"), user("theirs")));
@@ -35,10 +41,28 @@ test("an agent with a history of its own goes on from its own prompt in that run
 });
 
 test("nothing is composed where nothing is known", () => {
-  const store = new PromptStore(() => false);
+  const store = new PromptStore(
+    () => false,
+    () => 0,
+  );
   expect(store.compose({ agent: "a", run: "1" })).toBeUndefined();
   store.request(of("a"), body(user("no system message")));
   expect(store.compose({ agent: "a" })).toBeUndefined();
   expect(store.compose({ agent: "a", run: "2" })).toBeUndefined();
   expect(store.compose({ agent: "a", run: "1" })?.messages).toEqual([user("no system message")]);
+});
+
+test("what an agent's prompts begin with in every run is known before its first call in one", () => {
+  const store = new PromptStore(
+    () => false,
+    () => 2,
+  );
+  store.request(of("a", "0"), body(system("a"), user("example"), user("another"), user("task")));
+  expect(store.compose({ agent: "a", run: "1" })?.messages).toEqual([
+    system("a"),
+    user("example"),
+    user("another"),
+  ]);
+  store.request(of("a"), body(system("a"), user("example"), user("another"), user("other task")));
+  expect(store.compose({ agent: "a", run: "1" })?.messages).toHaveLength(4);
 });

@@ -222,6 +222,22 @@ describe("inspect", () => {
       expect(svg).toContain(`>${text}</text>`);
   });
 
+  it("draws agents that are called like what every object has", async () => {
+    const agents = ["__proto__", "constructor", "toString", "hasOwnProperty"];
+    const { workload } = written("1:w:abc 1:x:ad 1:y:abe 1:z:a 2:w:abc 2:x:af 2:y:abg 2:z:a");
+    const names: Readonly<Record<string, string | undefined>> = Object.fromEntries(
+      agents.map((agent, index) => ["wxyz"[index], agent]),
+    );
+    const runs = workload.runs.map((run) => ({
+      ...run,
+      calls: run.calls.map((call) => ({ ...call, agent: names[call.agent] ?? "" })),
+    }));
+    const svg = plotInspection(await inspect({ ...workload, runs }, { concurrency: 2, seed: 1 }));
+    // It used to be cut off before its first line's end.
+    expect(svg).toMatch(/^<svg width="\d+" height="\d+" [^>]*viewBox="[\d ]+"><style>[^<]*<\/style>\n<rect /);
+    for (const agent of agents) expect(svg).toContain(`${agent}</text>`);
+  });
+
   it("draws names with control characters, which no XML may hold", async () => {
     const inspection = await inspect(team(), { concurrency: 4, seed: 1 });
     expect(plotInspection({ ...inspection, trace: "a\u0000b\u001B" })).toContain(

@@ -43,6 +43,8 @@ export interface Worth {
 /** What was said about one prefix id, and which blocks it stands for. */
 export interface Owner {
   readonly id: string;
+  /** Of an anchor: messages after the system messages that it takes in, as said last. */
+  messages: number;
   /** What it is worth over time: clock times in order, with straight lines between; before the first and after the last it is as there. */
   values: readonly Worth[];
   /** Clock time at which the value stops counting. */

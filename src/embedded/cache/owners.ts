@@ -28,7 +28,14 @@ export class Owners {
   ensure(id: string): Owner {
     const known = this.#byId.get(id);
     if (known !== undefined) return known;
-    const owner: Owner = { id, values: [], expiresAt: Infinity, pinnedUntil: -Infinity, blocks: new Set() };
+    const owner: Owner = {
+      id,
+      messages: 0,
+      values: [],
+      expiresAt: Infinity,
+      pinnedUntil: -Infinity,
+      blocks: new Set(),
+    };
     this.#byId.set(id, owner);
     if (this.#byId.size > rememberedOwners) this.#forgetOldest();
     return owner;

@@ -60,9 +60,9 @@ export const chatRequest = promptBody.extend({
 
 export type ChatRequest = z.output<typeof chatRequest>;
 
-/** The conversation of a request body. */
-export function toChat(body: z.output<typeof promptBody>): Chat {
-  return { messages: body.messages.map((item) => toMessage(item)), tools: body.tools ?? [] };
+/** The conversation of a request body. @param anchorMessages see `Chat`; default: 0. */
+export function toChat(body: z.output<typeof promptBody>, anchorMessages = 0): Chat {
+  return { messages: body.messages.map((item) => toMessage(item)), tools: body.tools ?? [], anchorMessages };
 }
 
 function toMessage(item: z.output<typeof message>): ChatMessage {

@@ -3,6 +3,8 @@ export interface Chat {
   readonly messages: readonly ChatMessage[];
   /** Tool definitions as the client sent them. */
   readonly tools: readonly unknown[];
+  /** Messages after the system messages at the head that belong to the anchor; default: 0. */
+  readonly anchorMessages?: number;
 }
 
 export interface ChatMessage {
@@ -14,7 +16,7 @@ export interface ChatMessage {
 /** A rendered prompt. */
 export interface Prompt {
   readonly tokens: readonly number[];
-  /** Leading tokens that system text and tools make up: the same for every call of an agent. */
+  /** Leading tokens that system text, tools and the anchor's messages make up: the same for every call of an agent. */
   readonly anchorLength: number;
 }
 

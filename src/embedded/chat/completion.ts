@@ -22,7 +22,8 @@ export function preparePrompt({ id, options, template }: EngineCore, body: ChatR
       `priority must be 0 on an engine that serves first come first served, got ${body.priority}. ` +
         "Start it with --scheduling-policy priority.",
     );
-  const prompt = template.render(toChat(body), true);
+  const { anchorMessages } = requestIdentity(body.kv_hints);
+  const prompt = template.render(toChat(body, anchorMessages), true);
   const limit = Math.min(options.contextTokens, options.kvTokens) - 1;
   if (prompt.tokens.length > limit)
     throw new HttpError(
@@ -42,6 +43,7 @@ export async function complete(
   onText: (text: string) => void,
 ): Promise<GenerationResult> {
   const started = performance.now();
+  const { prefix, anchor } = requestIdentity(body.kv_hints);
   const answer = new AnswerText(model, typeof body.stop === "string" ? [body.stop] : (body.stop ?? []));
   const hand = (text: string): void => {
     if (text.length > 0) onText(text);
@@ -50,7 +52,8 @@ export async function complete(
   const request = {
     prompt: prompt.tokens,
     anchorLength: prompt.anchorLength,
-    ...requestIdentity(body.kv_hints),
+    prefix,
+    anchor,
     maxTokens: Math.min(
       body.max_completion_tokens ?? body.max_tokens ?? options.answerTokens,
       options.contextTokens - prompt.tokens.length,

@@ -21,10 +21,15 @@ export function controlTemplate(model: LlamaModel): ChatTemplate {
   return {
     render(chat, forAnswer) {
       const { head, rest } = splitHead(chat);
-      const anchor = head.length > 0 ? message("system", head) : [];
-      const tokens = [...anchor, ...rest.flatMap(({ role, text }) => message(role, text))];
+      const { anchorMessages = 0 } = chat;
+      const tokens = head.length > 0 ? [...message("system", head)] : [];
+      let anchorLength = tokens.length;
+      for (const [index, { role, text }] of rest.entries()) {
+        tokens.push(...message(role, text));
+        if (index < anchorMessages) anchorLength = tokens.length;
+      }
       if (forAnswer) tokens.push(...control(assistant));
-      return { tokens, anchorLength: anchor.length };
+      return { tokens, anchorLength };
     },
   };
 }

@@ -21,11 +21,10 @@ export function wrapperTemplate(model: LlamaModel, wrapper: ChatWrapper): ChatTe
       const tokens = forAnswer
         ? answer
         : answer.slice(0, commonLength(answer, render(head, [...items, { type: "user", text: "." }])));
-      const anchor = head
-        ? render(head, [
-            { type: "user", text: "." },
-            { type: "model", response: [""] },
-          ])
+      const common = items.slice(0, chat.anchorMessages ?? 0);
+      const hasAnchor = head !== "" || common.length > 0;
+      const anchor = hasAnchor
+        ? render(head, [...common, { type: "user", text: "." }, { type: "model", response: [""] }])
         : [];
       return { tokens, anchorLength: commonLength(anchor, tokens) };
     },

@@ -27,6 +27,8 @@ export interface HintTarget {
 export interface RequestIdentity {
   readonly prefix?: string;
   readonly anchor?: string;
+  /** Messages after the system messages that the anchor takes in. */
+  readonly anchorMessages?: number;
 }
 
 const rejected = (reason: string): Outcome => ({ status: "rejected", reason });
@@ -54,8 +56,8 @@ export function requestIdentity(envelope: HintEnvelope | null | undefined): Requ
   const named = envelope?.actions.find(({ action_type }) => action_type === "kv.retain");
   const payload = hintPayloads["kv.retain"].safeParse(named?.payload);
   if (!payload.success) return {};
-  const { prefix, anchor } = payload.data;
-  return { prefix, ...(anchor !== undefined && { anchor }) };
+  const { prefix, anchor, anchor_messages: anchorMessages = 0 } = payload.data;
+  return { prefix, ...(anchor !== undefined && { anchor, anchorMessages }) };
 }
 
 async function applyHint(target: HintTarget, action: HintAction, signal?: AbortSignal): Promise<Outcome> {
@@ -104,6 +106,7 @@ async function withPayload<Verb extends keyof typeof hintPayloads>(
 function retain(pool: BlockPool, payload: RetainPayload): Outcome {
   const { prefix, value, later, ttl_ms: ttl, anchor, anchor_value: anchorValue } = payload;
   if (value !== undefined) pool.owners.setValue(prefix, value, { later, ttl });
+  if (anchor !== undefined) pool.owners.ensure(anchor).messages = payload.anchor_messages ?? 0;
   if (anchor !== undefined && anchorValue !== undefined) pool.owners.setValue(anchor, anchorValue, { ttl });
   return { status: "applied" };
 }
@@ -115,8 +118,9 @@ async function prefetch(
 ): Promise<Outcome> {
   const body = promptBody.safeParse(payload.body);
   if (!body.success) return rejected(z.prettifyError(body.error));
-  const { tokens, anchorLength } = target.template.render(toChat(body.data), false);
   const { prefix, anchor, value, later } = payload;
+  const anchorMessages = anchor === undefined ? 0 : target.pool.owners.find(anchor)?.messages;
+  const { tokens, anchorLength } = target.template.render(toChat(body.data, anchorMessages), false);
   if (tokens.length >= target.contextTokens)
     return rejected(`the prompt has ${tokens.length} tokens, the context ${target.contextTokens}`);
   target.pool.owners.setValue(prefix, value, { later });

@@ -49,6 +49,8 @@ export const hintPayloads = {
     ttl_ms: ttl,
     anchor: prefix.optional(),
     anchor_value: value.optional(),
+    /** Messages after the system messages that belong to the anchor, from now on; default 0. */
+    anchor_messages: z.int().min(0).optional(),
   }),
   "kv.release": z.object({ prefix }),
   "kv.evict": z.object({ prefix }),

@@ -31,6 +31,7 @@ function shuffled(policy: LearnedPolicy, random: RandomGenerator): CachePolicy {
       policy.request({ ...arrival, agent });
     },
     victim: () => policy.victim(),
+    prefetch: (most, free) => policy.prefetch(most, free),
     completed: (completion) =>
       policy.completed({ ...completion, agent: latest.get(completion.run) ?? completion.agent }),
     ended(run, status) {

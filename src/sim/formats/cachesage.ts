@@ -41,6 +41,8 @@ const runEnd = z.object({
 const ESTIMATED_BLOCK = 16;
 const LOCAL_BLOCK = 64;
 
+const GOES_ON = "A thread that goes on is another session, with the same `thread`.";
+
 type RunFacts = Pick<RecordedRun, "session" | "startMs" | "durationMs" | "status">;
 
 /**
@@ -56,6 +58,8 @@ export default {
     const ids = new BlockIds();
     const recorded = new Map<string, RecordedCall[]>();
     const facts = new Map<string, RunFacts>();
+    /** When runs have ended, and on which line. */
+    const ends = new Map<string, { readonly line: number; readonly at: number }>();
     let blockTokens: number | undefined;
     let marksTools = false;
     for await (const { line, value } of source.records) {
@@ -65,6 +69,9 @@ export default {
         const { session, end_ms: durationMs, status } = parsed.data;
         const known = facts.get(session);
         if (!known) throw source.fail(line, `end of session ${session}, of which no call came before`);
+        const ended = ends.get(session);
+        if (ended) throw source.fail(line, `session ${session} has ended on line ${ended.line}`, GOES_ON);
+        ends.set(session, { line, at: durationMs });
         facts.set(session, { ...known, durationMs, status });
         continue;
       }
@@ -76,6 +83,14 @@ export default {
       blockTokens ??= size;
       if (size !== blockTokens)
         throw source.fail(line, `blocks of ${size} tokens, but of ${blockTokens} on earlier lines`);
+      const ended = ends.get(data.session);
+      // A call that was under way when its run ended is written when it ends itself.
+      if (ended && (data.start_ms ?? Number.POSITIVE_INFINITY) > ended.at)
+        throw source.fail(
+          line,
+          `call of session ${data.session}, which has ended on line ${ended.line}`,
+          GOES_ON,
+        );
       let calls = recorded.get(data.session);
       if (!calls) {
         recorded.set(data.session, (calls = []));

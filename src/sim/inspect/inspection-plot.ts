@@ -18,7 +18,7 @@ const END = "(end)";
 /** An inspection as SVG: who follows whom as a heat map, beside it hit rate against cache size. */
 export function plotInspection({ trace, transitions, sizes }: Inspection): string {
   const { agents, counts, ends } = transitions;
-  const names = agents.map((agent) => agent || "(none)");
+  const names = agents.map(axisName);
   const height = Math.max(LEAST_PLOT, ROW * names.length);
   const option = {
     title: [
@@ -85,6 +85,11 @@ export function plotInspection({ trace, transitions, sizes }: Inspection): strin
     ],
   };
   return renderSvg(option, WIDTH, TOP + height + BOTTOM);
+}
+
+/** ECharts keeps names as keys of plain objects, where `__proto__` is none; a space of no width makes it one. */
+function axisName(agent: string): string {
+  return agent === "__proto__" ? `\u200B${agent}` : agent || "(none)";
 }
 
 /** Column, row and share in [0, 1] of each cell. */

@@ -111,6 +111,22 @@ describe("the cachesage format", () => {
     ]);
   });
 
+  it("takes a call that was under way when its run ended, and nothing else after an end", async () => {
+    const end = { session: "a", end_ms: 40, status: "completed" };
+    const late = { ...call, start_ms: 39, dur_ms: 5 };
+    const { runs } = await read([{ ...call, start_ms: 1 }, end, late]);
+    expect(runs[0]?.calls).toHaveLength(2);
+    for (const [bad, problem] of [
+      [end, "session a has ended on line 2"],
+      [{ ...call, start_ms: 41 }, "call of session a, which has ended on line 2"],
+      [call, "call of session a, which has ended on line 2"],
+    ] as const) {
+      const error = await complaint([{ ...call, start_ms: 1 }, end, bad]);
+      expect(error.message).toContain(`:3: ${problem}`);
+      expect(error.hint).toContain("another session");
+    }
+  });
+
   it.each([
     [{ session: "a", end_ms: 4, status: "lost" }, "status: Invalid option"],
     [{ session: "b", end_ms: 4, status: "failed" }, "end of session b, of which no call came before"],

@@ -41,6 +41,34 @@ describe("loading a workload", () => {
       expect((await loadWorkload(traceFile(bytes, name))).runs).toHaveLength(count);
   });
 
+  it.each([
+    ["gzipped under a plain name", gzipSync(JSON.stringify(request)), "trace.jsonl"],
+    ["plain under the name of a gzipped one", JSON.stringify(request), "trace.jsonl.gz"],
+    ["with a byte order mark", `\uFEFF${JSON.stringify(request)}\r\n`, "trace.jsonl"],
+    ["one array with a byte order mark", `\uFEFF[${JSON.stringify(request)}]`, "trace.json"],
+    [
+      "many lines, ended as on Windows",
+      JSON.stringify(request, null, 2).replaceAll("\n", "\r\n"),
+      "trace.json",
+    ],
+    ["gzipped in two pieces", Buffer.concat([gzipSync(JSON.stringify(request)), gzipSync("\n")]), "trace.gz"],
+  ])("reads a file %s", async (_, content, name) => {
+    expect((await loadWorkload(traceFile(content, name))).runs).toHaveLength(1);
+  });
+
+  it.each([
+    ["", "holds no record"],
+    ["\n \r\n", "holds no record"],
+    [gzipSync(""), "holds no record"],
+    [gzipSync(JSON.stringify(request)).subarray(0, 20), "cannot be read: unexpected end of file"],
+  ])("says what is wrong with an empty or cut file", async (content, problem) => {
+    await expect(loadWorkload(traceFile(content))).rejects.toThrow(problem);
+  });
+
+  it("says that a folder is none", async () => {
+    await expect(loadWorkload(import.meta.dirname)).rejects.toThrow("is a folder, not a trace file");
+  });
+
   it("names the workload after the file", async () => {
     const workload = await loadWorkload(traceFile([request], "mail.2026-01.jsonl"));
     expect(workload.name).toMatch(/^\d+-mail\.2026-01$/);
@@ -92,13 +120,13 @@ describe("loading a workload", () => {
     await expect(loadWorkload(traceFile([request]), "mooncake", signal)).rejects.toThrow("enough");
   });
 
-  it("says that a file is missing or not gzipped", async () => {
+  it("says that a file is missing or no trace, whatever its name", async () => {
     await expect(loadWorkload(fixture("missing.jsonl"))).rejects.toThrow(
       "missing.jsonl: cannot be read: ENOENT",
     );
     await expect(loadWorkload(fixture("missing.jsonl.gz"))).rejects.toThrow("cannot be read: ENOENT");
     await expect(loadWorkload(traceFile("plain", "trace.jsonl.gz"))).rejects.toThrow(
-      "cannot be read: incorrect header",
+      "trace.jsonl.gz:1: not JSON",
     );
   });
 

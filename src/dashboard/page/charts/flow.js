@@ -2,8 +2,13 @@ import { AGENT_COLORS, chart } from "../chart.js";
 import { number, words } from "../elements.js";
 import { count, NONE, percent } from "../format.js";
 
-const NAMES = { __start__: "start", __end__: "end" };
-export const nameOf = (agent) => NAMES[agent] ?? agent;
+/** ECharts keeps names as keys of plain objects, where `__proto__` is none; a space of no width makes it one. */
+const NAMES = new Map([
+  ["__start__", "start"],
+  ["__end__", "end"],
+  ["__proto__", "\u200B__proto__"],
+]);
+export const nameOf = (agent) => NAMES.get(agent) ?? agent;
 
 /** Share of the transitions from an agent that went where this one did. */
 export function withShares(transitions) {
