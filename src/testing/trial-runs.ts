@@ -147,23 +147,23 @@ export function finishedRun(number: number): readonly TrialStep[] {
   };
   const status = "completed";
   return [
-    event({ type: "run-start", at, run }),
+    happened({ type: "run-start", at, run }),
     { type: "arrive", call: step },
-    event({ type: "agent-start", at, ...identity, activation: run }),
-    event({ type: "request-start", at, ...identity, request, prompt }),
+    happened({ type: "agent-start", at, ...identity, activation: run }),
+    happened({ type: "request-start", at, ...identity, request, prompt }),
     { type: "arrive", call: model },
     { type: "wait", ms: 20 },
-    event({ type: "request-first-token", at: at + 20, ...identity, request }),
-    event({ type: "request-end", at: at + 30, ...identity, request, status, usage }),
-    event({ type: "tool-start", at: at + 40, ...identity, call, tool: "read" }),
+    happened({ type: "request-first-token", at: at + 20, ...identity, request }),
+    happened({ type: "request-end", at: at + 30, ...identity, request, status, usage }),
+    happened({ type: "tool-start", at: at + 40, ...identity, call, tool: "read" }),
     { type: "arrive", call: tool },
     { type: "leave", call: tool, output: "text" },
-    event({ type: "tool-end", at: at + 50, ...identity, call, tool: "read", status }),
-    event({ type: "agent-end", at: at + 60, ...identity, activation: run, status }),
-    event({ type: "run-end", at: at + 70, run, status }),
+    happened({ type: "tool-end", at: at + 50, ...identity, call, tool: "read", status }),
+    happened({ type: "agent-end", at: at + 60, ...identity, activation: run, status }),
+    happened({ type: "run-end", at: at + 70, run, status }),
   ];
 }
 
-function event(one: Event): TrialStep {
+function happened(one: Event): TrialStep {
   return { type: "event", event: one };
 }

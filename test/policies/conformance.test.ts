@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { parseOptions } from "../../src/options.ts";
 import { policies } from "../../src/policy-set.ts";
 import { definePolicy, type Policy, type PolicyDefinition, type Subject } from "../../src/runtime/policy.ts";
 import { policyConformance } from "../../src/testing/policy-conformance.ts";
@@ -145,6 +146,37 @@ test.each([
   [{ actions: ["admitt"] }, /actions has 'admitt', which there is not: use retain/],
 ])("a definition with what there is not is found out: %j", (change, found) => {
   expect(() => caseOf({ ...sound, ...(change as object) }, "its subjects")).toThrow(found);
+});
+
+test.each([
+  [
+    "admission",
+    { min: 9, max: 3 },
+    "option min: 9 calls at least and 3 at most leave nothing: give a min of at most 3",
+  ],
+  [
+    "safety",
+    { auditKey: "secret" },
+    "option auditLog: auditKey is given without the file that it is the key of",
+  ],
+  [
+    "safety",
+    { approvals: [{ modelCall: "cost", above: 1 }] },
+    "option prices.prompt: Without it no model call costs",
+  ],
+  [
+    "tool-memo",
+    { tools: { read: { tags: ["files"] } }, invalidates: { write: ["file"] } },
+    'option invalidates.write: No tool in `tools` has the tag "file", so that nothing would become void; tags are: files',
+  ],
+])("options that contradict each other are refused: %s %j", async (name, given, message) => {
+  const { options } = await policies.load(name);
+  expect(() => parseOptions(`policy ${name}`, options, given)).toThrow(message);
+});
+
+test("a secret is in no message", async () => {
+  const { options } = await policies.load("safety");
+  expect(() => parseOptions("policy safety", options, { auditKey: "secret" })).toThrow(/^(?!.*"secret")/s);
 });
 
 function caseOf(definition: PolicyDefinition<Subject>, what: string): void {
