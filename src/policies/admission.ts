@@ -13,7 +13,7 @@ import {
   type Scored,
 } from "../runtime/policy.ts";
 
-const options = z.strictObject({
+const limits = z.strictObject({
   initial: z
     .number()
     .int()
@@ -52,6 +52,14 @@ const options = z.strictObject({
     .describe("Calls that may wait; what comes on top, of least priority, is denied."),
   shedLate: z.boolean().default(true).describe("Deny a call whose deadline has passed instead of making it."),
   weight: z.number().positive().default(1).describe("Weight of its order among those of other policies."),
+});
+
+const options = limits.refine(({ min, max }) => min <= max, {
+  path: ["min"],
+  error: ({ input }) => {
+    const { min, max } = input as z.output<typeof limits>;
+    return `${min} calls at least and ${max} at most leave nothing: give a min of at most ${max}, or a greater max`;
+  },
 });
 
 type Options = z.output<typeof options>;

@@ -51,6 +51,7 @@ const modelApproval = z.strictObject({
   above: z.number().nonnegative().describe("A human is asked when it is more than this."),
   agents,
 });
+const isOfCost = (rule: object) => "modelCall" in rule && rule.modelCall === "cost";
 const budget = z.strictObject({
   modelCalls: z.number().int().positive().optional(),
   toolCalls: z.number().int().positive().optional(),
@@ -123,6 +124,14 @@ const options = z
   .refine(({ budget: { cost }, prices }) => cost === undefined || prices.prompt + prices.output > 0, {
     path: ["budget", "cost"],
     error: "Without `prices` nothing costs anything, and the budget is never spent",
+  })
+  .refine(({ approvals: all, prices: { prompt } }) => prompt > 0 || !all.some(isOfCost), {
+    path: ["prices", "prompt"],
+    error: "Without it no model call costs anything, and the approval by cost is never asked for",
+  })
+  .refine(({ auditKey, auditLog }) => auditKey === undefined || auditLog !== undefined, {
+    path: ["auditLog"],
+    error: "auditKey is given without the file that it is the key of: name one",
   });
 
 type Options = z.output<typeof options>;

@@ -19,7 +19,7 @@ const repeatable = z.strictObject({
     .describe("Keep empty results and answers with an error, too; what a tool throws is never kept."),
 });
 
-const options = z.strictObject({
+const parts = z.strictObject({
   tools: z
     .record(z.string(), repeatable)
     .default({})
@@ -47,6 +47,18 @@ const options = z.strictObject({
     .nonnegative()
     .default(10_000)
     .describe("Most milliseconds that a call waits for an equal one under way; 0: it does not."),
+});
+
+const options = parts.superRefine(({ tools, invalidates }, context) => {
+  const known = new Set(Object.values(tools).flatMap(({ tags }) => tags));
+  for (const [tool, tags] of Object.entries(invalidates))
+    for (const tag of tags)
+      if (!known.has(tag))
+        context.addIssue({
+          code: "custom",
+          path: ["invalidates", tool],
+          message: `No tool in \`tools\` has the tag ${JSON.stringify(tag)}, so that nothing would become void; tags are: ${[...known].join(", ") || "none"}`,
+        });
 });
 
 type Options = z.output<typeof options>;

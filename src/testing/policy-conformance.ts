@@ -1,15 +1,11 @@
 import assert from "node:assert/strict";
+import { inspect } from "node:util";
 import type { z } from "zod";
-import { LearnedPredictor } from "../learn/predictor.ts";
-import type { Action } from "../runtime/action.ts";
-import { AgentRuntime } from "../runtime/agent-runtime.ts";
-import type { Worker } from "../runtime/engine.ts";
-import { Gate } from "../runtime/gate.ts";
-import { type InstalledPolicy, PolicyFaults } from "../runtime/installed-policy.ts";
-import { Ledger } from "../runtime/ledger.ts";
-import { LivePrefixes } from "../runtime/live-prefixes.ts";
-import type { Policy, PolicyDefinition, Subject } from "../runtime/policy.ts";
-import { type TrialStep, trialSteps } from "./trial-runs.ts";
+import { type Action, type ActionType, isVerdict } from "../runtime/action.ts";
+import { atOnce } from "../runtime/hook-result.ts";
+import type { PolicyDefinition, Subject } from "../runtime/policy.ts";
+import { BUDGET_MS, PolicyTrial } from "./policy-trial.ts";
+import { finishedRun } from "./trial-runs.ts";
 
 /** One thing that every policy has to do; `run` throws with what is wrong. */
 export interface PolicyCase {
@@ -18,13 +14,32 @@ export interface PolicyCase {
 }
 
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
-const STEPS = 400;
-const BUDGET_MS = 300;
-const WORKERS: readonly Worker[] = [
-  { baseURL: "http://one/v1", isUp: true, underWay: 2 },
-  { baseURL: "http://two/v1", isUp: true, underWay: 0 },
-  { baseURL: "http://three/v1", isUp: false, underWay: 0 },
-];
+const SUBJECTS: Readonly<Record<Subject, true>> = {
+  prefix: true,
+  request: true,
+  "late-request": true,
+  "tool-call": true,
+  transition: true,
+};
+const VERBS: Readonly<Record<ActionType, true>> = {
+  retain: true,
+  release: true,
+  prefetch: true,
+  pin: true,
+  evict: true,
+  cancel: true,
+  speculate: true,
+  admit: true,
+  hold: true,
+  route: true,
+  reuse: true,
+  ask: true,
+  deny: true,
+};
+/** Finished runs, all alike but for their ids, after which what is bounded has come to its bound; then as many again. */
+const RUNS = 200;
+/** Runs at the end of each half of which the work is compared: what is done now and then evens out. */
+const COMPARED = 20;
 
 /**
  * What any policy must hold to, as cases for the test runner of your choice.
@@ -37,7 +52,7 @@ export function policyConformance(
   definition: PolicyDefinition<Subject>,
   given: object = {},
 ): readonly PolicyCase[] {
-  const trial = () => new Trial(definition, given);
+  const trial = () => new PolicyTrial(definition, given);
   return [
     {
       name: "every option has a default, or may be left out, and says what it is for",
@@ -53,9 +68,32 @@ export function policyConformance(
       run: () => assert.equal(definition.options.safeParse({ noSuchOption: 1 }).success, false),
     },
     {
+      name: "its subjects and verbs are ones that there are",
+      run: () => {
+        known("subject", [definition.subject].flat(), SUBJECTS);
+        known("actions", definition.actions, VERBS);
+      },
+    },
+    {
       name: "same steps, same decisions",
       run: () => {
-        for (const seed of SEEDS) assert.deepEqual(trial().play(seed), trial().play(seed), `seed ${seed}`);
+        for (const seed of SEEDS) {
+          const [first, second] = [0.25, 0.75].map((chance) =>
+            elsewhere(chance, () => decisions(trial(), seed)),
+          );
+          for (const [i, one] of (first ?? []).entries())
+            assert.deepEqual(
+              second?.[i],
+              one,
+              `seed ${seed}: answer ${i} was ${inspect(one)}, and ${inspect(second?.[i])} when the same steps were played again. ` +
+                "Take the time from the context's clock or the moment, and chance from a generator with a seed",
+            );
+          assert.equal(
+            second?.length,
+            first?.length,
+            `seed ${seed}: another number of answers when played again`,
+          );
+        }
       },
     },
     {
@@ -65,6 +103,16 @@ export function policyConformance(
           const played = trial();
           played.play(seed);
           assert.deepEqual(played.faults, [], `seed ${seed}`);
+        }
+      },
+    },
+    {
+      name: "every verdict says why",
+      run: () => {
+        for (const seed of SEEDS) {
+          const played = trial();
+          played.play(seed);
+          for (const answer of played.watched.answers) saysWhy(answer, seed);
         }
       },
     },
@@ -95,97 +143,96 @@ export function policyConformance(
         }
       },
     },
+    {
+      name: "what it costs and what it remembers do not grow with the runs that it has seen",
+      run: () => staysSmall(trial()),
+    },
+    {
+      name: "closing it throws nothing, before and after it was used",
+      run: () => {
+        const used = trial();
+        for (const seed of SEEDS) used.play(seed);
+        for (const { policy } of [trial(), used])
+          assert.doesNotThrow(
+            () => atOnce(policy.close?.()),
+            "close threw. Let go of what can be let go of, and catch the rest: nobody can do anything about it any more",
+          );
+      },
+    },
   ];
 }
 
-/** One policy alone, with a clock of its own. */
-class Trial {
-  readonly policy: Policy;
-  readonly faults: string[] = [];
-  longestMs = 0;
-  readonly #time = { now: 0 };
-  readonly #runtime: AgentRuntime;
-  readonly #gate: Gate;
-  readonly #waiting = new Map<string, number>();
-
-  constructor(definition: PolicyDefinition<Subject>, given: object) {
-    const clock = { now: () => this.#time.now };
-    const predictor = new LearnedPredictor();
-    const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
-    const options: unknown = definition.options.parse(given);
-    this.policy = definition.create({ options, clock, predictor, prefixes });
-    const policies: readonly InstalledPolicy[] = [{ definition, policy: this.policy }];
-    const onFault = (where: string, error: unknown) => void this.faults.push(`${where}: ${String(error)}`);
-    const ledger = new Ledger();
-    const faults = new PolicyFaults(onFault);
-    this.#runtime = new AgentRuntime({ clock, predictor, prefixes, policies, faults, ledger, onFault });
-    this.#gate = new Gate({ clock, policies, faults, ledger, budgetMs: BUDGET_MS, workers: () => WORKERS });
+/** What was decided and answered when this is what chance says, and the wall clock is where it was or an hour later. */
+function elsewhere<T>(chance: number, play: () => T): T {
+  const { random } = Math;
+  const { now } = Date;
+  Math.random = () => chance;
+  Date.now = () => now() + chance * 7_200_000;
+  try {
+    return play();
+  } finally {
+    Math.random = random;
+    Date.now = now;
   }
+}
 
-  /** Plays random steps; what was decided, in order. */
-  play(seed: number): readonly unknown[] {
-    return trialSteps(seed, STEPS).flatMap((step): readonly unknown[] => this.#play(step));
-  }
+function decisions(played: PolicyTrial, seed: number): readonly unknown[] {
+  const left = played.play(seed);
+  return [...played.watched.answers, ...left];
+}
 
-  /** Lets time pass until nothing waits any more. */
-  finish(): void {
-    for (let next = this.#gate.nextWake; next !== undefined; next = this.#gate.nextWake) {
-      this.#time.now = Math.max(this.#time.now, next);
-      this.#left(this.#gate.wake());
-    }
-    assert.equal(this.#waiting.size, 0, "a call was never let go");
-  }
+function known(field: string, names: readonly string[], all: object): void {
+  assert.ok(names.length > 0, `${field} names nothing: give at least one of ${Object.keys(all).join(", ")}`);
+  for (const name of names)
+    assert.ok(
+      Object.hasOwn(all, name),
+      `${field} has ${inspect(name)}, which there is not: use ${Object.keys(all).join(", ")}`,
+    );
+}
 
-  #play(step: TrialStep): readonly unknown[] {
-    switch (step.type) {
-      case "event": {
-        this.#passTo(step.event.at);
-        const hints: readonly Action[] = this.#runtime.observe(step.event);
-        // A call that ends while it waits is given up.
-        if (step.event.type === "request-end") this.#waiting.delete(`request ${step.event.request}`);
-        return [...hints, ...this.#left(this.#gate.observe(step.event))];
-      }
-      case "cache":
-        this.#runtime.observeCache(step.event);
-        return [];
-      case "arrive": {
-        this.#passTo(step.call.at);
-        if (!this.#gate.handles(step.call.kind)) return [];
-        const key = `${step.call.kind} ${step.call.id}`;
-        if (!this.#waiting.has(key)) this.#waiting.set(key, this.#time.now);
-        return this.#left(this.#gate.arrive(step.call));
-      }
-      case "leave": {
-        const key = `${step.call.kind} ${step.call.id}`;
-        this.#waiting.delete(key);
-        return this.#left(this.#gate.leave(step.call, { status: "completed", output: step.output }));
-      }
-      case "wait":
-        return this.#passTo(this.#time.now + step.ms);
-    }
-  }
+/** An admission needs no reason: it is what a call without a verdict gets. */
+function saysWhy(answer: unknown, seed: number): void {
+  if (typeof answer !== "object" || answer === null) return;
+  const action = answer as Action;
+  if (!isVerdict(action) || action.type === "admit") return;
+  const { reason } = action as { readonly reason?: unknown };
+  assert.ok(
+    typeof reason === "string" && reason.trim() !== "",
+    `seed ${seed}: ${action.type} of a ${action.call.kind} came with the reason ${inspect(reason)}. Say why in one sentence, for the ledger and for whoever is told`,
+  );
+}
 
-  /** Whoever owns a gate wakes it in time. */
-  #passTo(at: number): readonly unknown[] {
-    const decided: unknown[] = [];
-    for (;;) {
-      const next = this.#gate.nextWake;
-      if (next === undefined || next > at) break;
-      this.#time.now = Math.max(this.#time.now, next);
-      decided.push(...this.#left(this.#gate.wake()));
-    }
-    this.#time.now = Math.max(this.#time.now, at);
-    return decided;
-  }
+function staysSmall(played: PolicyTrial): void {
+  let next = 0;
+  const live = (runs: number) => {
+    for (const end = next + runs; next < end; next++) played.playSteps(finishedRun(next));
+    const { reads } = played.watched;
+    return { reads, kept: parts(played.policy.snapshot?.()) };
+  };
+  const half = () => {
+    const { reads } = live(RUNS - COMPARED);
+    const after = live(COMPARED);
+    return { reads: after.reads - reads, kept: after.kept };
+  };
+  const [first, second] = [half(), half()];
+  const runs = `${RUNS} finished runs, and`;
+  // What is kept of each run, or read again for it, has doubled by now.
+  assert.ok(
+    second.reads <= first.reads * 1.5,
+    `observe read ${first.reads} fields of events in ${COMPARED} runs after ${runs} ${second.reads} after ${2 * RUNS}: it reads again what it has seen. Keep a sum of it, and forget what has ended`,
+  );
+  assert.ok(
+    second.kept <= first.kept * 1.5,
+    `its snapshot had ${first.kept} parts after ${runs} ${second.kept} after ${2 * RUNS}: it keeps what has ended. Forget it at run-end, or keep a bounded number`,
+  );
+}
 
-  #left(ruled: ReturnType<Gate["wake"]>): readonly unknown[] {
-    for (const { call } of ruled) {
-      const key = `${call.kind} ${call.id}`;
-      this.longestMs = Math.max(this.longestMs, this.#time.now - (this.#waiting.get(key) ?? this.#time.now));
-      this.#waiting.delete(key);
-    }
-    return ruled;
-  }
+/** Values in a snapshot, itself included. */
+function parts(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 1;
+  let count = 1;
+  for (const inner of Object.values(value)) count += parts(inner);
+  return count;
 }
 
 function isDescribed(option: z.ZodType): boolean {

@@ -124,3 +124,46 @@ export function trialSteps(seed: number, length: number): readonly TrialStep[] {
     return { type: "wait", ms: draw(400) };
   });
 }
+
+/** One run from begin to end as an application has it, the same for each number but for its ids. */
+export function finishedRun(number: number): readonly TrialStep[] {
+  const at = number * 100;
+  const run = `finished-${number}`;
+  const identity = { agent: "planner", run, namespace: "" };
+  const request = `${run}-request`;
+  const call = `${run}-call`;
+  const prompt = { anchor: { hash: "anchor", length: 4000 }, history: [{ hash: run, length: 400 }] };
+  const usage = { promptTokens: 1000, outputTokens: 50, cachedTokens: 500 };
+  const asked = { agent: "planner", run, at };
+  const step: CallSubject = { ...asked, kind: "transition", id: `${run}-step`, from: [] };
+  const tool: CallSubject = { ...asked, kind: "tool-call", id: call, tool: "read", args: {}, form: "value" };
+  const model: CallSubject = {
+    ...asked,
+    kind: "request",
+    id: request,
+    anchor: "anchor",
+    anchorTokens: 1000,
+    tokens: 1100,
+  };
+  const status = "completed";
+  return [
+    happened({ type: "run-start", at, run }),
+    { type: "arrive", call: step },
+    happened({ type: "agent-start", at, ...identity, activation: run }),
+    happened({ type: "request-start", at, ...identity, request, prompt }),
+    { type: "arrive", call: model },
+    { type: "wait", ms: 20 },
+    happened({ type: "request-first-token", at: at + 20, ...identity, request }),
+    happened({ type: "request-end", at: at + 30, ...identity, request, status, usage }),
+    happened({ type: "tool-start", at: at + 40, ...identity, call, tool: "read" }),
+    { type: "arrive", call: tool },
+    { type: "leave", call: tool, output: "text" },
+    happened({ type: "tool-end", at: at + 50, ...identity, call, tool: "read", status }),
+    happened({ type: "agent-end", at: at + 60, ...identity, activation: run, status }),
+    happened({ type: "run-end", at: at + 70, run, status }),
+  ];
+}
+
+function happened(one: Event): TrialStep {
+  return { type: "event", event: one };
+}
