@@ -10,6 +10,8 @@ const CHARACTERS_PER_TOKEN = 4;
 /** What is known of one agent's prompts. */
 interface Prompts {
   calls: number;
+  /** Of these, the first ones of their runs. */
+  opening: number;
   /** Calls of all agents up to its latest one. */
   calledAt: number;
   /** Sums and numbers of samples of shares in [0, 1]. */
@@ -26,8 +28,8 @@ interface Prompts {
 
 /** Everything counted here, as flat numbers per agent index. */
 export interface AnchorState {
-  /** `[agent index, calls, shared, sharedSamples]` */
-  readonly agents: (readonly [number, number, number, number])[];
+  /** `[agent index, calls, shared, sharedSamples, opening]`; before `opening` was counted there were four. */
+  readonly agents: (readonly [number, number, number, number, (number | undefined)?])[];
   readonly characters: number;
   readonly tokens: number;
 }
@@ -42,13 +44,19 @@ export class Anchors {
   #characters = 0;
   #tokens = 0;
 
-  called(agent: number): void {
+  /** @param opens the call is the first of its run. */
+  called(agent: number, opens = false): void {
     const caller = this.#own(agent);
     caller.calls++;
+    if (opens) caller.opening++;
     caller.calledAt = ++this.#clock;
     if (++this.#total < WINDOW) return;
     this.#total = 0;
-    for (const own of this.#agents) if (own) this.#total += own.calls /= 2;
+    for (const own of this.#agents) {
+      if (!own) continue;
+      this.#total += own.calls /= 2;
+      own.opening /= 2;
+    }
   }
 
   /**
@@ -69,7 +77,8 @@ export class Anchors {
     const arrivals = (variant?.arrivals ?? 0) + share * own.arrivals;
     const again = (Math.max(0, (variant?.openRuns ?? 0) - 1) * own.returns) / Math.max(1, own.steps);
     const first = share * Math.max(0, openRuns - own.openRuns) * this.#frequency(own);
-    return rateToValue(Math.max(arrivals, again + first));
+    const opening = (share * openRuns * own.opening) / this.#total;
+    return rateToValue(Math.max(arrivals, again + first) + opening);
   }
 
   /** What the agent's first call will begin with is known. */
@@ -142,16 +151,15 @@ export class Anchors {
   }
 
   snapshot(): AnchorState {
-    const agents = [...this.#agents.entries()].flatMap(([agent, own]) =>
-      own ? [[agent, rounded(own.calls), rounded(own.shared), rounded(own.sharedSamples)] as const] : [],
-    );
+    const agents = [...this.#agents.entries()].flatMap(([agent, own]) => (own ? [counted(agent, own)] : []));
     return { agents, characters: this.#characters, tokens: this.#tokens };
   }
 
   add({ agents, characters, tokens }: AnchorState): void {
-    for (const [agent, calls, shared, sharedSamples] of agents) {
+    for (const [agent, calls, shared, sharedSamples, opening = 0] of agents) {
       const own = this.#own(agent);
       own.calls += calls;
+      own.opening += opening;
       own.shared += shared;
       own.sharedSamples += sharedSamples;
       this.#total += calls;
@@ -168,6 +176,7 @@ export class Anchors {
   #own(agent: number): Prompts {
     return (this.#agents[agent] ??= {
       calls: 0,
+      opening: 0,
       calledAt: this.#clock,
       shared: 0,
       sharedSamples: 0,
@@ -178,4 +187,11 @@ export class Anchors {
       steps: 0,
     });
   }
+}
+
+function counted(
+  agent: number,
+  { calls, shared, sharedSamples, opening }: Prompts,
+): AnchorState["agents"][number] {
+  return [agent, rounded(calls), rounded(shared), rounded(sharedSamples), rounded(opening)];
 }

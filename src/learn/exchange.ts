@@ -67,7 +67,7 @@ export function stateOf(counts: Counts): LearnedState {
   const sum = (place: string) => sums?.get(place) ?? 0;
   const callers = of("anchors").map(([[agent], own]) => {
     const get = (place: string) => own.get(place) ?? 0;
-    return [agents.of(agent), get("calls"), get("shared"), get("sharedSamples")] as const;
+    return [agents.of(agent), get("calls"), get("shared"), get("sharedSamples"), get("opening")] as const;
   });
   return {
     version: 5,
@@ -115,8 +115,8 @@ function* ownersOf(state: LearnedState): Generator<readonly [Path, Iterable<read
       ];
     }
   }
-  for (const [agent, calls, shared, sharedSamples] of state.anchors.agents)
-    yield [["anchors", name(agent)], Object.entries({ calls, shared, sharedSamples })];
+  for (const [agent, calls, shared, sharedSamples, opening = 0] of state.anchors.agents)
+    yield [["anchors", name(agent)], Object.entries({ calls, shared, sharedSamples, opening })];
   const { characters, tokens } = state.anchors;
   const { gaps, calls, cycles, sum, total } = state.pace;
   yield [["sums"], Object.entries({ characters, tokens, "gap milliseconds": sum, gaps: total })];

@@ -338,7 +338,7 @@ export class LearnedPredictor implements Predictor {
   }
 
   #learnPrompt(state: RunState, agent: number, again: boolean, prompt: PromptShape): void {
-    this.#anchors.called(agent);
+    this.#anchors.called(agent, state.step === 0);
     const anchor = this.#anchors.used(agent, prompt.anchor.hash, state.anchors[agent]);
     state.anchors[agent] = anchor;
     const { prompts } = state;

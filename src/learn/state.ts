@@ -16,8 +16,8 @@ const learnedState = z.object({
   returns: counts,
   survival: counts,
   anchors: z.object({
-    /** agent, calls, shared, sharedSamples */
-    agents: z.array(z.tuple([index, count, count, count]).readonly()),
+    /** agent, calls, shared, sharedSamples, opening; the last is missing in older snapshots */
+    agents: z.array(z.tuple([index, count, count, count, count.optional()]).readonly()),
     characters: count,
     tokens: count,
   }),

@@ -54,6 +54,23 @@ test("an anchor of runs that have all left is worth what new ones may bring", ()
   expect(anchors.value(3, "x", 2)).toBeGreaterThan(0);
 });
 
+test("runs that are yet to begin come with the anchor of the agent that they begin with, as often as of late", () => {
+  const anchors = new Anchors();
+  // Five runs, two calls each: agent 3 opens them and does not come back.
+  for (let run = 0; run < 5; run++) {
+    anchors.called(3, true);
+    anchors.visited(3, anchors.used(3, "x", undefined));
+    anchors.called(4);
+  }
+  // Half of all calls open a run, and all of these came with x.
+  expect(anchors.value(3, "x", 5)).toBeCloseTo(rateToValue(5 / 2), 12);
+  expect(anchors.value(4, undefined, 5)).toBe(0);
+  const restored = new Anchors();
+  restored.add(anchors.snapshot());
+  restored.visited(3, restored.used(3, "x", undefined));
+  expect(restored.value(3, "x", 1)).toBeGreaterThan(0);
+});
+
 test("a run that comes with another anchor is counted there from then on", () => {
   const { anchors, variants } = fourRuns("x");
   const other = anchors.used(3, "y", variants[0]);
