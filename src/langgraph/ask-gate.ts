@@ -1,10 +1,10 @@
-import { LRUCache } from "lru-cache";
 import { ActionDeniedError } from "../errors.ts";
 import type { AskVerdict } from "../runtime/action.ts";
 import type { CallResult, CallSubject } from "../runtime/call.ts";
 import type { Decision } from "../runtime/gate.ts";
 import type { CallGate, Host } from "./host.ts";
 import { type ConfigLike, isObject } from "./shapes.ts";
+import { askTask, isInterrupt, OtherQuestionError } from "./task-questions.ts";
 
 /** The value of the interrupt by which a human is asked about a call. Resume with `true` to let it go on. */
 export interface ApprovalRequest {
@@ -50,12 +50,6 @@ export function leaveGate(host: Host, gate: CallGate, call: CallSubject, result:
 }
 
 /**
- * What was asked, by task of LangGraph and then in order of its interrupts. Answers come by that order alone, and a node that
- * runs again with one may ask something else: then it is none to that.
- */
-const asked = new LRUCache<string, Map<number, string>>({ max: 10_000 });
-
-/**
  * Asks a human by a LangGraph interrupt; throws LangGraph's own error until it is answered, and an ActionDeniedError when the
  * answer is no, when it was given to another question, or when nobody can be asked.
  *
@@ -78,12 +72,13 @@ export async function askHuman(
     gate.answer(call, policy, { type: "deny", call, reason });
     throw new ActionDeniedError(policy, describe(call), reason, cause);
   };
-  if (!isNoted(request, config)) return refuse("the human's answer was to another question");
   let answer: unknown;
   try {
-    answer = await interrupted(request, config);
+    if (config === undefined) throw new Error("it is in no node that cachesage has wrapped");
+    answer = await askTask(request, config);
   } catch (error) {
     if (isInterrupt(error)) throw error;
+    if (error instanceof OtherQuestionError) return refuse("the human's answer was to another question");
     const [why = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
     return refuse(
       `a human has to allow it, and nobody can be asked (${why}): run it in a node of a graph that is instrumented ` +
@@ -94,33 +89,6 @@ export async function askHuman(
   if (answer !== true && !(isObject(answer) && answer["approved"] === true))
     return refuse("refused by a human");
   gate.answer(call, policy, { type: "admit", call, reason: "approved by a human" });
-}
-
-async function interrupted(request: ApprovalRequest, config: ConfigLike | undefined): Promise<unknown> {
-  const [{ interrupt }, { AsyncLocalStorageProviderSingleton: storage }] = await Promise.all([
-    import("@langchain/langgraph"),
-    import("@langchain/core/singletons"),
-  ]);
-  if (config === undefined) throw new Error("it is in no node that cachesage has wrapped");
-  return storage.runWithConfig(config, () => interrupt(request) as unknown);
-}
-
-/** Notes a question, and says whether it is the one that was asked at this place before, if any was. */
-function isNoted(request: ApprovalRequest, config: ConfigLike | undefined): boolean {
-  const { __pregel_task_id: task, __pregel_scratchpad: scratchpad } = config?.configurable ?? {};
-  const before = isObject(scratchpad) ? scratchpad["interruptCounter"] : undefined;
-  if (typeof task !== "string" || typeof before !== "number") return true;
-  const question = JSON.stringify(request);
-  const known = asked.get(task);
-  const place = before + 1;
-  if (!known) asked.set(task, new Map([[place, question]]));
-  else if (!known.has(place)) known.set(place, question);
-  return (known?.get(place) ?? question) === question;
-}
-
-/** LangGraph's own errors, which it takes for no failure. */
-export function isInterrupt(error: unknown): boolean {
-  return isObject(error) && error["is_bubble_up"] === true;
 }
 
 /** The denial that the graph sees. */

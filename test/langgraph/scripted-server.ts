@@ -19,10 +19,18 @@ export interface Body {
   readonly [field: string]: unknown;
 }
 
+interface ToolCall {
+  readonly name: string;
+  readonly arguments: object;
+  readonly id?: string;
+}
+
 /** What the server does with one request. */
 export interface Reply {
   readonly text?: string;
-  readonly tool?: { readonly name: string; readonly arguments: object; readonly id?: string };
+  readonly tool?: ToolCall;
+  /** Several at once, in a chat completion. */
+  readonly tools?: readonly ToolCall[];
   readonly status?: number;
   /** Milliseconds before it answers. */
   readonly afterMs?: number;
@@ -128,10 +136,13 @@ function usage({ cached }: Reply) {
   return { prompt_tokens: 10, completion_tokens: 3, total_tokens: 13, ...details };
 }
 
-function toolCalls({ tool }: Reply) {
-  if (!tool) return undefined;
-  const { name, arguments: given, id = `call_${name}` } = tool;
-  return [{ index: 0, id, type: "function", function: { name, arguments: JSON.stringify(given) } }];
+function toolCalls({ tool, tools = tool && [tool] }: Reply) {
+  return tools?.map(({ name, arguments: given, id = `call_${name}` }, index) => ({
+    index,
+    id,
+    type: "function",
+    function: { name, arguments: JSON.stringify(given) },
+  }));
 }
 
 function chatAnswer(reply: Reply, path: string) {
