@@ -12,6 +12,8 @@ interface Prompts {
   calls: number;
   /** Of these, the first ones of their runs. */
   opening: number;
+  /** Calls of all agents up to the latest one of these. */
+  openedAt: number;
   /** Calls of all agents up to its latest one. */
   calledAt: number;
   /** Sums and numbers of samples of shares in [0, 1]. */
@@ -48,8 +50,11 @@ export class Anchors {
   called(agent: number, opens = false): void {
     const caller = this.#own(agent);
     caller.calls++;
-    if (opens) caller.opening++;
     caller.calledAt = ++this.#clock;
+    if (opens) {
+      caller.opening++;
+      caller.openedAt = this.#clock;
+    }
     if (++this.#total < WINDOW) return;
     this.#total = 0;
     for (const own of this.#agents) {
@@ -76,8 +81,8 @@ export class Anchors {
     const share = own.variants.share(variant);
     const arrivals = (variant?.arrivals ?? 0) + share * own.arrivals;
     const again = (Math.max(0, (variant?.openRuns ?? 0) - 1) * own.returns) / Math.max(1, own.steps);
-    const first = share * Math.max(0, openRuns - own.openRuns) * this.#frequency(own);
-    const opening = (share * openRuns * own.opening) / this.#total;
+    const first = share * Math.max(0, openRuns - own.openRuns) * this.#shareOf(own.calls, own.calledAt);
+    const opening = share * openRuns * this.#shareOf(own.opening, own.openedAt);
     return rateToValue(Math.max(arrivals, again + first) + opening);
   }
 
@@ -168,15 +173,16 @@ export class Anchors {
     this.#tokens += tokens;
   }
 
-  /** Share of all calls that is the agent's; what has not been called for longer than usual is called more rarely by now. */
-  #frequency({ calls, calledAt }: Prompts): number {
-    return Math.min(calls / this.#total, 1 / (1 + this.#clock - calledAt));
+  /** Share of all calls that such calls are; what has not come for longer than usual comes more rarely by now. */
+  #shareOf(calls: number, latest: number): number {
+    return Math.min(calls / this.#total, 1 / (1 + this.#clock - latest));
   }
 
   #own(agent: number): Prompts {
     return (this.#agents[agent] ??= {
       calls: 0,
       opening: 0,
+      openedAt: this.#clock,
       calledAt: this.#clock,
       shared: 0,
       sharedSamples: 0,
