@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { type CacheSageOptions, connectOptions } from "./connect-options.ts";
-import { contained, endAll, messageOf } from "./contained.ts";
+import { contained, endAll } from "./contained.ts";
+import { messageOf } from "./errors.ts";
 import type { DashboardOptionsInput } from "./dashboard/options.ts";
 import type { Dashboard } from "./dashboard/server.ts";
 import { LiveDashboard } from "./dashboard/live-dashboard.ts";

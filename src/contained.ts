@@ -27,12 +27,3 @@ export async function endAll(
     }
   }
 }
-
-/** What an error says; anything may be thrown, even what has no text. */
-export function messageOf(error: unknown): string {
-  try {
-    return error instanceof Error ? error.message : String(error);
-  } catch {
-    return "an error without a text";
-  }
-}

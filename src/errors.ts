@@ -130,3 +130,12 @@ export class ActionDeniedError extends CacheSageError {
     return CacheSageError.isInstance(value) && value.code === "ACTION_DENIED";
   }
 }
+
+/** What an error says; anything may be thrown, even what has no text. */
+export function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return "an error without a text";
+  }
+}

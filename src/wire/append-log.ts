@@ -1,5 +1,5 @@
 import { appendFileSync, closeSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
-import { InvalidOptionsError } from "../errors.ts";
+import { InvalidOptionsError, messageOf } from "../errors.ts";
 import type { PolicyLog } from "../runtime/policy.ts";
 
 /**
@@ -47,10 +47,6 @@ export function openAppendLog(file: string): PolicyLog {
       process.off("exit", onExit);
     },
   };
-}
-
-function messageOf(failure: unknown): string {
-  return failure instanceof Error ? failure.message : String(failure);
 }
 
 /** The last whole line; a line that a crash cut short is ended, so that the next one stands by itself. */

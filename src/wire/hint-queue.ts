@@ -1,4 +1,5 @@
 import PQueue from "p-queue";
+import { messageOf } from "../errors.ts";
 import { type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
 import { SideChannel } from "./side-channel.ts";
@@ -161,7 +162,7 @@ export class HintQueue {
     try {
       body = this.#parts.compose(hint);
     } catch (error) {
-      return { status: "failed", reason: `prompt could not be composed: ${textOf(error)}` };
+      return { status: "failed", reason: `prompt could not be composed: ${messageOf(error)}` };
     }
     if (body === undefined) return { status: "ignored", reason: "the prompt is not known yet" };
     if (this.#parts.mayPrefetch) {
@@ -225,7 +226,7 @@ export class HintQueue {
       this.#channel.sent(hints, outcomes);
       return outcomes;
     } catch (error) {
-      const outcomes = hints.map((): Outcome => ({ status: "failed", reason: textOf(error) }));
+      const outcomes = hints.map((): Outcome => ({ status: "failed", reason: messageOf(error) }));
       this.#channel.sent(hints, outcomes);
       return outcomes;
     } finally {
@@ -253,12 +254,3 @@ const NO_ANSWER: Outcome = { status: "failed", reason: "the engine adapter gave 
 const GIVEN_UP: Outcome = { status: "cancelled", reason: "given up: withdrawn or too slow" };
 const TOO_SLOW: Outcome = { status: "failed", reason: "given up: no answer in time" };
 const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn before it was sent" };
-
-/** Anything may be thrown, even what has no text. */
-function textOf(error: unknown): string {
-  try {
-    return String(error);
-  } catch {
-    return "an error without a text";
-  }
-}
