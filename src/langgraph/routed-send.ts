@@ -11,8 +11,8 @@ export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promi
 const GONE: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /**
- * Sends a call to the server that a policy, or else the adapter, chose for it. When that one cannot be reached, the call goes
- * to another one, once; only its body is text, so it can be sent again.
+ * Sends a call to the server that a policy, or else the adapter, chose for it. When that one cannot be reached, or a gateway says
+ * so in its place, the call goes to another one, once; only its body is text, so it can be sent again.
  *
  * @param onPlaced told the base URL of the server before the call is sent there.
  */
@@ -31,18 +31,27 @@ export function routedSend(
     };
     // A policy may send it to a server that the adapter does not know.
     if (!first) return sendTo(call.worker ?? host.baseURL);
-    try {
-      const response = await sendTo(first.baseURL);
-      first.settled(!GONE.has(response.status));
-      return response;
-    } catch (error) {
-      if (statusOf(error) !== "failed") throw error;
-      first.settled(false);
-      const second = routeOf(host, call);
-      if (!second || second.baseURL === first.baseURL) throw error;
-      return sendTo(second.baseURL);
-    }
+    const attempt = async (route: Route) => {
+      const answer = sendTo(route.baseURL);
+      const isAnswered = await isServers(answer);
+      if (isAnswered !== undefined) route.settled(isAnswered);
+      return { answer, isAnswered };
+    };
+    const { answer, isAnswered } = await attempt(first);
+    const second = isAnswered === false ? routeOf(host, call) : undefined;
+    if (!second || second.baseURL === first.baseURL) return answer;
+    answer.then((response) => response.body?.cancel()).catch(() => {});
+    return (await attempt(second)).answer;
   };
+}
+
+/** Whether an answer is the server's own; of a call that was given up nothing is known. */
+async function isServers(answer: Promise<Response>): Promise<boolean | undefined> {
+  try {
+    return !GONE.has((await answer).status);
+  } catch (error) {
+    return statusOf(error) === "failed" ? false : undefined;
+  }
 }
 
 /** The same endpoint at another base URL; the same as it was when that cannot be read. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { approval, dataScope, isByCost, questionOf, wrongData } from "../audit/call-rules.ts";
 import { chained, type ChainEnd, chainEnd, CLOSED, EMPTY_CHAIN } from "../audit/chain.ts";
 import { digest } from "../audit/digest.ts";
 import { type Kind, Spending } from "../audit/spending.ts";
@@ -15,43 +16,6 @@ import {
   type Scored,
 } from "../runtime/policy.ts";
 
-const argument = z
-  .string()
-  .min(1)
-  .describe("Name of an argument; dots lead into objects, as in order.amount.");
-const agents = z.array(z.string()).optional().describe("Agents that this holds for; default: all.");
-const dataScope = z
-  .strictObject({
-    tool: z.string(),
-    argument,
-    is: z.enum(["tenant", "session"]).optional().describe("It must be the run's own tenant or session."),
-    oneOf: z
-      .array(z.union([z.string(), z.number(), z.boolean()]))
-      .optional()
-      .describe("It must be one of these."),
-    startsWith: z.string().optional().describe("It must be a text that begins so."),
-    agents,
-  })
-  .refine((rule) => rule.is !== undefined || rule.oneOf !== undefined || rule.startsWith !== undefined, {
-    error: "A rule that allows everything: give it is, oneOf or startsWith",
-  });
-const toolApproval = z.strictObject({
-  tool: z.string(),
-  argument: argument.optional(),
-  above: z
-    .number()
-    .optional()
-    .describe("A human is asked when the argument is more than this, or no number at all."),
-  agents,
-});
-const modelApproval = z.strictObject({
-  modelCall: z
-    .enum(["tokens", "cost"])
-    .describe("Estimated prompt tokens of a model call, or their cost by `prices`."),
-  above: z.number().nonnegative().describe("A human is asked when it is more than this."),
-  agents,
-});
-const isOfCost = (rule: object) => "modelCall" in rule && rule.modelCall === "cost";
 const budget = z.strictObject({
   modelCalls: z.number().int().positive().optional(),
   toolCalls: z.number().int().positive().optional(),
@@ -86,7 +50,7 @@ const options = z
       .describe("By agent: the agents that may start after it; __start__ is the begin of a graph, * is all."),
     data: z.array(dataScope).default([]).describe("What arguments of tools may be."),
     approvals: z
-      .array(z.union([toolApproval, modelApproval]))
+      .array(approval)
       .default([])
       .describe(
         "Tool calls and model calls that a human has to let go on, by a LangGraph interrupt; resume with true, or { approved: true }.",
@@ -125,7 +89,7 @@ const options = z
     path: ["budget", "cost"],
     error: "Without `prices` nothing costs anything, and the budget is never spent",
   })
-  .refine(({ approvals: all, prices: { prompt } }) => prompt > 0 || !all.some(isOfCost), {
+  .refine(({ approvals: all, prices: { prompt } }) => prompt > 0 || !all.some(isByCost), {
     path: ["prices", "prompt"],
     error: "Without it no model call costs anything, and the approval by cost is never asked for",
   })
@@ -204,7 +168,7 @@ class Safety implements Policy<CallSubject["kind"]> {
     if (strange && outOfCharacter === "deny") return { type: "deny", call, reason: strange.reason };
     if (wrong !== undefined && mode === "ask")
       return { type: "ask", call, question: `Forbidden: ${wrong}. Allow it?`, reason: wrong };
-    const question = this.#question(call);
+    const question = questionOf(this.#options.approvals, this.#options.prices.prompt, call);
     if (question !== undefined) return { type: "ask", call, question, reason: question };
     if (strange && outOfCharacter === "ask") {
       const { what, reason } = strange;
@@ -266,7 +230,11 @@ class Safety implements Policy<CallSubject["kind"]> {
       case "transition":
         return this.#wrongStep(call);
       case "tool-call":
-        return this.#wrongTool(call) ?? this.#wrongData(call) ?? this.#overBudget(call.run, ["toolCalls"]);
+        return (
+          this.#wrongTool(call) ??
+          wrongData(this.#options.data, call) ??
+          this.#overBudget(call.run, ["toolCalls"])
+        );
     }
   }
 
@@ -305,40 +273,6 @@ class Safety implements Policy<CallSubject["kind"]> {
     return `${agent} may not start after ${from.join(", ")}`;
   }
 
-  #wrongData(call: ToolCallSubject): string | undefined {
-    for (const rule of this.#options.data) {
-      if (rule.tool !== call.tool || rule.agents?.includes(call.agent) === false) continue;
-      const value = argumentOf(call.args, rule.argument);
-      const own = rule.is === "tenant" ? call.tenant : call.session;
-      const isIn =
-        (rule.is === undefined || (own !== undefined && value === own)) &&
-        (rule.oneOf === undefined || rule.oneOf.some((allowed) => allowed === value)) &&
-        (rule.startsWith === undefined || (typeof value === "string" && value.startsWith(rule.startsWith)));
-      if (!isIn)
-        return `argument ${rule.argument} of tool ${call.tool} is outside of what ${call.agent} may touch`;
-    }
-    return undefined;
-  }
-
-  #question(call: CallSubject): string | undefined {
-    if (call.kind !== "tool-call" && call.kind !== "request") return undefined;
-    for (const rule of this.#options.approvals) {
-      if (rule.agents?.includes(call.agent) === false) continue;
-      if ("tool" in rule) {
-        const question = call.kind === "tool-call" ? questionOfTool(call, rule) : undefined;
-        if (question !== undefined) return question;
-      } else if (call.kind === "request") {
-        const { modelCall, above } = rule;
-        const amount =
-          modelCall === "tokens" ? call.tokens : (call.tokens * this.#options.prices.prompt) / 1e6;
-        // Without the amount: an estimate is another one when the node runs again with the answer.
-        if (amount > above)
-          return `May ${call.agent} make a model call of more than ${above} (${modelCall})?`;
-      }
-    }
-    return undefined;
-  }
-
   #overBudget(run: RunId, kinds: readonly Kind[]): string | undefined {
     const spent = this.#spending.of(run);
     if (!spent) return undefined;
@@ -374,25 +308,4 @@ const state = z.strictObject({
 /** Agents that this one follows. */
 function before({ from }: TransitionSubject): readonly string[] {
   return from.length === 0 ? [START] : from;
-}
-
-function questionOfTool(
-  { agent, tool, args }: ToolCallSubject,
-  { tool: ruled, argument: name, above }: z.output<typeof toolApproval>,
-): string | undefined {
-  if (tool !== ruled) return undefined;
-  if (name === undefined || above === undefined) return `May ${agent} call ${tool}?`;
-  const value = argumentOf(args, name);
-  if (typeof value !== "number") return `May ${agent} call ${tool}, whose ${name} is no number?`;
-  return value <= above ? undefined : `May ${agent} call ${tool} with ${name} ${value}, above ${above}?`;
-}
-
-/** The value that a path such as `order.amount` leads to, by own fields only. */
-function argumentOf(args: unknown, path: string): unknown {
-  let at = args;
-  for (const name of path.split(".")) {
-    if (typeof at !== "object" || at === null || !Object.hasOwn(at, name)) return undefined;
-    at = (at as Record<string, unknown>)[name];
-  }
-  return at;
 }

@@ -1,13 +1,13 @@
-import { type AdmitVerdict, type DenyVerdict, type FinalVerdict, isVerdict, type Verdict } from "./action.ts";
-import { combinedScore, type Judgement, rule } from "./arbiter.ts";
-import type { CallKind, CallRef, CallResult, CallSubject, RequestSubject } from "./call.ts";
+import type { AdmitVerdict, DenyVerdict, FinalVerdict, HoldVerdict, Verdict } from "./action.ts";
+import { type Judgement, rule } from "./arbiter.ts";
+import type { CallKind, CallRef, CallResult, CallSubject } from "./call.ts";
+import { CallPolicies } from "./call-policies.ts";
 import type { Clock } from "./clock.ts";
 import type { Worker } from "./engine.ts";
 import type { Event } from "./event.ts";
-import { atOnce, MAX_ACTIONS } from "./hook-result.ts";
 import { type InstalledPolicy, type PolicyFaults, rates } from "./installed-policy.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
-import type { GateMoment, Scored } from "./policy.ts";
+import type { GateMoment } from "./policy.ts";
 
 export interface GateParts {
   readonly clock: Clock;
@@ -50,8 +50,13 @@ interface Waiting {
   readonly call: CallSubject;
   /** Clock time at which it is asked about again. */
   wakeAt: number;
-  /** Why it is held, as the ledger has it already. */
-  held: string | undefined;
+  /** Why it is held at present. */
+  hold: Hold | undefined;
+}
+
+interface Hold {
+  readonly reason: string;
+  readonly entry: LedgerEntry;
 }
 
 interface UnderWay {
@@ -63,7 +68,7 @@ interface UnderWay {
 /** The calls of one kind, in the order in which they came. */
 interface Lane {
   readonly kind: CallKind;
-  readonly policies: readonly InstalledPolicy[];
+  readonly policies: CallPolicies;
   readonly waiting: Map<string, Waiting>;
   readonly underWay: Map<string, UnderWay>;
 }
@@ -86,8 +91,10 @@ export class Gate {
   constructor(parts: GateParts) {
     this.#parts = parts;
     this.#lanes = (["request", "late-request", "tool-call", "transition"] as const).flatMap((kind) => {
-      const policies = parts.policies.filter((installed) => rates(installed, kind));
-      return policies.length === 0 ? [] : { kind, policies, waiting: new Map(), underWay: new Map() };
+      const rating = parts.policies.filter((installed) => rates(installed, kind));
+      if (rating.length === 0) return [];
+      const policies = new CallPolicies(rating, parts.faults);
+      return { kind, policies, waiting: new Map(), underWay: new Map() };
     });
   }
 
@@ -98,7 +105,7 @@ export class Gate {
 
   /** Whether a policy that rates calls of this kind fails closed. */
   failsClosed(kind: CallKind): boolean {
-    return this.#lane(kind)?.policies.some(isClosed) ?? false;
+    return this.#lane(kind)?.policies.failsClosed ?? false;
   }
 
   /** No policy rates calls of any kind. */
@@ -124,7 +131,7 @@ export class Gate {
     // A client that tries once more has its place already.
     if (!lane || lane.underWay.has(call.id)) return [{ call, verdict: { type: "admit", call } }];
     if (lane.waiting.has(call.id)) return NONE;
-    lane.waiting.set(call.id, { call, wakeAt: Number.POSITIVE_INFINITY, held: undefined });
+    lane.waiting.set(call.id, { call, wakeAt: Number.POSITIVE_INFINITY, hold: undefined });
     return this.#reconsider(lane);
   }
 
@@ -163,15 +170,17 @@ export class Gate {
 
   #end(lane: Lane, id: string, result: CallResult): boolean {
     const underWay = lane.underWay.get(id);
-    const call = underWay?.call ?? lane.waiting.get(id)?.call;
+    const waiting = lane.waiting.get(id);
+    const call = underWay?.call ?? waiting?.call;
     if (!call) return false;
     lane.underWay.delete(id);
     lane.waiting.delete(id);
+    this.#endHold(waiting, "cancelled");
     if (underWay && lane.kind === "late-request")
       this.#repeats[result.status === "completed" ? "won" : "lost"]++;
     if (underWay?.entry && result.reason !== undefined)
       underWay.entry.outcome = { status: "applied", reason: result.reason };
-    this.#tell(lane, "ended", ({ policy }) => policy.ended?.(call, result));
+    lane.policies.tell("ended", ({ policy }) => policy.ended?.(call, result));
     return true;
   }
 
@@ -197,30 +206,18 @@ export class Gate {
 
   /** Asks every policy about every waiting call, once; those that fail closed again when others have gone on since. */
   #pass(lane: Lane, now: number): readonly Ruled[] {
-    const ranked = this.#rank(lane);
-    const judgements = new Map<string, Judgement[]>();
-    for (const { item } of ranked) judgements.set(item.id, []);
-    const isOfModel = lane.kind === "request" || lane.kind === "late-request";
-    const workers = (isOfModel ? this.#parts.workers?.() : undefined) ?? NONE;
-    const servesByPriority = isOfModel && this.#parts.servesByPriority?.() === true;
-    const moment: GateMoment = { now, underWay: lane.underWay.size, workers, servesByPriority };
-    for (const installed of lane.policies) this.#judge(installed, ranked, moment, judgements);
-    const closed = lane.policies.filter(isClosed);
+    const { policies } = lane;
+    const ranked = policies.rank(Array.from(lane.waiting.values(), ({ call }) => call));
+    const judgements = policies.judge(ranked, this.#moment(lane, now));
     const left: Ruled[] = [];
     let hasGone = false;
     for (const one of ranked) {
       const { item } = one;
-      const own = judgements.get(item.id) ?? NONE;
+      let own: readonly Judgement[] = judgements.get(item.id) ?? NONE;
       // What the calls before it spend counts for it.
-      if (hasGone && closed.length > 0 && own.every(({ verdict }) => goesOn(item, verdict))) {
-        judgements.set(
-          item.id,
-          own.filter(({ policy }) => !closed.some(({ definition }) => definition.name === policy)),
-        );
-        const then = { ...moment, underWay: lane.underWay.size };
-        for (const installed of closed) this.#judge(installed, [one], then, judgements);
-      }
-      const ruled = this.#rule(lane, item, judgements.get(item.id) ?? NONE, now);
+      if (hasGone && policies.failsClosed && own.every(({ verdict }) => goesOn(item, verdict)))
+        own = policies.judgeAgain(one, own, this.#moment(lane, now));
+      const ruled = this.#rule(lane, item, own, now);
       if (!ruled) continue;
       left.push(ruled);
       hasGone ||= goesOn(item, ruled.verdict);
@@ -228,60 +225,11 @@ export class Gate {
     return left;
   }
 
-  /** Best first; equals in the order in which they came. */
-  #rank(lane: Lane): readonly Scored<CallKind>[] {
-    const scores = new Map<string, { score: number; weight: number }[]>();
-    for (const { call } of lane.waiting.values()) scores.set(call.id, []);
-    for (const installed of lane.policies) {
-      const { policy } = installed;
-      if (!policy.score || this.#parts.faults.isLeftOut(installed)) continue;
-      try {
-        const own: number[] = [];
-        for (const { call } of lane.waiting.values())
-          own.push(checkedScore(atOnce(policy.score(call, NONE))));
-        let i = 0;
-        for (const list of scores.values())
-          list.push({ score: own[i++] as number, weight: policy.weight ?? 1 });
-      } catch (error) {
-        this.#parts.faults.note(installed, "score", error);
-      }
-    }
-    return [...lane.waiting.values()]
-      .map(({ call }) => ({ item: call, score: combinedScore(scores.get(call.id) ?? NONE) }))
-      .toSorted((a, b) => b.score - a.score);
-  }
-
-  #judge(
-    installed: InstalledPolicy,
-    ranked: readonly Scored<CallKind>[],
-    moment: GateMoment,
-    judgements: ReadonlyMap<string, Judgement[]>,
-  ): void {
-    const { faults } = this.#parts;
-    const { definition, policy } = installed;
-    if (faults.isLeftOut(installed)) return;
-    const missed = faults.missed(installed);
-    if (missed !== undefined)
-      return denyAll(definition.name, `the policy fails closed, and ${missed}`, judgements, ranked);
-    try {
-      let count = 0;
-      for (const verdict of atOnce(policy.act?.(ranked, NONE, moment)) ?? NONE) {
-        if (++count > MAX_ACTIONS) throw new Error(`returned over ${MAX_ACTIONS} verdicts at once`);
-        if (!isVerdict(verdict) || !definition.actions.includes(verdict.type))
-          throw new Error(`returned ${String(verdict.type)} for a call, which it does not declare`);
-        if (verdict.type === "hold" && !(verdict.forMs >= 0))
-          throw new Error(`returned a hold of ${verdict.forMs} ms`);
-        if (verdict.type === "admit" && verdict.priority !== undefined) checkedScore(verdict.priority);
-        const own = judgements.get(verdict.call.id);
-        if (!own) throw new Error("ruled about a call that does not wait");
-        own.push({ policy: definition.name, verdict, weight: policy.weight ?? 1 });
-      }
-      faults.worked(installed);
-    } catch (error) {
-      faults.note(installed, "act", error);
-      if (isClosed(installed))
-        denyAll(definition.name, "the policy failed, and it fails closed", judgements, ranked);
-    }
+  #moment({ kind, underWay }: Lane, now: number): GateMoment {
+    const isOfModel = kind === "request" || kind === "late-request";
+    const workers = (isOfModel ? this.#parts.workers?.() : undefined) ?? NONE;
+    const servesByPriority = isOfModel && this.#parts.servesByPriority?.() === true;
+    return { now, underWay: underWay.size, workers, servesByPriority };
   }
 
   /** Lets one call go, or holds it. */
@@ -289,14 +237,9 @@ export class Gate {
     const { ledger, budgetMs } = this.#parts;
     const { kept, dropped, priority } = rule(call, judgements, call.at + budgetMs - now);
     const { policy, verdict } = kept;
-    const waiting = lane.waiting.get(call.id);
     if (verdict.type === "hold") {
-      const held = `${policy}: ${verdict.reason}`;
-      if (!waiting) return undefined;
-      waiting.wakeAt = now + verdict.forMs;
-      if (waiting.held === held) return undefined;
-      waiting.held = held;
-      if (policy !== undefined) ledger.record(now, policy, call.run, recordable(verdict));
+      const waiting = lane.waiting.get(call.id);
+      if (waiting && policy !== undefined) this.#hold(waiting, policy, verdict);
       return undefined;
     }
     for (const { judgement, reason } of dropped)
@@ -312,57 +255,38 @@ export class Gate {
     };
     this.#letGo(lane, ruled);
     const patienceMs =
-      call.kind === "request" && goesOn(call, verdict) ? this.#patience(lane, call) : undefined;
+      call.kind === "request" && goesOn(call, verdict) ? lane.policies.patience(call) : undefined;
     return patienceMs === undefined ? ruled : { ...ruled, patienceMs };
-  }
-
-  #patience({ policies }: Lane, call: RequestSubject): number | undefined {
-    let shortest: number | undefined;
-    for (const installed of policies) {
-      const { policy } = installed;
-      if (!policy.patience || this.#parts.faults.isLeftOut(installed)) continue;
-      try {
-        const own = atOnce(policy.patience(call));
-        if (own === undefined) continue;
-        if (!(own >= 0)) throw new Error(`returned a patience of ${own} ms`);
-        if (shortest === undefined || own < shortest) shortest = own;
-      } catch (error) {
-        this.#parts.faults.note(installed, "patience", error);
-      }
-    }
-    return shortest;
   }
 
   #letGo(lane: Lane, { call, verdict, policy }: Ruled): void {
     const { ledger, clock } = this.#parts;
+    this.#endHold(lane.waiting.get(call.id), "applied");
     lane.waiting.delete(call.id);
     const entry =
       policy === undefined ? undefined : ledger.record(clock.now(), policy, call.run, recordable(verdict));
     if (entry) entry.outcome = { status: "applied" };
     if (goesOn(call, verdict) && lane.kind !== "transition") lane.underWay.set(call.id, { call, entry });
     if (goesOn(call, verdict) && lane.kind === "late-request") this.#repeats.made++;
-    this.#tell(lane, "decided", (installed) => installed.policy.decided?.(call, verdict));
+    lane.policies.tell("decided", (installed) => installed.policy.decided?.(call, verdict));
   }
 
-  #tell(lane: Lane, hook: string, tell: (installed: InstalledPolicy) => unknown): void {
-    for (const installed of lane.policies) {
-      try {
-        atOnce(tell(installed));
-      } catch (error) {
-        this.#parts.faults.note(installed, hook, error);
-      }
-    }
+  #hold(waiting: Waiting, policy: string, verdict: HoldVerdict): void {
+    const now = this.#parts.clock.now();
+    waiting.wakeAt = now + verdict.forMs;
+    const { hold, call } = waiting;
+    if (hold?.entry.policy === policy && hold.reason === verdict.reason) return;
+    this.#endHold(waiting, "applied");
+    const entry = this.#parts.ledger.record(now, policy, call.run, recordable(verdict));
+    waiting.hold = { reason: verdict.reason, entry };
   }
-}
 
-function denyAll(
-  policy: string,
-  reason: string,
-  judgements: ReadonlyMap<string, Judgement[]>,
-  ranked: readonly Scored<CallKind>[],
-): void {
-  for (const { item: call } of ranked)
-    judgements.get(call.id)?.push({ policy, verdict: { type: "deny", call, reason } });
+  #endHold(waiting: Waiting | undefined, status: "applied" | "cancelled"): void {
+    if (!waiting?.hold) return;
+    const { entry, reason } = waiting.hold;
+    const forMs = Math.round(this.#parts.clock.now() - entry.at);
+    entry.outcome = { status, reason: `${reason}: held for ${forMs} ms` };
+  }
 }
 
 /** A verdict as the ledger may keep it. */
@@ -375,13 +299,4 @@ function recordable(verdict: Verdict): Verdict {
 /** Whether it is made now. A late request is under way as it is; only a second server has something to do. */
 function goesOn({ kind }: CallRef, { type }: Verdict): boolean {
   return type === "route" || (type === "admit" && kind !== "late-request");
-}
-
-function isClosed({ definition }: InstalledPolicy): boolean {
-  return definition.onFault === "closed";
-}
-
-function checkedScore(score: number): number {
-  if (score >= 0 && score <= 1) return score;
-  throw new Error(`scored ${score}, outside [0, 1]`);
 }

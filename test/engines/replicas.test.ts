@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { CacheSage } from "../../src/cachesage.ts";
 import { startTrialServer } from "../../src/testing/index.ts";
 import { startNano } from "../embedded/nano.ts";
+import { twoServers } from "../policies/two-servers.ts";
 import { playTeam } from "./real/team.ts";
 
 test("a team on two real engines loses no request when one of them dies", async () => {
@@ -35,6 +36,32 @@ test("a team on two real engines loses no request when one of them dies", async 
   });
   expect(alone.statuses.every((status) => status === "completed")).toBe(true);
   await first.close();
+});
+
+test.each([502, 503, 504])(
+  "a call that one server answers with %i goes to another one at once",
+  async (status) => {
+    await using app = await twoServers([() => ({ status }), () => ({ text: "here" })], {});
+    const [first, second] = app.servers;
+    const model = app.model({ maxRetries: 0 });
+    let calls = 0;
+    // Each session goes to one of them, by a hash of its name and their ports.
+    for (; calls < 50 && first.requests.length === 0; calls++)
+      expect(await app.ask(model, "where?", { session: String(calls) })).toBe("here");
+    expect([first.requests.length, second.requests.length]).toEqual([1, calls]);
+    expect(app.sage.stats.workers.map(({ isUp }) => isUp)).toEqual([false, true]);
+    const ends = app.events.filter((event) => event.type === "request-end");
+    expect(ends.map((end) => end.status)).toEqual(Array.from({ length: calls }, () => "completed"));
+  },
+);
+
+test("where all are down, a call is tried at two of them, and the answer of the second is the client's", async () => {
+  await using app = await twoServers([() => ({ status: 503 }), () => ({ status: 503 })], {});
+  await expect(app.ask(app.model({ maxRetries: 0 }), "where?", { session: "s" })).rejects.toMatchObject({
+    status: 503,
+  });
+  expect(app.servers.map(({ requests }) => requests.length)).toEqual([1, 1]);
+  expect(app.sage.stats.workers.map(({ isUp }) => isUp)).toEqual([false, false]);
 });
 
 test("an address that cannot be read is an error, and no server at all as well", async () => {

@@ -198,13 +198,47 @@ test.each(["observe", "score", "decided", "ended"] as const)(
   },
 );
 
-test("the ledger has the hold once, its reason, and what came of it", () => {
-  const { gate, request, ended, ledger } = gateOf(install(limited(1)));
+/** Holds all calls, for a reason of the moment. */
+const holding = (reason: () => string): Policy<"request"> => ({
+  act: (ranked) => ranked.map(({ item: call }) => ({ type: "hold", call, forMs: 50, reason: reason() })),
+});
+
+test("the ledger has the hold once, its reason, how long it was and what came of it", () => {
+  const { gate, time, request, ended, ledger } = gateOf(install(limited(1)));
+  const told = () =>
+    [...ledger]
+      .map(({ action: { type }, outcome }) => `${type} ${outcome?.status} ${outcome?.reason ?? ""}`.trim())
+      .toReversed();
   gate.arrive(request("1"));
   gate.arrive(request("2"));
+  gate.arrive(request("3"));
+  time.now = 7;
   gate.wake();
+  expect(told()).toEqual(["admit applied", "hold undefined", "hold undefined"]);
   ended("1");
-  expect([...ledger].map(({ action }) => action.type).toReversed()).toEqual(["admit", "hold", "admit"]);
+  time.now = 9;
+  gate.leave({ kind: "request", id: "3", agent: "a", run: "r" }, { status: "cancelled" });
+  expect(told()).toEqual([
+    "admit applied",
+    "hold applied full: held for 7 ms",
+    "hold cancelled full: held for 9 ms",
+    "admit applied",
+  ]);
+});
+
+test("a hold for another reason, or by another policy, is an entry of its own", () => {
+  const { gate, time, request, ledger } = gateOf(install(holding(() => (time.now < 5 ? "early" : "late"))));
+  gate.arrive(request("1"));
+  time.now = 5;
+  gate.wake();
+  time.now = BUDGET_MS;
+  gate.wake();
+  const told = [...ledger].toReversed().map(({ outcome }) => `${outcome?.status} ${outcome?.reason}`);
+  expect(told).toEqual([
+    "applied early: held for 5 ms",
+    "applied late: held for 95 ms",
+    "dropped the call has waited for as long as it may",
+  ]);
 });
 
 test("no interleaving holds a call past its budget, loses it or lets it go twice", () => {

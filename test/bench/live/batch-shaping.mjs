@@ -2,19 +2,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
-import { ChatOpenAI } from "@langchain/openai";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { mean, quantile } from "simple-statistics";
-import { startEmbeddedEngine } from "../../dist/embedded/index.js";
-import { ensureModelFile } from "../../dist/embedded/model/model-file.js";
-import { presets } from "../../dist/embedded/model/presets.js";
-import { CacheSage } from "../../dist/index.js";
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const words = (count, salt) =>
-  Array.from({ length: count }, (_, i) => `${salt}${(i * 7919) % 997}`).join(" ");
+import { startEmbeddedEngine } from "../../../dist/embedded/index.js";
+import { ensureModelFile } from "../../../dist/embedded/model/model-file.js";
+import { presets } from "../../../dist/embedded/model/presets.js";
+import { CacheSage } from "../../../dist/index.js";
+import { ask, drawFrom, pause, withApp, words } from "../live-app.mjs";
+import { compareArms } from "../live-arms.mjs";
 
 /** Calls that come to one cold anchor at once, and how often that happens to an engine. */
 const BURST = 16;
@@ -60,46 +54,20 @@ async function llamaServer({ slots }) {
 
 /** Plays a load against a fresh engine; what its requests were. */
 async function withEngine(start, policies, play) {
-  const engine = await start();
-  const requests = new Map();
-  const sage = await CacheSage.connect(engine.url, {
-    engine: engine.engine,
-    // llama-server closes connections that it says it keeps; with hints each call has its own.
-    cacheHints: true,
-    policies: { "prefix-cache": false, ...policies },
-    holdBudgetMs: 120_000,
-    onEvent: (event) => {
-      if (event.type === "request-start") requests.set(event.request, { ...event });
-      else if (event.type === "request-first-token") requests.get(event.request).first = event.at;
-      else if (event.type === "request-end")
-        Object.assign(requests.get(event.request), { end: event.at, usage: event.usage ?? {} });
-    },
-  });
-  const model = new ChatOpenAI({ maxTokens: 8, maxRetries: 0, ...sage.model({ model: "pico" }) });
-  const graphOf = (agent, system) =>
-    sage.instrument(
-      new StateGraph(MessagesAnnotation)
-        .addNode(agent, async ({ messages }) => {
-          let answer;
-          for await (const chunk of await model.stream([{ role: "system", content: system }, ...messages]))
-            answer = answer ? answer.concat(chunk) : chunk;
-          return { messages: [answer] };
-        })
-        .addEdge(START, agent)
-        .compile(),
-    );
-  try {
-    await ask(graphOf("nobody", "warm up"), "hello");
+  const { url, engine, close } = await start();
+  const connect = (options) => CacheSage.connect(url, { engine, ...options });
+  const load = async ({ graphOf }) => {
+    await ask(graphOf("warm up", "nobody"), "hello");
     await play(graphOf);
+  };
+  try {
+    // llama-server closes connections that it says it keeps; with hints each call has its own.
+    const { calls } = await withApp(connect, policies, load, { cacheHints: true });
+    return calls.slice(1);
   } finally {
-    await sage.close();
-    await engine.close();
+    await close();
   }
-  if (sage.stats.faults > 0) throw new Error(`${sage.stats.faults} faults`);
-  return [...requests.values()].slice(1);
 }
-
-const ask = (graph, content) => graph.invoke({ messages: [{ role: "user", content }] });
 
 function summary(requests) {
   const ttft = requests.map(({ at, first }) => first - at);
@@ -109,10 +77,10 @@ function summary(requests) {
 const computedOf = ({ usage }) => usage.promptTokens - (usage.cachedTokens ?? 0);
 
 /** Bursts of runs, each at a cold anchor of its own, which all come within 15 ms. */
-export const burst = (start) => async (policies, seed) => {
+const burst = (start) => async (policies, seed) => {
   const requests = await withEngine(start, policies, async (graphOf) => {
     for (let i = 0; i < BURSTS; i++) {
-      const graph = graphOf(`worker ${i}`, words(ANCHOR, `b${seed}${i}-`));
+      const graph = graphOf(words(ANCHOR, `b${seed}${i}-`), `worker ${i}`);
       await Promise.all(
         Array.from({ length: BURST }, async (_, task) => {
           await pause(task);
@@ -131,16 +99,16 @@ export const burst = (start) => async (policies, seed) => {
 };
 
 /** Calls of several agents, in an order by chance, that wait at once for one of two places. */
-export const queue = (start) => async (policies, seed) => {
-  const random = xoroshiro128plus(seed);
+const queue = (start) => async (policies, seed) => {
+  const draw = drawFrom(seed);
   const order = Array.from({ length: AGENTS * CALLS }, (_, i) => i % AGENTS);
   for (let i = order.length - 1; i > 0; i--) {
-    const other = uniformInt(random, 0, i);
+    const other = draw(i + 1);
     [order[i], order[other]] = [order[other], order[i]];
   }
   const requests = await withEngine(start, policies, async (graphOf) => {
     const graphs = Array.from({ length: AGENTS }, (_, i) =>
-      graphOf(`agent ${i}`, words(ANCHOR, `q${seed}${i}-`)),
+      graphOf(words(ANCHOR, `q${seed}${i}-`), `agent ${i}`),
     );
     await Promise.all(order.map((agent, i) => ask(graphs[agent], `task ${i}`)));
   });
@@ -154,14 +122,48 @@ export const queue = (start) => async (policies, seed) => {
   };
 };
 
-export const engines = {
+const engines = {
   embedded: (options) => () => embedded(options),
   "llama-server": (options) => () => llamaServer(options),
 };
 
 /** Whether there is such an engine here. */
-export async function isThere(start) {
+async function isThere(start) {
   const engine = await start();
   await engine?.close();
   return engine !== undefined;
+}
+
+/** Two calls at once, as for an engine that serves no more well. */
+const TWO = { admission: { initial: 2, min: 2, max: 2, reserved: 0 } };
+const shaped = (others) => ({ off: () => others, on: () => ({ ...others, "batch-shaping": true }) });
+
+/** On an engine of its own for each arm and seed. */
+export default async function batchShaping() {
+  const bursts = {
+    embedded: engines.embedded({ kvTokens: 16384 }),
+    "llama-server with 4 slots": engines["llama-server"]({ slots: 4 }),
+    "llama-server with 16 slots": engines["llama-server"]({ slots: 16 }),
+  };
+  for (const [name, start] of Object.entries(bursts)) {
+    if (!(await isThere(start))) continue;
+    await compareArms(`batch-shaping, ${name}`, shaped({}), burst(start), {
+      twice: "prompt tokens of a 16-run burst computed more than once",
+      ttft: "mean TTFT, ms",
+      p99: "p99 TTFT, ms",
+    });
+  }
+  const queues = {
+    "embedded with room for two anchors": engines.embedded({ kvTokens: 1536 }),
+    "llama-server with 2 slots": engines["llama-server"]({ slots: 2 }),
+  };
+  for (const [name, start] of Object.entries(queues)) {
+    if (!(await isThere(start))) continue;
+    await compareArms(`batch-shaping, ${name}`, shaped(TWO), queue(start), {
+      hitRate: "hit rate of 32 calls of 4 agents that wait for 2 places, %",
+      ttft: "mean TTFT, ms",
+      p99: "p99 TTFT, ms",
+      ms: "until all are served, ms",
+    });
+  }
 }
