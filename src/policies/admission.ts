@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ConcurrencyLimit, limitState } from "../learn/concurrency-limit.ts";
 import { FirstTokenTimes } from "../learn/first-token-times.ts";
 import { RemainingCalls, remainingState } from "../learn/remaining-calls.ts";
 import type { Action, Verdict } from "../runtime/action.ts";
@@ -71,23 +72,12 @@ const SLACK = 0.5;
 const URGENT_WITHIN = 1000;
 /** Runs of which it is known which agents are at work. */
 const MAX_RUNS = 10_000;
-/** Of each new sample in the latency of now; about ten calls are remembered. */
+/** Of each new prompt in the mean of those of high priority. */
 const RECENT = 0.1;
-/** Of each new sample in the latency of an engine with little to do. */
-const IDLE = 0.05;
-const SMOOTHING = 0.2;
-const state = z.strictObject({
-  limit: z.number().positive(),
-  firstToken: z.array(z.number().nonnegative()),
-  perToken: z.array(z.number().nonnegative()),
-  remaining: remainingState.default([]),
-});
+const state = limitState.extend({ remaining: remainingState.default([]) });
 
 /**
- * Lets as many model calls go at once as the engine serves without getting slow; the others wait, by priority.
- *
- * The limit follows the latency against that of an idle engine, as a gradient
- * (https://github.com/Netflix/concurrency-limits): time to the first token where answers stream, else time per token.
+ * Lets as many model calls go at once as the engine serves without getting slow, as its latency tells; the others wait, by priority.
  *
  * As long as there are calls of high priority, a place is left for the next one. An engine that serves by priority has it go first
  * among those that it has; no other is taken to stop a prompt that it has begun to compute, so that no more prompts of others
@@ -103,19 +93,6 @@ export default definePolicy({
   options,
   create: (context): Policy<"request"> => new Admission(context),
 });
-
-/** Latency of one kind: idle and now, in milliseconds. */
-class Latency {
-  idle = 0;
-  now = 0;
-
-  /** @param isIdle whether the engine had little to do. Both are means, so that long and short prompts weigh the same. */
-  add(sample: number, isIdle: boolean): void {
-    this.now = this.now === 0 ? sample : this.now + (sample - this.now) * RECENT;
-    if (this.idle === 0) this.idle = sample;
-    else if (isIdle) this.idle += (sample - this.idle) * IDLE;
-  }
-}
 
 /** A call under way. */
 interface Started {
@@ -145,15 +122,13 @@ class Admission implements Policy<"request"> {
   /** Agents at work, and calls that wait or are under way, by run: how many calls are left with each. */
   readonly #open = new Map<string, Map<string, number>>();
   #isServedByPriority = false;
-  readonly #firstToken = new Latency();
-  readonly #perToken = new Latency();
-  #limit: number;
+  readonly #limit: ConcurrencyLimit;
 
   constructor({ options: chosen, clock }: PolicyContext<Options>) {
     this.#options = chosen;
     this.weight = chosen.weight;
     this.#now = () => clock.now();
-    this.#limit = Math.min(chosen.max, Math.max(chosen.min, chosen.initial));
+    this.#limit = new ConcurrencyLimit(chosen);
   }
 
   observe(event: Event): void {
@@ -168,13 +143,11 @@ class Admission implements Policy<"request"> {
       const tokens = call.tokens + call.tokensBefore;
       const ms = Math.max(0, event.at - call.at);
       this.#times.add("", tokens, ms);
-      this.#learn(this.#firstToken, ms);
+      this.#limit.firstToken(ms, this.#started.size, this.#tolerance);
     } else if (event.type === "request-end" && event.status === "completed") {
       const call = this.#started.get(event.request);
       const tokens = event.usage?.outputTokens ?? 0;
-      // Where first tokens are seen they tell more.
-      if (!call || tokens === 0 || this.#firstToken.now > 0) return;
-      this.#learn(this.#perToken, (event.at - call.at) / tokens);
+      if (call) this.#limit.answer(event.at - call.at, tokens, this.#started.size, this.#tolerance);
     }
   }
 
@@ -199,7 +172,7 @@ class Admission implements Policy<"request"> {
     { now, underWay, workers, servesByPriority = false }: GateMoment,
   ): readonly Action[] {
     const { maxWaiting, shedLate, reserved } = this.#options;
-    const limit = Math.floor(this.#limit);
+    const limit = this.#limit.value;
     const isGuarded = this.#isGuarded;
     this.#isServedByPriority = servesByPriority;
     const extra = isGuarded ? Math.max(1, Math.floor(limit * reserved)) : 0;
@@ -260,16 +233,13 @@ class Admission implements Policy<"request"> {
 
   /** The limit, the latencies that it came from, and how long runs go on. */
   snapshot(): unknown {
-    const [firstToken, perToken] = [this.#firstToken, this.#perToken].map((one) => [one.idle, one.now]);
-    return { limit: this.#limit, firstToken, perToken, remaining: this.#remaining.snapshot() };
+    return { ...this.#limit.snapshot(), remaining: this.#remaining.snapshot() };
   }
 
   restore(given: unknown): void {
-    const { limit, firstToken, perToken, remaining } = state.parse(given);
+    const { remaining, ...limit } = state.parse(given);
     this.#remaining.restore(remaining);
-    this.#limit = Math.min(this.#options.max, Math.max(this.#options.min, limit));
-    [this.#firstToken.idle = 0, this.#firstToken.now = 0] = firstToken;
-    [this.#perToken.idle = 0, this.#perToken.now = 0] = perToken;
+    this.#limit.restore(limit);
   }
 
   /** Calls of high priority are to be expected. */
@@ -311,21 +281,10 @@ class Admission implements Policy<"request"> {
     if (open?.size === 0) this.#open.delete(run);
   }
 
-  #learn(latency: Latency, sample: number): void {
-    if (!(sample >= 0)) return;
-    const { min, max, headroom } = this.#options;
-    // What comes later than that, although no more prompts are let in, waits for a place at the engine.
-    const tolerance =
-      this.#isGuarded && !this.#isServedByPriority
-        ? Math.min(this.#options.tolerance, 1 + headroom)
-        : this.#options.tolerance;
-    latency.add(sample, this.#started.size <= Math.max(min, this.#limit / 4));
-    // Far from the limit, latency says nothing about it.
-    if (this.#started.size < this.#limit / 2) return;
-    const gradient = Math.min(1, Math.max(0.5, (tolerance * latency.idle) / Math.max(latency.now, 1e-6)));
-    // One more at a time while the gradient is 1.
-    const wanted = this.#limit * gradient + 1;
-    this.#limit = Math.min(max, Math.max(min, this.#limit + (wanted - this.#limit) * SMOOTHING));
+  /** What comes later than that, although no more prompts are let in, waits for a place at the engine. */
+  get #tolerance(): number {
+    const { tolerance, headroom } = this.#options;
+    return this.#isGuarded && !this.#isServedByPriority ? Math.min(tolerance, 1 + headroom) : tolerance;
   }
 }
 

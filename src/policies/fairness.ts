@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ConcurrencyLimit, limitState } from "../learn/concurrency-limit.ts";
 import type { Action, Verdict } from "../runtime/action.ts";
 import type { CallResult, RequestSubject } from "../runtime/call.ts";
 import type { Event } from "../runtime/event.ts";
@@ -17,12 +18,10 @@ const options = z.strictObject({
     .default("tenant")
     .describe("Among whom service is shared; calls that have no such name share as one."),
   concurrency: z
-    .number()
-    .int()
-    .positive()
-    .default(8)
+    .union([z.literal("adaptive"), z.number().int().positive()])
+    .default("adaptive")
     .describe(
-      "Model calls under way at once; about what the engine serves well: with more, its own queue decides.",
+      "Model calls under way at once; with more than the engine serves well, its own queue decides. adaptive: as many as it serves without its latency doubling, which is learned.",
     ),
   shares: z
     .record(z.string(), z.number().positive())
@@ -46,15 +45,25 @@ interface Client {
   open: number;
 }
 
+/** A call under way, and what its client was charged for it. */
 interface Charge {
   readonly client: string;
   readonly tokens: number;
+  readonly at: number;
+  isAnswered: boolean;
 }
 
 /** Difference of service at which the favour that the less served has is half of what it can be, in tokens. */
 const HALF_FAVOUR = 2000;
 const MAX_CLIENTS = 10_000;
-const counters = z.record(z.string(), z.number().nonnegative());
+/** Of the adaptive limit: before anything is measured, and where it ends. */
+const LIMITS = { initial: 8, min: 2, max: 256 };
+/** How many times slower than an idle engine one may be that serves well. */
+const TOLERANCE = 2;
+const state = z.strictObject({
+  served: z.record(z.string(), z.number().nonnegative()),
+  limit: limitState,
+});
 
 /**
  * Weighted fair service by a virtual token counter (Sheng et al., https://arxiv.org/abs/2401.00588).
@@ -74,6 +83,8 @@ export default definePolicy({
 class Fairness implements Policy<"request"> {
   readonly weight: number;
   readonly #options: Options;
+  readonly #now: () => number;
+  readonly #limit = new ConcurrencyLimit(LIMITS);
   readonly #shares: ReadonlyMap<string, number>;
   readonly #clients = new Map<string, Client>();
   readonly #waiting = new Set<string>();
@@ -82,19 +93,26 @@ class Fairness implements Policy<"request"> {
   /** Service of the least served client with open calls; undefined when it has to be found again. */
   #least: number | undefined;
 
-  constructor({ options: chosen }: PolicyContext<Options>) {
+  constructor({ options: chosen, clock }: PolicyContext<Options>) {
     this.#options = chosen;
+    this.#now = () => clock.now();
     this.weight = chosen.weight;
     this.#shares = new Map(Object.entries(chosen.shares));
   }
 
   observe(event: Event): void {
-    if (event.type !== "request-end" || !event.usage) return;
+    if (event.type !== "request-first-token" && event.type !== "request-end") return;
     const charge = this.#charges.get(event.request);
     if (!charge) return;
-    const { promptTokens = charge.tokens, outputTokens = 0 } = event.usage;
-    const real = promptTokens + outputTokens * this.#options.outputWeight;
-    this.#charge(charge.client, real - charge.tokens);
+    const ms = event.at - charge.at;
+    if (event.type === "request-first-token") {
+      if (!charge.isAnswered) this.#limit.firstToken(ms, this.#charges.size, TOLERANCE);
+      charge.isAnswered = true;
+    } else if (event.usage) {
+      const { promptTokens = charge.tokens, outputTokens = 0 } = event.usage;
+      if (event.status === "completed") this.#limit.answer(ms, outputTokens, this.#charges.size, TOLERANCE);
+      this.#charge(charge.client, promptTokens + outputTokens * this.#options.outputWeight - charge.tokens);
+    }
   }
 
   score(call: RequestSubject): number {
@@ -107,10 +125,12 @@ class Fairness implements Policy<"request"> {
     _predictions: readonly Prediction[],
     { underWay }: GateMoment,
   ): readonly Action[] {
-    const room = this.#options.concurrency - underWay;
+    const { concurrency } = this.#options;
+    const most = concurrency === "adaptive" ? this.#limit.value : concurrency;
+    const room = most - underWay;
     return ranked.map(({ item: call }, place): Action => {
       if (place < room) return { type: "admit", call };
-      const reason = `${this.#options.concurrency} calls are under way`;
+      const reason = `${underWay} calls are under way, which is what the engine serves well`;
       return { type: "hold", call, forMs: Number.POSITIVE_INFINITY, reason };
     });
   }
@@ -119,7 +139,7 @@ class Fairness implements Policy<"request"> {
     const client = this.#nameOf(call);
     this.#waiting.delete(call.id);
     if (type !== "admit" && type !== "route") return this.#close(client);
-    this.#charges.set(call.id, { client, tokens: call.tokens });
+    this.#charges.set(call.id, { client, tokens: call.tokens, at: this.#now(), isAnswered: false });
     this.#charge(client, call.tokens);
   }
 
@@ -129,15 +149,17 @@ class Fairness implements Policy<"request"> {
     this.#close(this.#nameOf(call));
   }
 
-  /** Tokens served, by client, over its share. Of sessions nothing: their ids stay in this process. */
+  /** Tokens served, by client, over its share, and the limit that was learned. Of sessions no tokens: their ids stay in this process. */
   snapshot(): unknown {
-    if (this.#options.by === "session") return {};
-    return Object.fromEntries([...this.#clients].map(([name, { served }]) => [name, served]));
+    const clients = this.#options.by === "session" ? [] : [...this.#clients];
+    const served = Object.fromEntries(clients.map(([name, { served: tokens }]) => [name, tokens]));
+    return { served, limit: this.#limit.snapshot() };
   }
 
-  restore(state: unknown): void {
-    for (const [name, served] of Object.entries(counters.parse(state)))
-      this.#clients.set(name, { served, open: 0 });
+  restore(given: unknown): void {
+    const { served, limit } = state.parse(given);
+    for (const [name, tokens] of Object.entries(served)) this.#clients.set(name, { served: tokens, open: 0 });
+    this.#limit.restore(limit);
   }
 
   /** The client of a waiting call; the first time that it is seen, its client may have come back. */

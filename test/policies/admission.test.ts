@@ -10,14 +10,8 @@ import { Gate } from "../../src/runtime/gate.ts";
 import { type InstalledPolicy, PolicyFaults } from "../../src/runtime/installed-policy.ts";
 import { Ledger } from "../../src/runtime/ledger.ts";
 import type { PolicyContext } from "../../src/runtime/policy.ts";
-import { GateSimulation, type ServiceTime } from "./gate-simulation.ts";
+import { eightAtOnce, GateSimulation } from "./gate-simulation.ts";
 import { scriptedSage } from "./scripted-sage.ts";
-
-/** An engine that serves eight calls at once as fast as one, and gets slower in proportion with more. */
-const eightAtOnce: ServiceTime = (_call, busy) => {
-  const slower = Math.max(1, busy / 8);
-  return { firstTokenMs: 40 * slower, totalMs: 200 * slower };
-};
 
 test("goes up to what the engine serves well and no further", () => {
   const simulation = new GateSimulation([[admission, { initial: 2 }]], eightAtOnce);

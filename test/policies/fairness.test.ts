@@ -1,7 +1,7 @@
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { expect, test } from "vitest";
 import fairness from "../../src/policies/fairness.ts";
-import { GateSimulation } from "./gate-simulation.ts";
+import { eightAtOnce, GateSimulation } from "./gate-simulation.ts";
 import { scriptedSage } from "./scripted-sage.ts";
 
 const steady = () => ({ firstTokenMs: 50, totalMs: 100 });
@@ -24,6 +24,38 @@ test("equal tenants are served equally, though one of them asks for ten times as
   const served = Object.values(servedBy(simulation));
   expect(served).toHaveLength(3);
   expect(Math.max(...served) / Math.min(...served)).toBeLessThan(1.2);
+});
+
+test("by default the limit is learned: equal service, and a lone tenant does not wait", () => {
+  const shared = new GateSimulation([[fairness, {}]], eightAtOnce);
+  for (let i = 0; i < 2000; i++) shared.call(`greedy ${i}`, i, { tenant: "greedy" });
+  for (const tenant of ["one", "two"])
+    for (let i = 0; i < 200; i++) shared.call(`${tenant} ${i}`, i * 10, { tenant });
+  shared.play(3000);
+  const served = Object.values(servedBy(shared));
+  expect(served).toHaveLength(3);
+  expect(Math.max(...served) / Math.min(...served)).toBeLessThan(1.2);
+  // Alone, and nearly as much as the engine can do.
+  const alone = new GateSimulation([[fairness, {}]], eightAtOnce);
+  for (let i = 0; i < 400; i++) alone.call(`${i}`, i * 26, { tenant: "lone" });
+  alone.play(11_000);
+  for (const { call, admittedAt } of alone.served.values()) expect(admittedAt - call.at).toBeLessThan(10);
+  expect(alone.served.size).toBe(400);
+});
+
+/** What is kept of a tenant with one session. */
+const keptBy = (by: string) => {
+  const simulation = new GateSimulation([[fairness, { by }]], eightAtOnce);
+  for (let i = 0; i < 100; i++) simulation.call(`${i}`, i, { tenant: "acme", session: "mine" });
+  simulation.play(3000);
+  return simulation.snapshot(0);
+};
+
+test("a learned limit is kept, what sessions were served is not", () => {
+  const limit = { limit: expect.any(Number), firstToken: [expect.any(Number), expect.any(Number)] };
+  expect(keptBy("tenant")).toMatchObject({ served: { acme: expect.any(Number) }, limit });
+  expect(keptBy("session")).toMatchObject({ served: {}, limit });
+  expect(JSON.stringify(keptBy("session"))).not.toContain("mine");
 });
 
 test("shares weigh", () => {

@@ -20,6 +20,12 @@ export interface Served {
 /** How long an engine takes for a call while `busy` calls, itself included, are under way. */
 export type ServiceTime = (call: RequestSubject, busy: number) => { firstTokenMs: number; totalMs: number };
 
+/** An engine that serves eight calls at once as fast as one, and gets slower in proportion with more. */
+export const eightAtOnce: ServiceTime = (_call, busy) => {
+  const slower = Math.max(1, busy / 8);
+  return { firstTokenMs: 40 * slower, totalMs: 200 * slower };
+};
+
 /** Plays calls against a gate and an engine, in simulated time. */
 export class GateSimulation {
   now = 0;
