@@ -80,7 +80,6 @@ class Anthropic {
       observe: (event) => this.#gaps.observe(event),
       verbs: {
         prefetch: (hint, signal) => this.#prefetch(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }

@@ -131,7 +131,6 @@ class LlamaServer {
         },
         pin: (hint) => this.#pin(hint),
         evict: (hint, signal) => this.#evict(hint.prefix, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
         prefetch: (hint, signal) =>
           hint.type === "prefetch"
             ? this.#queue.add(() => this.#prefetch(hint, signal), {

@@ -79,7 +79,6 @@ class OpenAi {
       observe: (event) => this.#sessions.observe(event),
       verbs: {
         prefetch: (hint, signal) => warmUp.send(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }

@@ -115,7 +115,6 @@ class SgLang {
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
         release: (hint, signal) => this.#release(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }

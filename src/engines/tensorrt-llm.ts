@@ -102,7 +102,6 @@ class TensorRtLlm {
       }),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }

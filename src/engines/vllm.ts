@@ -126,7 +126,6 @@ class Vllm {
       events: (signal) => this.#events(signal),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }
