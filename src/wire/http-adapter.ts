@@ -17,8 +17,6 @@ export interface HttpAdapterParts extends Pick<
   readonly name: string;
   readonly http: EngineHttp;
   readonly apiKey?: string | undefined;
-  /** Base URL for clients; default: that of `http`. */
-  readonly baseURL?: string;
   probe(signal: AbortSignal | undefined): Promise<EngineInfo>;
   /** Read whenever it is asked for: what a server can do is known after the probe. */
   supports(): Readonly<Partial<Record<Ability, Support>>>;
@@ -29,7 +27,6 @@ export interface HttpAdapterParts extends Pick<
   readonly verbs: Readonly<Partial<Record<Exclude<HintType, "cancel">, Verb>>>;
   /** Where the engine counts prompts at `/metrics`. */
   readonly served?: ServedTotals;
-  close?(): Promise<void> | void;
 }
 
 /** A connection waits that many milliseconds for a page of counters, which it can do without. */
@@ -79,7 +76,7 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     get supports() {
       return parts.supports();
     },
-    baseURL: parts.baseURL ?? http.baseURL,
+    baseURL: http.baseURL,
     ...(apiKey !== undefined && { apiKey }),
     ...(parts.prefetchesAtOnce !== undefined && { prefetchesAtOnce: parts.prefetchesAtOnce }),
     get warmUps() {
@@ -118,7 +115,6 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     },
     async close() {
       closing.abort();
-      await parts.close?.();
     },
   };
 }
