@@ -59,6 +59,5 @@ export const hintPayloads = {
   "kv.cancel": z.object({ prefix }),
 } as const;
 
-export type HintVerb = keyof typeof hintPayloads;
 export type RetainPayload = z.output<(typeof hintPayloads)["kv.retain"]>;
 export type PrefetchPayload = z.output<(typeof hintPayloads)["kv.prefetch"]>;
