@@ -5,7 +5,7 @@ export const START_INDEX = 0;
 export const END_INDEX = 1;
 /** Agents beyond the limit share this index; nothing is predicted for them. */
 export const OTHER_INDEX = 2;
-/** No index is this large: it has 7 bits, so that a key made of several of them is still exact as a number. */
+/** No index is this large: it has 7 bits, so that a key of `ReturnTimes`, which holds three of them, fits into 31. */
 export const AGENTS = 128;
 
 /** Numbers agents densely, so that counts live in flat arrays and state stays bounded. */
