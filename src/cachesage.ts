@@ -317,6 +317,7 @@ export class CacheSage {
     return this.#ledger;
   }
 
+  /** What was seen and done so far. */
   get stats(): CacheSageStats {
     this.#turn.end();
     return {

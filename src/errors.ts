@@ -2,6 +2,7 @@ import { didYouMean } from "./nearest.ts";
 
 const brand = Symbol.for("cachesage.error");
 
+/** What went wrong, for programs: `code` of every error that cachesage throws. */
 export type ErrorCode =
   | "INVALID_OPTIONS"
   | "UNKNOWN_NAME"

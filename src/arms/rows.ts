@@ -1,4 +1,4 @@
-import { mean, quantile } from "simple-statistics";
+import { mean, quantile, sumSimple as sum } from "simple-statistics";
 import type { Arm, ArmResult } from "./arm.ts";
 
 /** One arm of one seed, as `--json` prints it. */
@@ -49,8 +49,4 @@ export function toRow(arm: Arm, seed: number, { log, wallMs, engine, sage }: Arm
     decision_us:
       decisions.length > 0 ? { mean: mean([...decisions]), p99: quantile([...decisions], 0.99) } : null,
   };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -1,4 +1,4 @@
-import { mean } from "simple-statistics";
+import { mean, sumSimple as sum } from "simple-statistics";
 import type { CostFit } from "../sim/fit-cost.ts";
 import { replay } from "../sim/replay.ts";
 import { serveClosedLoop } from "../sim/serve-closed-loop.ts";
@@ -72,8 +72,4 @@ export function compare(
     hit_rate_points: 100 * (hit_rate.simulated - hit_rate.engine),
     ttft_percent: 100 * (ttft_ms.simulated / ttft_ms.engine - 1),
   };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

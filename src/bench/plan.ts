@@ -1,6 +1,7 @@
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { InvalidOptionsError } from "../errors.ts";
+import { shuffled } from "../sim/shuffled.ts";
 import type { RecordedCall, RecordedRun, Workload } from "../sim/workload.ts";
 
 export interface PlanOptions {
@@ -108,13 +109,4 @@ function fitting(runs: readonly RecordedRun[], recorded: number, longest: number
 
 function callsOf(runs: readonly { readonly calls: readonly RecordedCall[] }[]): number {
   return runs.reduce((sum, { calls }) => sum + calls.length, 0);
-}
-
-function shuffled<T>(items: readonly T[], below: (limit: number) => number): T[] {
-  const result = [...items];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = below(i + 1);
-    [result[i], result[j]] = [result[j] as T, result[i] as T];
-  }
-  return result;
 }

@@ -5,11 +5,12 @@ import { InvalidOptionsError } from "../errors.ts";
 import { CAPACITY } from "../sim/capacity.ts";
 import { defineCommand } from "./command.ts";
 import { checkTrace } from "./in-file.ts";
+import { workloadOptions } from "./workload-options.ts";
 
 const options = z.strictObject({
-  trace: z.string().min(1).describe("A recorded workload, plain or gzipped."),
+  trace: workloadOptions.trace,
   engine: z.enum(["embedded"]).default("embedded").describe("Engine to play it on."),
-  concurrency: z.int().positive().default(8).describe("Runs open at once."),
+  concurrency: workloadOptions.concurrency,
   seed: z
     .array(z.int().nonnegative())
     .min(1)
@@ -48,8 +49,8 @@ const options = z.strictObject({
     .boolean()
     .default(false)
     .describe("Also replay what the arm lru served in the simulator, and print how far the two are apart."),
-  format: z.string().optional().describe("Trace format; told from the first record by default."),
-  json: z.boolean().default(false).describe("Print one JSON object instead of tables."),
+  format: workloadOptions.format,
+  json: workloadOptions.json,
 });
 
 export default defineCommand({

@@ -8,6 +8,7 @@ import { plainReason } from "../dashboard/plain-reason.ts";
 import type { Problem } from "../dashboard/views/shown.ts";
 import { CAPACITY } from "../sim/capacity.ts";
 import { type CommandIo, defineCommand } from "./command.ts";
+import { workloadOptions } from "./workload-options.ts";
 
 const options = dashboardOptions.omit({ kvTokens: true }).extend({
   recording: z.string().min(1).optional().describe("A recorded workload, plain or gzipped."),
@@ -16,15 +17,12 @@ const options = dashboardOptions.omit({ kvTokens: true }).extend({
     .regex(CAPACITY, "25% of the working set, 4096t tokens or a number of blocks")
     .default("25%")
     .describe("Simulated cache: 25% of the open runs' mean working set, 4096t tokens, or blocks."),
-  concurrency: z.int().positive().default(8).describe("Runs open at once."),
-  seed: z.int().nonnegative().default(1).describe("Seed of the order of runs and of their interleaving."),
-  order: z
-    .enum(["auto", "own", "random"])
-    .default("auto")
-    .describe("How runs interleave: by the trace's own times, at random, or own where it has times."),
+  concurrency: workloadOptions.concurrency,
+  seed: workloadOptions.seed,
+  order: workloadOptions.order,
   maxTouches: z.int().positive().default(1_000_000).describe("Play no more than so many block touches."),
   seconds: z.number().positive().default(60).describe("Time that the whole recording is played in."),
-  format: z.string().optional().describe("Trace format; told from the first record by default."),
+  format: workloadOptions.format,
   json: z.boolean().default(false).describe("Print the JSON line and, but for faults, nothing else."),
 });
 

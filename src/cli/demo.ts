@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
+import { arms } from "../arms/arm.ts";
 import { InvalidOptionsError } from "../errors.ts";
 import { defineCommand } from "./command.ts";
 import { readJsonObject } from "./json-object.ts";
@@ -29,9 +30,9 @@ const options = z.strictObject({
   engineName: z.string().default("embedded").describe("What runs there; see: cachesage engines."),
   engineOptions: z.string().default("{}").describe("Options of its adapter as a JSON object."),
   arms: z
-    .array(z.enum(["none", "lru", "hints"]))
+    .array(z.enum(arms))
     .min(1)
-    .default(["none", "lru", "hints"])
+    .default([...arms])
     .describe("Arms to play."),
   json: z.boolean().default(false).describe("Print one JSON object instead of the table."),
 });

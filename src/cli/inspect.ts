@@ -2,22 +2,20 @@ import { writeFile } from "node:fs/promises";
 import { z } from "zod";
 import { defineCommand } from "./command.ts";
 import { checkTrace } from "./in-file.ts";
+import { workloadOptions } from "./workload-options.ts";
 
 const options = z.strictObject({
-  trace: z.string().min(1).describe("A recorded workload, plain or gzipped."),
-  concurrency: z.int().positive().default(8).describe("Runs open at once."),
-  seed: z.int().nonnegative().default(1).describe("Seed of the order of runs and of their interleaving."),
-  order: z
-    .enum(["auto", "own", "random"])
-    .default("auto")
-    .describe("How runs interleave: by the trace's own times, at random, or own where it has times."),
+  trace: workloadOptions.trace,
+  concurrency: workloadOptions.concurrency,
+  seed: workloadOptions.seed,
+  order: workloadOptions.order,
   maxTouches: z
     .int()
     .positive()
     .default(5_000_000)
     .describe("Stop replays and reuse distances after this many block touches."),
-  format: z.string().optional().describe("Trace format; told from the first record by default."),
-  json: z.boolean().default(false).describe("Print one JSON object instead of tables."),
+  format: workloadOptions.format,
+  json: workloadOptions.json,
   plot: z
     .string()
     .min(1)

@@ -4,6 +4,7 @@ import { CAPACITY } from "../sim/capacity.ts";
 import type { SimulationRow } from "../sim/simulation-row.ts";
 import { type CommandIo, defineCommand, type ExitCode } from "./command.ts";
 import { checkTrace } from "./in-file.ts";
+import { workloadOptions } from "./workload-options.ts";
 
 const options = z.strictObject({
   trace: z.array(z.string().min(1)).min(1).describe("Recorded workloads, plain or gzipped."),
@@ -23,10 +24,7 @@ const options = z.strictObject({
     .min(1)
     .default([1, 2, 3])
     .describe("Seeds of the order of runs and of their interleaving."),
-  order: z
-    .enum(["auto", "own", "random"])
-    .default("auto")
-    .describe("How runs interleave: by the trace's own times, at random, or own where it has times."),
+  order: workloadOptions.order,
   maxTouches: z
     .int()
     .positive()
@@ -39,8 +37,8 @@ const options = z.strictObject({
     .describe(
       "Blocks that the engine has the time to compute ahead between two calls, for policies that prefetch.",
     ),
-  format: z.string().optional().describe("Trace format; told from the first record by default."),
-  json: z.boolean().default(false).describe("Print one JSON object instead of tables."),
+  format: workloadOptions.format,
+  json: workloadOptions.json,
   plot: z.string().min(1).optional().describe("Write hit rate against cache size to this SVG file."),
   failBelow: z
     .number()

@@ -29,7 +29,7 @@ const MAX_AGENTS = 64;
 const MAX_GRAPHS = 8;
 const BINS = 10;
 /** Stands for all agents beyond the first 64. */
-export const OTHERS = "(others)";
+const OTHERS = "(others)";
 
 /** Who follows whom, and how good the predictions of it were. */
 export class AgentFlow {

@@ -27,5 +27,6 @@ export const dashboardOptions = z.strictObject({
     .describe("Milliseconds between two updates of the page."),
 });
 
+/** What `sage.dashboard` takes: every option may be left out. */
 export type DashboardOptionsInput = z.input<typeof dashboardOptions>;
 export type DashboardOptions = z.output<typeof dashboardOptions>;

@@ -6,8 +6,7 @@ import { END } from "../runtime/event.ts";
 export type Random = () => number;
 
 /** How the team decides who is next: a seeded transition table, chance, or the model's own `NEXT:` line. */
-export const routes = ["table", "random", "llm"] as const;
-export type Route = (typeof routes)[number];
+export type Route = "table" | "random" | "llm";
 
 /** Who hands over to whom, how often. Rows sum to 1. */
 const table: Readonly<Record<string, Readonly<Record<string, number>>>> = {

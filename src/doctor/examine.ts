@@ -144,7 +144,7 @@ async function priority({ priorityFields, remedies }: EngineDefinition, requests
 }
 
 /** What an adapter says of itself, where nothing is tried. */
-export function declared(
+function declared(
   what: HintType,
   { adapter, definition }: Pick<Patient, "adapter" | "definition">,
   why: string,

@@ -71,5 +71,7 @@ export const embeddedOptions = z.strictObject({
     .describe("Seed of preset weights, and of sampling when a request has none"),
 });
 
+/** Options of the embedded engine, with their defaults filled in. */
 export type EmbeddedOptions = z.output<typeof embeddedOptions>;
+/** What `startEmbeddedEngine` takes: every option may be left out. */
 export type EmbeddedOptionsInput = z.input<typeof embeddedOptions>;

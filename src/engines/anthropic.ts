@@ -5,6 +5,7 @@ import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/eng
 import type { AgentId } from "../runtime/event.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
+import { offeredModels } from "../wire/offered-models.ts";
 import { ReturnGaps } from "../wire/return-gaps.ts";
 
 const options = z.strictObject({
@@ -20,7 +21,6 @@ const options = z.strictObject({
     .describe("Prefetch by requests that generate nothing (max_tokens 0); cache writes are billed"),
 });
 
-const models = z.object({ data: z.array(z.object({ id: z.string() })) });
 const usage = z.object({
   usage: z.object({
     cache_creation_input_tokens: z.number().nullish(),
@@ -80,7 +80,6 @@ class Anthropic {
       observe: (event) => this.#gaps.observe(event),
       verbs: {
         prefetch: (hint, signal) => this.#prefetch(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }
@@ -107,8 +106,8 @@ class Anthropic {
   /** Without a key of its own it can ask nothing, and takes the API at its word. */
   async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
     if (this.#options.apiKey === undefined) return { engine: "anthropic", models: [] };
-    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
-    return { engine: "anthropic", models: data.map(({ id }) => id) };
+    const models = await offeredModels(this.#http, signal);
+    return { engine: "anthropic", models };
   }
 }
 

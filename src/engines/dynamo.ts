@@ -5,6 +5,7 @@ import type { Decoration, EngineAdapter, EngineDefinition, EngineInfo } from "..
 import { EngineHttp } from "../wire/engine-http.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
+import { offeredModels } from "../wire/offered-models.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
@@ -12,7 +13,7 @@ import { OutputLengths } from "../wire/output-lengths.ts";
 import { BEHIND_ALL_OTHERS, steps } from "../wire/priority.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
-import { WarmUp } from "../wire/warm-up.ts";
+import { prefetchesAtOnce, WarmUp } from "../wire/warm-up.ts";
 
 const options = z.strictObject({
   url: z.url().default("http://127.0.0.1:8000/v1").describe("Base URL of the frontend"),
@@ -42,12 +43,11 @@ const options = z.strictObject({
     .min(1)
     .optional()
     .describe("Keeps this app's cache apart from others' on the same workers"),
-  prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  prefetchesAtOnce,
   idleBelow,
   events: kvEventOptions,
 });
 
-const models = z.object({ data: z.array(z.object({ id: z.string() })) });
 const health = z.object({ status: z.string(), instances: z.array(z.unknown()) });
 
 const totalNames = {
@@ -128,7 +128,6 @@ class Dynamo {
       ...kvEventStreams(events),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }
@@ -152,8 +151,8 @@ class Dynamo {
       throw new EngineError("ENGINE_UNSUPPORTED", "dynamo", `${this.#http.root} is not Dynamo's frontend`, {
         hint: "Its /health lists instances. Name the engine that runs there.",
       });
-    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
-    return { engine: "dynamo", models: data.map(({ id }) => id) };
+    const models = await offeredModels(this.#http, signal);
+    return { engine: "dynamo", models };
   }
 }
 

@@ -7,6 +7,7 @@ import type { Event } from "../runtime/event.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
 import { Foreground } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
+import { offeredModels } from "../wire/offered-models.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
 import { PrefetchSteps } from "../wire/prefetch-steps.ts";
 import { SavedSlots } from "../wire/saved-slots.ts";
@@ -33,7 +34,6 @@ const options = z.strictObject({
 type Options = z.output<typeof options>;
 
 const props = z.object({ total_slots: z.int().positive(), build_info: z.string().optional() });
-const models = z.object({ data: z.array(z.object({ id: z.string() })) });
 const template = z.object({ prompt: z.string() });
 const tokenized = z.object({ tokens: z.array(z.int()) });
 const completion = z.object({
@@ -131,7 +131,6 @@ class LlamaServer {
         },
         pin: (hint) => this.#pin(hint),
         evict: (hint, signal) => this.#evict(hint.prefix, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
         prefetch: (hint, signal) =>
           hint.type === "prefetch"
             ? this.#queue.add(() => this.#prefetch(hint, signal), {
@@ -160,12 +159,12 @@ class LlamaServer {
       throw new EngineError("ENGINE_UNSUPPORTED", "llama-server", `${this.#http.root} is not llama-server`, {
         hint: "Its /props tells total_slots. Name the engine that runs there.",
       });
-    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
+    const models = await offeredModels(this.#http, signal);
     this.#table = new SlotTable(said.data.total_slots);
     if (await this.#canSave(signal)) this.#saved = new SavedSlots(this.#http, this.#options.savedPrefixes);
     return {
       engine: "llama-server",
-      models: data.map(({ id }) => id),
+      models,
       ...(said.data.build_info !== undefined && { version: said.data.build_info }),
     };
   }

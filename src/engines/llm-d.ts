@@ -2,10 +2,11 @@ import { z } from "zod";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
+import { offeredModels } from "../wire/offered-models.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { Sessions } from "../wire/sessions.ts";
-import { WarmUp } from "../wire/warm-up.ts";
+import { prefetchesAtOnce, WarmUp } from "../wire/warm-up.ts";
 
 const headerValue = z.string().regex(/^[\x21-\x7e]+$/, "expected visible ASCII without spaces");
 const options = z.strictObject({
@@ -18,11 +19,9 @@ const options = z.strictObject({
       "Name of the InferenceObjective of prefetches, one of lower priority; without one none are sent",
     ),
   fairness: headerValue.optional().describe("Tenant that requests count for; default: the session"),
-  prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  prefetchesAtOnce,
   events: kvEventOptions,
 });
-
-const models = z.object({ data: z.array(z.object({ id: z.string() })) });
 
 /** Sessions whose token is kept; the one unused longest goes first. */
 const MAX_TOKENS = 10_000;
@@ -67,7 +66,6 @@ class LlmD {
       ...kvEventStreams(events),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }
@@ -93,8 +91,8 @@ class LlmD {
   }
 
   async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
-    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
-    return { engine: "llm-d", models: data.map(({ id }) => id) };
+    const models = await offeredModels(this.#http, signal);
+    return { engine: "llm-d", models };
   }
 }
 

@@ -5,6 +5,7 @@ import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/eng
 import type { AgentId } from "../runtime/event.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
+import { offeredModels } from "../wire/offered-models.ts";
 import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
 
@@ -32,8 +33,6 @@ const options = z.strictObject({
     .default(false)
     .describe("Prefetch by requests for one token, which are billed like any other"),
 });
-
-const models = z.object({ data: z.array(z.object({ id: z.string() })) });
 
 type Body = Readonly<Record<string, unknown>>;
 
@@ -79,7 +78,6 @@ class OpenAi {
       observe: (event) => this.#sessions.observe(event),
       verbs: {
         prefetch: (hint, signal) => warmUp.send(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }
@@ -87,8 +85,8 @@ class OpenAi {
   /** Without a key of its own it can ask nothing, and takes the API at its word. */
   async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
     if (this.#options.apiKey === undefined) return { engine: "openai", models: [] };
-    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
-    return { engine: "openai", models: data.map(({ id }) => id) };
+    const models = await offeredModels(this.#http, signal);
+    return { engine: "openai", models };
   }
 }
 

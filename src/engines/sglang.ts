@@ -12,7 +12,7 @@ import { load, metricStatus } from "../wire/metric-status.ts";
 import { steps } from "../wire/priority.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
-import { WarmUp } from "../wire/warm-up.ts";
+import { prefetchesAtOnce, WarmUp } from "../wire/warm-up.ts";
 
 const options = z.strictObject({
   url: z.url().default("http://127.0.0.1:30000/v1").describe("Base URL of the server"),
@@ -35,7 +35,7 @@ const options = z.strictObject({
     .min(1)
     .optional()
     .describe("Keeps this app's cache apart from others' on the same server"),
-  prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  prefetchesAtOnce,
   idleBelow,
   events: kvEventOptions,
 });
@@ -115,7 +115,6 @@ class SgLang {
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
         release: (hint, signal) => this.#release(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }

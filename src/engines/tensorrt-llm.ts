@@ -9,8 +9,8 @@ import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { readAll } from "../wire/kv-event-streams.ts";
 import { mergeEvents } from "../wire/merge-events.ts";
 import { readPulledEvents } from "../wire/pulled-events.ts";
-import { Sessions } from "../wire/sessions.ts";
-import { WarmUp } from "../wire/warm-up.ts";
+import { sessionHeader, Sessions } from "../wire/sessions.ts";
+import { prefetchesAtOnce, WarmUp } from "../wire/warm-up.ts";
 
 const options = z.strictObject({
   url: z.url().default("http://127.0.0.1:8000/v1").describe("Base URL of trtllm-serve"),
@@ -26,7 +26,7 @@ const options = z.strictObject({
     .min(1)
     .optional()
     .describe("Keeps this app's cache apart from others' on the same server"),
-  prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  prefetchesAtOnce,
   idleBelow,
   pullEventsMs: z
     .int()
@@ -102,7 +102,6 @@ class TensorRtLlm {
       }),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }
@@ -133,10 +132,6 @@ class TensorRtLlm {
       ...(said.success && { version: said.data.version }),
     };
   }
-}
-
-function sessionHeader(session: string | undefined): Readonly<Record<string, string>> {
-  return session === undefined ? {} : { "x-session-id": session };
 }
 
 export default {

@@ -13,9 +13,9 @@ import type { KvEventStream } from "../wire/kv-events.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
 import { BEHIND_ALL_OTHERS, lowerFirst } from "../wire/priority.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
-import { Sessions } from "../wire/sessions.ts";
+import { sessionHeader, Sessions } from "../wire/sessions.ts";
 import { tokenizeChat } from "../wire/tokenize-chat.ts";
-import { WarmUp } from "../wire/warm-up.ts";
+import { prefetchesAtOnce, WarmUp } from "../wire/warm-up.ts";
 
 const options = z.strictObject({
   url: z.url().default("http://127.0.0.1:8000/v1").describe("Base URL of the server"),
@@ -35,7 +35,7 @@ const options = z.strictObject({
     .regex(/^[^@/\\\0]{1,128}$/)
     .optional()
     .describe("Keeps this app's cache apart from others' on the same server"),
-  prefetchesAtOnce: z.int().min(1).default(2).describe("Prefetches under way at the same time"),
+  prefetchesAtOnce,
   idleBelow,
   events: kvEventOptions,
 });
@@ -126,7 +126,6 @@ class Vllm {
       events: (signal) => this.#events(signal),
       verbs: {
         prefetch: (hint, signal) => this.#warmUp.send(hint, signal),
-        cancel: () => ({ status: "ignored", reason: "aborting a prefetch is what withdraws it" }),
       },
     });
   }
@@ -199,10 +198,6 @@ function statusOf(sums: ReadonlyMap<string, number>, page: string): EngineStatus
     ...(capacityTokens > 0 &&
       used !== undefined && { residentTokens: Math.round((capacityTokens * used) / ranks.length) }),
   };
-}
-
-function sessionHeader(session: string | undefined): Readonly<Record<string, string>> {
-  return session === undefined ? {} : { "x-session-id": session };
 }
 
 export default {

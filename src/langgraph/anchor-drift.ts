@@ -1,5 +1,6 @@
 import type { AgentId, Identity, RunId } from "../runtime/event.ts";
 import { compareBodies, type Difference, parseBody, type ParsedBody } from "./body-difference.ts";
+import { isLookedAt, MAX_AGENTS, VARIANTS } from "./drift-sample.ts";
 
 export interface AnchorDriftParts {
   warn(message: string): void;
@@ -11,17 +12,11 @@ interface Watched {
   raw: string;
   run: RunId;
   requests: number;
-  /** System messages seen so far; one that keeps changing is a fault, a few variants are not. */
+  /** System messages seen so far, up to one too many: one that keeps changing is a fault, a few variants are not. */
   readonly systems: Set<string>;
   isRendered: boolean;
 }
 
-const MAX_AGENTS = 256;
-/** Requests of an agent that are looked at, and of those after them every so many-th. */
-const FIRST_REQUESTS = 16;
-const EVERY = 32;
-/** An agent may have so many system messages before they count as drift. */
-const VARIANTS = 2;
 /** Tokens at the end of a prompt that the next one may render in another way. */
 const OPEN_END = 8;
 
@@ -51,7 +46,7 @@ export class AnchorDrift {
     const before = { raw: known.raw, run: known.run };
     known.raw = raw;
     known.run = run;
-    if (++known.requests > FIRST_REQUESTS && known.requests % EVERY !== 0) return;
+    if (!isLookedAt(++known.requests)) return;
     setImmediate(() => void this.#compare(agent, known, before.raw, raw, before.run === run).catch(() => {}));
   }
 
@@ -64,7 +59,7 @@ export class AnchorDrift {
   ): Promise<void> {
     const [before, now] = [parseBody(beforeRaw), parseBody(raw)];
     if (!before || !now) return;
-    known.systems.add(now.system);
+    if (known.systems.size <= VARIANTS) known.systems.add(now.system);
     const difference = compareBodies(before, now, isSameRun);
     if (difference?.cause === "system" && known.systems.size <= VARIANTS) return;
     if (difference) return this.#tell(agent, difference, before, now);

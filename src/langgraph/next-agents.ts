@@ -2,6 +2,7 @@ import { END, type AgentId, type NextSource } from "../runtime/event.ts";
 import type { Host } from "./host.ts";
 import { isFrameworkNode, nodeAgent } from "./identity.ts";
 import type { NodeNames } from "./node-names.ts";
+import type { Join } from "./plan.ts";
 import { isCommand, isObject, isSend } from "./shapes.ts";
 import { activationOf, nodeOf, type NodeSpan, type Span } from "./span.ts";
 import { agentIn } from "./topology.ts";
@@ -128,10 +129,7 @@ function destinations(goto: unknown): string[] {
 }
 
 /** Notes that a node reached a join; true for the last one, after which the join's target runs. */
-function arrived(
-  span: NodeSpan,
-  join: { readonly starts: readonly string[]; readonly end: string },
-): boolean {
+function arrived(span: NodeSpan, join: Join): boolean {
   const graph = span.parent;
   if (!graph) return false;
   const key = `${join.starts.join("+")}:${join.end}`;

@@ -1,20 +1,14 @@
 import type { AgentId, PromptPart, RequestStartEvent, RunId } from "../runtime/event.ts";
+import { isLookedAt, MAX_AGENTS, VARIANTS } from "./drift-sample.ts";
 
 interface Watched {
   run: RunId;
   history: readonly PromptPart[];
   requests: number;
-  /** Hashes of the anchors seen so far. */
+  /** Hashes of the anchors seen so far, up to one too many. */
   readonly anchors: Set<string>;
   readonly warned: Set<string>;
 }
-
-const MAX_AGENTS = 256;
-/** Requests of an agent that are looked at, and of those after them every so many-th. */
-const FIRST_REQUESTS = 16;
-const EVERY = 32;
-/** An agent may have so many anchors before they count as drift. */
-const VARIANTS = 2;
 
 /**
  * The drift warnings for prompts whose text nobody keeps: tells by hashes alone that an agent's prompts do not begin alike,
@@ -40,7 +34,7 @@ export class ShapeDrift {
     const before = { run: known.run, history: known.history };
     known.run = run;
     known.history = history;
-    if (++known.requests > FIRST_REQUESTS && known.requests % EVERY !== 0) return;
+    if (!isLookedAt(++known.requests)) return;
     if (known.anchors.size <= VARIANTS) known.anchors.add(anchor.hash);
     if (known.anchors.size > VARIANTS)
       this.#tell(

@@ -5,6 +5,8 @@ export const START_INDEX = 0;
 export const END_INDEX = 1;
 /** Agents beyond the limit share this index; nothing is predicted for them. */
 export const OTHER_INDEX = 2;
+/** No index is this large: it has 7 bits, so that a key of `ReturnTimes`, which holds three of them, fits into 31. */
+export const AGENTS = 128;
 
 /** Numbers agents densely, so that counts live in flat arrays and state stays bounded. */
 export class Agents {
@@ -13,12 +15,6 @@ export class Agents {
     [END, END_INDEX],
   ]);
   readonly #names: AgentId[] = [START, END, ""];
-  readonly #limit: number;
-
-  /** @param limit agents told apart; default 125: with those that are none, indices have 7 bits. */
-  constructor(limit = 125) {
-    this.#limit = limit + this.#names.length;
-  }
 
   /** Indices in use are below this. */
   get size(): number {
@@ -29,7 +25,7 @@ export class Agents {
   index(agent: AgentId): number {
     const known = this.#indices.get(agent);
     if (known !== undefined) return known;
-    if (this.#names.length >= this.#limit) return OTHER_INDEX;
+    if (this.#names.length >= AGENTS) return OTHER_INDEX;
     this.#indices.set(agent, this.#names.length);
     return this.#names.push(agent) - 1;
   }

@@ -1,11 +1,10 @@
+import { CHARACTERS_PER_TOKEN } from "../runtime/prompt-text.ts";
 import { type AnchorVariant, AnchorVariants } from "./anchor-variants.ts";
 import { rateToValue } from "./value.ts";
 import { rounded } from "./state.ts";
 
 /** Calls over which arrival rates are averaged: old counts are halved when this many have been seen. */
 const WINDOW = 4096;
-/** Characters a token stands for before any usage was reported; English text and JSON in BPE vocabularies. */
-const CHARACTERS_PER_TOKEN = 4;
 
 /** What is known of one agent's prompts. */
 interface Prompts {

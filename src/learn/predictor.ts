@@ -16,6 +16,7 @@ import { Anchors } from "./anchors.ts";
 import { answerOf, UNKNOWN } from "./answer.ts";
 import { BUCKETS, hitRateIndex } from "./horizon.ts";
 import { lengthOf, lostOf, shareOf } from "./latest-prompts.ts";
+import { Lessons } from "./lessons.ts";
 import { NextCallers } from "./next-callers.ts";
 import { Recurrence } from "./recurrence.ts";
 import { nowhere, ReturnTimes } from "./return-times.ts";
@@ -27,11 +28,6 @@ import { placeOf, Survival } from "./survival.ts";
 import { Threads } from "./threads.ts";
 import { rateToValue } from "./value.ts";
 
-/** Steps of an absence from which is learned; they lie evenly spread. */
-const LESSONS = 4;
-/** Multiples of the golden ratio lie evenly in [0, 1) when their whole part is left out (Weyl 1910). */
-const GOLDEN = (Math.sqrt(5) - 1) / 2;
-
 /**
  * The learned view of the future: which agents run next, and when a prefix is used again.
  *
@@ -42,6 +38,7 @@ export class LearnedPredictor implements Predictor {
   readonly #agents = new Agents();
   readonly #next: NextCallers;
   #returns = new ReturnTimes();
+  readonly #lessons = new Lessons();
   readonly #recurrence = new Recurrence();
   #survival = new Survival();
   #pace = new Pace();
@@ -58,7 +55,6 @@ export class LearnedPredictor implements Predictor {
   #computedRun: RunState | undefined;
   #computedAgent = 0;
   readonly #opinion: number[] = [];
-  #phase = 0;
 
   /** @param forgets old counts are let go when the workload changes; not by one that only counts for others, see `take`. */
   constructor({ forgets = true } = {}) {
@@ -301,7 +297,7 @@ export class LearnedPredictor implements Predictor {
     }
     const last = state.lastStep[agent];
     if (last) {
-      this.#learnReturn(state, agent);
+      this.#lessons.returned(this.#returns, state, agent);
       this.#anchors.away(agent, state.step + 1 - last, true);
     }
     this.#learnPrompt(state, agent, again, prompt);
@@ -317,24 +313,6 @@ export class LearnedPredictor implements Predictor {
     while (this.#opinion.length < this.#agents.size) this.#opinion.push(0);
     this.#next.predict(state, this.#opinion);
     this.#recurrence.contest(this.#returns, state, this.#opinion, came);
-  }
-
-  /** The agent calls again: what was to be expected at each step since its last call? */
-  #learnReturn(state: RunState, agent: number): void {
-    const stride = this.#stride(state, agent);
-    for (let at = state.step - this.#offset(stride); at >= state.rememberedSince(agent); at -= stride)
-      this.#returns.returned(state.look(agent, at, this.#place), state.step + 1 - at, stride);
-  }
-
-  /** Of a long absence every n-th step teaches, for n of them. */
-  #stride(state: RunState, agent: number): number {
-    return Math.ceil((state.step + 1 - state.rememberedSince(agent)) / LESSONS);
-  }
-
-  /** Which of the last `stride` steps teaches: each as often as any other, and not in step with what a workload repeats. */
-  #offset(stride: number): number {
-    this.#phase = (this.#phase + GOLDEN) % 1;
-    return Math.floor(this.#phase * stride);
   }
 
   #learnPrompt(state: RunState, agent: number, again: boolean, prompt: PromptShape): void {
@@ -389,9 +367,7 @@ export class LearnedPredictor implements Predictor {
       const last = state.lastStep[agent];
       if (!last) continue;
       this.#anchors.away(agent, state.step - last, false);
-      const stride = this.#stride(state, agent);
-      for (let at = state.step - this.#offset(stride); at >= state.rememberedSince(agent); at -= stride)
-        this.#returns.ended(state.look(agent, at, this.#place), stride);
+      this.#lessons.ended(this.#returns, state, agent);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { AGENTS } from "./agents.ts";
 import { ANSWERS, type Answer, UNKNOWN } from "./answer.ts";
 import { Contexts } from "./contexts.ts";
 import { CountReader, writeCounts } from "./counts.ts";
@@ -16,8 +17,6 @@ const TRUST_EVERY = 4;
 const AFTER_CHANGE = 16;
 /** Cold chances are told apart up to this absence. */
 const COLD_ABSENCES = 64;
-/** No agent index is this large, see `Agents`. */
-const AGENTS = 128;
 
 /** Where a run is, as seen from one agent of it. All but `absence`, `turns` and `answer` are agent indices. */
 export interface Whereabouts {

@@ -1,6 +1,6 @@
 import type { AgentId, RunId } from "../runtime/event.ts";
 import type { Prediction } from "../runtime/policy.ts";
-import { START_INDEX } from "./agents.ts";
+import { AGENTS, START_INDEX } from "./agents.ts";
 import type { AnchorVariant } from "./anchor-variants.ts";
 import { ANSWERS, type Answer, toolsOf, UNKNOWN } from "./answer.ts";
 import { LatestPrompts } from "./latest-prompts.ts";
@@ -10,8 +10,6 @@ import type { Whereabouts } from "./return-times.ts";
 const REMEMBERED = 64;
 /** Calls in a row are counted this far. */
 const MOST_TURNS = 12;
-/** No agent index is this large, see `Agents`. */
-const AGENTS = 128;
 const NONE: readonly RunId[] = [];
 
 interface Activation {

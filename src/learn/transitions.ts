@@ -1,4 +1,4 @@
-import { type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
+import { AGENTS, type Agents, END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { ANSWERS, type Answer, UNKNOWN } from "./answer.ts";
 import { CountReader, readCounts, writeCounts } from "./counts.ts";
 import { Drift } from "./drift.ts";
@@ -34,8 +34,6 @@ export interface TransitionState {
 const WINDOW = 1024;
 /** Counts of longer contexts kept; when there are more, all are halved and those below one go. */
 const MAX_LONG_COUNTS = 352;
-/** No agent index is this large, see `Agents`. */
-const AGENTS = 128;
 
 /**
  * Who calls the model after whom, counted per run.

@@ -1,8 +1,7 @@
 import type { Event, PromptPart } from "../runtime/event.ts";
+import { CHARACTERS_PER_TOKEN } from "../runtime/prompt-text.ts";
 import type { Schedule, ScheduledCall } from "../sim/schedule.ts";
 
-/** Characters that a token of a recording is taken for. */
-const CHARACTERS_PER_TOKEN = 4;
 /** Where nobody recorded times: one call each second, and it takes half of one. */
 const UNTIMED_STEP_MS = 1000;
 

@@ -65,6 +65,7 @@ export interface TransitionSubject extends Call {
   readonly from: readonly AgentId[];
 }
 
+/** A call that waits for verdicts. */
 export type CallSubject = RequestSubject | LateRequestSubject | ToolCallSubject | TransitionSubject;
 export type CallKind = CallSubject["kind"];
 

@@ -55,6 +55,7 @@ export interface DeclaredEdge {
 export const START = "__start__";
 export const END = "__end__";
 
+/** How a run, an activation, a model call or a tool ended. */
 export type Status = "completed" | "failed" | "interrupted" | "cancelled";
 
 interface At {
@@ -62,6 +63,7 @@ interface At {
   readonly at: number;
 }
 
+/** A graph became known, with what it declares: the prior of what follows what. */
 export interface TopologyEvent extends At {
   readonly type: "topology";
   readonly graph: string;
@@ -76,12 +78,14 @@ export interface AnchorEvent extends At {
   readonly agent: AgentId;
   readonly anchor: PromptPart;
 }
+/** An invocation of a graph begins; without a session it belongs to no thread. */
 export interface RunStartEvent extends At {
   readonly type: "run-start";
   readonly run: RunId;
   readonly session?: SessionId;
   readonly graph?: string;
 }
+/** An invocation is over; one that was interrupted goes on with the next run of its session. */
 export interface RunEndEvent extends At {
   readonly type: "run-end";
   readonly run: RunId;
@@ -93,6 +97,7 @@ export interface AgentStartEvent extends At, Identity {
   readonly type: "agent-start";
   readonly activation: string;
 }
+/** The activation of the same id is over. */
 export interface AgentEndEvent extends At, Identity {
   readonly type: "agent-end";
   readonly activation: string;
@@ -106,15 +111,18 @@ export interface NextAgentsEvent extends At {
   readonly agents: readonly AgentId[];
   readonly source: NextSource;
 }
+/** A model call leaves; `request` is its id, also in the two events after it. */
 export interface RequestStartEvent extends At, Identity {
   readonly type: "request-start";
   readonly request: string;
   readonly prompt: PromptShape;
 }
+/** The first token of its answer has come; not told of calls whose answer is not streamed. */
 export interface RequestFirstTokenEvent extends At, Identity {
   readonly type: "request-first-token";
   readonly request: string;
 }
+/** Its answer is complete, or will never be. */
 export interface RequestEndEvent extends At, Identity {
   readonly type: "request-end";
   readonly request: string;
@@ -123,11 +131,13 @@ export interface RequestEndEvent extends At, Identity {
   /** The answer asks for tools; absent: not known. */
   readonly callsTools?: boolean;
 }
+/** A tool begins to run; `call` is the id of this run of it. */
 export interface ToolStartEvent extends At, Identity {
   readonly type: "tool-start";
   readonly call: string;
   readonly tool: string;
 }
+/** That run of the tool is over. */
 export interface ToolEndEvent extends At, Identity {
   readonly type: "tool-end";
   readonly call: string;

@@ -3,6 +3,8 @@ import type { AgentId, AnchorEvent, Event, RequestStartEvent, RunId, SessionId }
 import { CommonLead } from "./common-lead.ts";
 import { NEVER, type Prefixes, type PrefixSubject } from "./policy.ts";
 
+/** Open runs kept; runs whose end is never seen leave oldest first. */
+const MAX_RUNS = 10_000;
 const MAX_SUSPENDED = 1024;
 const NONE: readonly never[] = [];
 
@@ -29,16 +31,11 @@ export class LivePrefixes implements Prefixes {
   readonly #anchors = new Map<AgentId, LiveAnchor>();
   readonly #suspended = new Map<SessionId, RunId>();
   readonly #replaced: PrefixRef[] = [];
-  readonly #maxRuns: number;
   readonly #tokens: (characters: number) => number;
 
-  /**
-   * @param tokens estimates tokens from characters.
-   * @param maxRuns open runs kept; runs whose end is never seen leave oldest first. Default 10,000.
-   */
-  constructor(tokens: (characters: number) => number, maxRuns = 10_000) {
+  /** @param tokens estimates tokens from characters. */
+  constructor(tokens: (characters: number) => number) {
     this.#tokens = tokens;
-    this.#maxRuns = maxRuns;
   }
 
   get openRuns(): number {
@@ -124,7 +121,7 @@ export class LivePrefixes implements Prefixes {
   #open(run: RunId): LivePrefix[] {
     const known = this.#runs.get(run);
     if (known) return known;
-    if (this.#runs.size >= this.#maxRuns) {
+    if (this.#runs.size >= MAX_RUNS) {
       const oldest = this.#runs.keys().next().value;
       if (oldest !== undefined) this.#replaced.push(...this.end(oldest));
     }

@@ -40,6 +40,7 @@ export interface SubjectMap {
   readonly "tool-call": ToolCallSubject;
   readonly transition: TransitionSubject;
 }
+/** The kind of thing that a policy rates. */
 export type Subject = keyof SubjectMap;
 
 /** `agent` runs next in `run` with this probability. */

@@ -28,7 +28,11 @@ interface Message {
 }
 
 const BLOCK_CHARACTERS = 64;
-const CHARACTERS_PER_TOKEN = 4;
+/**
+ * Characters that a token is taken for where nobody counted: English text and JSON in BPE vocabularies
+ * (https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them).
+ */
+export const CHARACTERS_PER_TOKEN = 4;
 const ROLES: Readonly<Record<string, string>> = { human: "user", ai: "assistant", developer: "system" };
 const CALL_PARTS: readonly unknown[] = ["tool_call", "tool_use", "function_call"];
 

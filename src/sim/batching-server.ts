@@ -7,6 +7,8 @@ export interface Job {
   /** Its prompt's blocks: what it holds in the cache while it is computed. */
   readonly blocks: Int32Array;
   readonly promptTokens: number;
+  /** Those of them that the cache holds when it arrives. */
+  readonly cachedTokens: number;
   readonly answerTokens: number;
   /** Tokens of prompt and answer that are computed. */
   position: number;

@@ -1,4 +1,4 @@
-import { mean, median } from "simple-statistics";
+import { mean, median, sumSimple as sum } from "simple-statistics";
 import { type CostModel, idleTtftMs } from "./cost-model.ts";
 import type { ScheduledCall } from "./schedule.ts";
 import { serveClosedLoop } from "./serve-closed-loop.ts";
@@ -184,8 +184,4 @@ function solve(matrix: readonly (readonly number[])[], right: readonly number[])
 
 function dot(left: readonly number[], right: readonly number[]): number {
   return sum(left.map((value, i) => value * (right[i] ?? 0)));
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

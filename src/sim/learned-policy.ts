@@ -3,12 +3,10 @@ import { endOf, placeOf } from "../learn/survival.ts";
 import type { PrefixRef } from "../runtime/action.ts";
 import type { PromptPart, Status } from "../runtime/event.ts";
 import type { Predictor } from "../runtime/policy.ts";
+import { CHARACTERS_PER_TOKEN } from "../runtime/prompt-text.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
 import { commonLength, HeldPrefixes, type HeldPrefix } from "./held-prefixes.ts";
 import { InTurn } from "./in-turn.ts";
-
-/** Characters that a token stands for; traces count tokens, the learner characters. */
-const CHARACTERS_PER_TOKEN = 4;
 
 /** Ended runs whose prefixes are kept because their session may go on. */
 const MOST_PAUSED = 1024;
@@ -74,6 +72,7 @@ export class LearnedPolicy implements CachePolicy {
     this.#predictor = predictor;
     this.#context = context;
     this.#isTimed = context.isTimed;
+    // Traces count tokens, the learner characters.
     this.#blockCharacters = context.blockTokens * CHARACTERS_PER_TOKEN;
     this.#ablation = ablation;
     this.#parts = Array<undefined>(context.blockCount).fill(undefined);

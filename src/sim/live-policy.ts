@@ -5,11 +5,9 @@ import { AgentRuntime } from "../runtime/agent-runtime.ts";
 import type { Event, PromptPart, Status } from "../runtime/event.ts";
 import { Ledger } from "../runtime/ledger.ts";
 import { LivePrefixes } from "../runtime/live-prefixes.ts";
+import { CHARACTERS_PER_TOKEN } from "../runtime/prompt-text.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
 import { ScoredCache } from "./scored-cache.ts";
-
-/** Characters that a token stands for until an engine has told otherwise, and none tells here. */
-const CHARACTERS_PER_TOKEN = 4;
 
 /** What an engine knows of a prefix: its blocks, and what was last said of its worth, when. */
 interface Owner {

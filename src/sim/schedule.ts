@@ -2,6 +2,7 @@ import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { InvalidOptionsError } from "../errors.ts";
+import { shuffled } from "./shuffled.ts";
 import type { RecordedCall, RecordedRun, Workload } from "./workload.ts";
 
 /** One call in the order in which the engine gets them. */
@@ -133,15 +134,6 @@ function earliest(open: readonly OpenRun[], isStream: boolean): number {
   for (let i = 1; i < open.length; i++)
     if (dueAt(open[i] as OpenRun) < dueAt(open[best] as OpenRun)) best = i;
   return best;
-}
-
-function shuffled<T>(items: readonly T[], below: (limit: number) => number): T[] {
-  const result = [...items];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = below(i + 1);
-    [result[i], result[j]] = [result[j] as T, result[i] as T];
-  }
-  return result;
 }
 
 /** Distinct blocks ever used by the runs that are open, averaged over samples. */

@@ -2,7 +2,7 @@ import { BatchingServer, type Job } from "./batching-server.ts";
 import type { CostModel } from "./cost-model.ts";
 import type { Outcome } from "./replay.ts";
 import type { Schedule, ScheduledCall } from "./schedule.ts";
-import { jobOf, type ServiceTimes } from "./serve.ts";
+import { finish, jobOf, type ServiceTimes } from "./serve.ts";
 
 /** A run whose calls are being served, one after the other. */
 interface OpenRun {
@@ -35,8 +35,7 @@ export function serveClosedLoop(
   };
   for (let i = 0; i < concurrency; i++) openNext();
   const arrivals = new Float64Array(calls.length);
-  const jobs = new Map<number, Job>();
-  let prefillTokens = 0;
+  const jobs: Job[] = [];
   while (open.length > 0) {
     const [run, arrival] = earliest(open, gapsMs);
     const head = run?.calls[run.next];
@@ -55,26 +54,16 @@ export function serveClosedLoop(
     }
     if (!run || !head || !job) throw new Error("no call can come, and none is being served");
     const [index] = head;
-    prefillTokens += job.promptTokens - job.position;
     server.admit(job);
     arrivals[index] = arrival;
-    jobs.set(index, job);
+    jobs[index] = job;
     run.latest = job;
     run.next++;
     if (run.next < run.calls.length) continue;
     open.splice(open.indexOf(run), 1);
     openNext(job);
   }
-  while (server.isBusy) server.step(Number.POSITIVE_INFINITY);
-  const ttftMs = arrivals.map((arrival, index) => (jobs.get(index)?.firstTokenAt ?? arrival) - arrival);
-  const begun = arrivals.reduce((least, arrival) => Math.min(least, arrival), Number.POSITIVE_INFINITY);
-  const seconds = (server.now - begun) / 1000;
-  return {
-    ttftMs,
-    prefillTokens,
-    busyMs: server.busyMs,
-    callsPerSecond: seconds > 0 ? calls.length / seconds : 0,
-  };
+  return finish(server, arrivals, jobs);
 }
 
 /** The run whose next call comes first, of those whose calls so far are answered, and when that is. */

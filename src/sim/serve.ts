@@ -35,7 +35,6 @@ export function serve(
   const jobs: Job[] = [];
   const progress: RunProgress[] = [];
   let opened = concurrency;
-  let prefillTokens = 0;
   for (const [index, { call, run, at, isLast }] of calls.entries()) {
     const ofRun = (progress[run] ??= new RunProgress(isTimed ? at : 0));
     while (!ofRun.isReady(at)) server.step(Number.POSITIVE_INFINITY);
@@ -46,7 +45,6 @@ export function serve(
       blockTokens: workload.blockTokens,
       cost,
     });
-    prefillTokens += job.promptTokens - job.position;
     server.admit(job);
     arrivals[index] = arrival;
     jobs.push(job);
@@ -54,15 +52,24 @@ export function serve(
     // The schedule opens the next run where one ends.
     if (isLast) progress[opened++] = new RunProgress(Number.NEGATIVE_INFINITY, job);
   }
+  return finish(server, arrivals, jobs);
+}
+
+/**
+ * Lets the server answer what it has, and sums up.
+ *
+ * @param arrivals milliseconds at which each call was sent, in the schedule's order.
+ * @param jobs the same calls' requests, in the same order.
+ */
+export function finish(server: BatchingServer, arrivals: Float64Array, jobs: readonly Job[]): ServiceTimes {
   while (server.isBusy) server.step(Number.POSITIVE_INFINITY);
-  const ttftMs = arrivals.map((arrival, index) => (jobs[index]?.firstTokenAt ?? arrival) - arrival);
   const begun = arrivals.reduce((least, arrival) => Math.min(least, arrival), Number.POSITIVE_INFINITY);
   const seconds = (server.now - begun) / 1000;
   return {
-    ttftMs,
-    prefillTokens,
+    ttftMs: arrivals.map((arrival, index) => (jobs[index]?.firstTokenAt ?? arrival) - arrival),
+    prefillTokens: jobs.reduce((sum, { promptTokens, cachedTokens }) => sum + promptTokens - cachedTokens, 0),
     busyMs: server.busyMs,
-    callsPerSecond: seconds > 0 ? calls.length / seconds : 0,
+    callsPerSecond: seconds > 0 ? arrivals.length / seconds : 0,
   };
 }
 
@@ -82,6 +89,7 @@ export function jobOf(
     queuedAt: arrival + cost.overheadMs + cost.promptTokenMs * promptTokens,
     blocks,
     promptTokens,
+    cachedTokens: hits * blockTokens,
     answerTokens: Math.max(1, Math.round(outputTokens)),
     position: hits * blockTokens,
   };

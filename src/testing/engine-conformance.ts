@@ -19,6 +19,7 @@ export interface EngineSubject {
   readonly knownFields?: readonly string[];
 }
 
+/** A server that answers as the engine does; disposing it stops it. */
 export interface HealthyServer extends AsyncDisposable {
   readonly url: string;
   /** What came in so far, where that can be seen. */

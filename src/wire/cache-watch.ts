@@ -2,14 +2,14 @@ import type { CacheEvent, GapEvent } from "../runtime/cache-event.ts";
 import type { CacheState, CacheStates } from "../runtime/cache-state.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
 import { pumpEvents } from "./event-pump.ts";
-import { PrefixLedger } from "./prefix-ledger.ts";
+import { ResidentBlocks } from "./resident-blocks.ts";
 
 export interface CacheWatchParts {
   readonly adapter: Pick<EngineAdapter, "events">;
   /** Told of each event after it was counted. */
   readonly onEvent: (event: CacheEvent) => void;
   readonly onFault: (error: unknown) => void;
-  readonly ledger?: PrefixLedger;
+  readonly resident?: ResidentBlocks;
 }
 
 interface Counts {
@@ -31,7 +31,7 @@ const MAX_CACHES = 1000;
 /** Reads an engine's cache events, off the request path, and keeps what they say is resident where. */
 export class CacheWatch {
   readonly #parts: CacheWatchParts;
-  readonly #ledger: PrefixLedger;
+  readonly #resident: ResidentBlocks;
   /** The one heard of last comes last. */
   readonly #counts = new Map<string, Counts>();
   #stop: (() => Promise<void>) | undefined;
@@ -39,7 +39,7 @@ export class CacheWatch {
 
   constructor(parts: CacheWatchParts) {
     this.#parts = parts;
-    this.#ledger = parts.ledger ?? new PrefixLedger();
+    this.#resident = parts.resident ?? new ResidentBlocks();
     this.#stream = parts.adapter.events ? "unread" : "unoffered";
   }
 
@@ -63,7 +63,7 @@ export class CacheWatch {
   get states(): CacheStates {
     const caches = [...this.#counts].map(
       ([source, { worker, lagMs, gapAt, gaps, ...counts }]): CacheState => {
-        const held = this.#ledger.holdings(source);
+        const held = this.#resident.holdings(source);
         return {
           source,
           ...(worker !== undefined && { worker }),
@@ -101,7 +101,7 @@ export class CacheWatch {
       counts.missed += event.missed ?? 0;
       counts.gapAt = event.at;
     }
-    this.#ledger.observe(event);
+    this.#resident.observe(event);
   }
 
   #of(source: string): Counts {
@@ -111,7 +111,7 @@ export class CacheWatch {
       const [silent] = this.#counts.keys();
       if (this.#counts.size >= MAX_CACHES && silent !== undefined) {
         this.#counts.delete(silent);
-        this.#ledger.forget(silent);
+        this.#resident.forget(silent);
       }
       counts = {
         worker: undefined,

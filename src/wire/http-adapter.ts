@@ -17,22 +17,23 @@ export interface HttpAdapterParts extends Pick<
   readonly name: string;
   readonly http: EngineHttp;
   readonly apiKey?: string | undefined;
-  /** Base URL for clients; default: that of `http`. */
-  readonly baseURL?: string;
   probe(signal: AbortSignal | undefined): Promise<EngineInfo>;
   /** Read whenever it is asked for: what a server can do is known after the probe. */
   supports(): Readonly<Partial<Record<Ability, Support>>>;
-  /** Verbs that go to the engine. One that is supported and missing here travels with the request alone. */
-  readonly verbs: Readonly<Partial<Record<HintType, Verb>>>;
+  /**
+   * Verbs that go to the engine. One that is supported and missing here travels with the request alone; no engine takes a
+   * word for `cancel`, which is a closed connection.
+   */
+  readonly verbs: Readonly<Partial<Record<Exclude<HintType, "cancel">, Verb>>>;
   /** Where the engine counts prompts at `/metrics`. */
   readonly served?: ServedTotals;
-  close?(): Promise<void> | void;
 }
 
 /** A connection waits that many milliseconds for a page of counters, which it can do without. */
 const COUNTERS_TIMEOUT_MS = 1000;
 const CLOSED: Outcome = { status: "cancelled", reason: "the adapter is closed" };
 const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn by the caller" };
+const CANCEL: Outcome = { status: "ignored", reason: "aborting a prefetch is what withdraws it" };
 
 /**
  * An adapter of an engine behind HTTP, as far as they are all alike: hints never reject, prefetches wait for the words
@@ -47,6 +48,7 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     if (signal?.aborted) return WITHDRAWN;
     if (!(hint.type in parts.supports()))
       return { status: "ignored", reason: `${name} has no verb ${hint.type}` };
+    if (hint.type === "cancel") return CANCEL;
     const verb = verbs[hint.type];
     if (!verb) return { status: "applied", reason: "it travels with the next request" };
     const combined = combineSignals(signal, closing.signal);
@@ -74,7 +76,7 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     get supports() {
       return parts.supports();
     },
-    baseURL: parts.baseURL ?? http.baseURL,
+    baseURL: http.baseURL,
     ...(apiKey !== undefined && { apiKey }),
     ...(parts.prefetchesAtOnce !== undefined && { prefetchesAtOnce: parts.prefetchesAtOnce }),
     get warmUps() {
@@ -113,7 +115,6 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
     },
     async close() {
       closing.abort();
-      await parts.close?.();
     },
   };
 }

@@ -16,3 +16,8 @@ export class Sessions {
     return run === undefined ? undefined : (this.#sessions.get(run) ?? run);
   }
 }
+
+/** Names the session to a router before the engine, and to an engine that keeps sessions apart; others ignore it. */
+export function sessionHeader(session: SessionId | undefined): Readonly<Record<string, string>> {
+  return session === undefined ? {} : { "x-session-id": session };
+}

@@ -50,10 +50,6 @@ export class SlotTable {
     }));
   }
 
-  get size(): number {
-    return this.#slots.length;
-  }
-
   retain(prefix: PrefixRef, value: number): void {
     this.#values.set(prefixId(prefix), value);
   }

@@ -6,6 +6,9 @@ import type { EngineHttp } from "./engine-http.ts";
 import type { Foreground } from "./foreground.ts";
 import { WarmUpTotals } from "./warm-up-totals.ts";
 
+/** Option of adapters that prefetch by warm-up. */
+export const prefetchesAtOnce = z.int().min(1).default(2).describe("Prefetches under way at the same time");
+
 export interface WarmUpOptions {
   /** Fields and headers of a warm-up request, over the prompt's own: as those of the request that it prepares. */
   readonly decorate?: (prefix: PrefixRef) => Decoration;
@@ -13,8 +16,6 @@ export interface WarmUpOptions {
   readonly stop?: Readonly<Record<string, unknown>>;
   /** Holds a warm-up back while so many of the app's own requests wait for their first token, or more. */
   readonly after?: { readonly foreground: Foreground; readonly idleBelow: number };
-  /** Default `/v1/chat/completions`. */
-  readonly path?: string;
 }
 
 const answer = z.object({
@@ -36,7 +37,7 @@ export class WarmUp {
   /** What was sent so far. */
   readonly totals = new WarmUpTotals();
 
-  constructor(http: EngineHttp, options: WarmUpOptions = {}) {
+  constructor(http: EngineHttp, options: WarmUpOptions) {
     this.#http = http;
     this.#options = options;
   }
@@ -54,11 +55,11 @@ export class WarmUp {
     const { after } = this.#options;
     await after?.foreground.quiet(signal, after.idleBelow);
     signal?.throwIfAborted();
-    const { path = "/v1/chat/completions", stop = { max_tokens: 1 }, decorate } = this.#options;
+    const { stop = { max_tokens: 1 }, decorate } = this.#options;
     const { fields, headers } = decorate?.(prefix) ?? {};
     const body = { ...prompt, ...fields, ...stop, stream: false };
     const request = { body, signal, headers: { "x-request-id": `${TAG}-${randomUUID()}`, ...headers } };
-    const { usage } = answer.parse(await this.#http.json(path, request));
+    const { usage } = answer.parse(await this.#http.json("/v1/chat/completions", request));
     const promptTokens = usage?.prompt_tokens;
     const cachedTokens = usage?.prompt_tokens_details?.cached_tokens ?? 0;
     this.totals.add(promptTokens ?? 0, cachedTokens);

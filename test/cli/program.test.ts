@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { CommandDefinition } from "../../src/cli/command.ts";
 import { runProgram } from "../../src/cli/program.ts";
 import { registry } from "../../src/registry.ts";
+import { commandNames } from "./command-names.ts";
 
 const folder = new URL("./commands/", import.meta.url);
 
@@ -158,24 +159,12 @@ describe("the frame", () => {
   });
 });
 
-describe("the commands of the package", async () => {
+describe("the commands of the package", () => {
   const commands = registry<CommandDefinition | undefined>(
     "command",
     new URL("../../src/cli/", import.meta.url),
   );
-  const frame = [
-    "command",
-    "in-file",
-    "json-object",
-    "markdown-table",
-    "main",
-    "options",
-    "out-file",
-    "program",
-  ];
-  const names = (await commands.names()).filter((name) => !frame.includes(name));
-
-  it.each(names)(
+  it.each(commandNames)(
     "%s is called like its file, with an example and strict, described options",
     async (name) => {
       const definition = await commands.load(name);
@@ -190,7 +179,7 @@ describe("the commands of the package", async () => {
     },
   );
 
-  it.each(names)("%s, misspelt, is suggested; and so are its options", async (name) => {
+  it.each(commandNames)("%s, misspelt, is suggested; and so are its options", async (name) => {
     const said: string[] = [];
     const io = {
       stdout: () => {},

@@ -1,24 +1,10 @@
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { builtPackage, run } from "../record/build.ts";
 import { checkCommandLine, commandLines } from "../readme/command-lines.ts";
+import { commandNames } from "./command-names.ts";
 
 const built = builtPackage();
-const sources = new URL("../../src/cli/", import.meta.url);
-/** What the folder has beside its commands. */
-const parts = [
-  "command",
-  "in-file",
-  "json-object",
-  "main",
-  "markdown-table",
-  "options",
-  "out-file",
-  "program",
-];
-const commands = readdirSync(sources)
-  .map((file) => file.replace(".ts", ""))
-  .filter((name) => !parts.includes(name));
 
 const call = { session: "1", prompt_tokens: 32, output_tokens: 8, sys_tokens: 16, ref: -1, keep: 0 };
 const trace = () => {
@@ -33,7 +19,7 @@ const trace = () => {
 };
 const cell = ["--capacity", "2", "--concurrency", "1", "--seed", "1"];
 
-describe.each(commands)("cachesage %s", (name) => {
+describe.each(commandNames)("cachesage %s", (name) => {
   it("tells what it is, with an example that it knows", async () => {
     const { code, stdout, stderr } = await built.cachesage([name, "--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });

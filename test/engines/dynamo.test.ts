@@ -3,7 +3,7 @@ import { CacheSage } from "../../src/cachesage.ts";
 import definition from "../../src/engines/dynamo.ts";
 import type { PrefetchHint } from "../../src/runtime/action.ts";
 import type { EngineAdapter } from "../../src/runtime/engine.ts";
-import { PrefixLedger } from "../../src/wire/prefix-ledger.ts";
+import { ResidentPrefixes } from "../wire/resident-prefixes.ts";
 import { system, user, words } from "../embedded/nano.ts";
 import { type DynamoServer, noDynamo, startDynamo } from "./real/dynamo.ts";
 import { playTeam } from "./real/team.ts";
@@ -140,18 +140,18 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
     expect(places.some(({ parent, child }) => parent !== child)).toBe(true);
   });
 
-  test("the ledger knows which worker holds what", async () => {
-    const ledger = new PrefixLedger();
+  test("its events tell which worker holds what", async () => {
+    const resident = new ResidentPrefixes();
     const tokens: number[][] = [];
     const controller = new AbortController();
     const reading = (async () => {
       for await (const event of adapter.events?.(controller.signal) ?? []) {
-        ledger.observe(event);
+        resident.observe(event);
         if (event.type === "block-stored" && event.parent === undefined) tokens.push([...event.tokens]);
       }
     })();
     await expect.poll(() => tokens.length, { timeout: 10_000 }).toBeGreaterThan(3);
-    const sources = new Set(tokens.flatMap((prompt) => ledger.find(prompt).map(({ source }) => source)));
+    const sources = new Set(tokens.flatMap((prompt) => resident.find(prompt).map(({ source }) => source)));
     expect(sources.size).toBeGreaterThan(0);
     for (const source of sources) expect(server.events.map(({ endpoint }) => endpoint)).toContain(source);
     controller.abort();

@@ -3,7 +3,7 @@ import definition from "../../src/engines/vllm.ts";
 import type { CacheEvent } from "../../src/runtime/cache-event.ts";
 import type { PrefetchHint } from "../../src/runtime/action.ts";
 import type { EngineAdapter } from "../../src/runtime/engine.ts";
-import { PrefixLedger } from "../../src/wire/prefix-ledger.ts";
+import { ResidentPrefixes } from "../wire/resident-prefixes.ts";
 import { system, user, words } from "../embedded/nano.ts";
 import { playTeam } from "./real/team.ts";
 import { noVllm, startVllm, type VllmServer } from "./real/vllm.ts";
@@ -62,29 +62,29 @@ describe.skipIf(noVllm)("a real vLLM", { timeout: 120_000 }, () => {
     expect(again?.tokens).toBeLessThanOrEqual(32);
   });
 
-  test("the ledger knows from events what is resident, block by block, and what is not any more", async () => {
-    const ledger = new PrefixLedger();
+  test("its events tell what is resident, block by block, and what is not any more", async () => {
+    const resident = new ResidentPrefixes();
     const seen: CacheEvent[] = [];
     const controller = new AbortController();
     const reading = (async () => {
       for await (const event of adapter.events?.(controller.signal) ?? []) {
         seen.push(event);
-        ledger.observe(event);
+        resident.observe(event);
       }
     })();
     // What was computed before this stream began comes with the replay.
     const first = (await adapter.tokenize?.({ model: "tiny", messages: messagesOf(1) })) ?? [];
-    await expect.poll(() => ledger.find(first)[0]?.tokens, { timeout: 10_000 }).toBeGreaterThan(200);
+    await expect.poll(() => resident.find(first)[0]?.tokens, { timeout: 10_000 }).toBeGreaterThan(200);
     const { prompt, cached } = await chat(2);
     expect(cached).toBeLessThan(prompt / 2);
     const second = (await adapter.tokenize?.({ model: "tiny", messages: messagesOf(2) })) ?? [];
     const whole = Math.floor(second.length / 32) * 32;
-    await expect.poll(() => ledger.find(second)[0]?.tokens, { timeout: 10_000 }).toBe(whole);
-    expect(ledger.find(second)[0]?.media).toEqual(["GPU"]);
+    await expect.poll(() => resident.find(second)[0]?.tokens, { timeout: 10_000 }).toBe(whole);
+    expect(resident.find(second)[0]?.media).toEqual(["GPU"]);
     for (let seed = 100; seed < 130; seed++) await chat(seed);
-    await expect.poll(() => ledger.find(second)[0]?.tokens ?? 0, { timeout: 10_000 }).toBeLessThan(whole);
-    const resident = ledger.find(second)[0]?.tokens ?? 0;
-    expect((await chat(2)).cached).toBe(resident);
+    await expect.poll(() => resident.find(second)[0]?.tokens ?? 0, { timeout: 10_000 }).toBeLessThan(whole);
+    const held = resident.find(second)[0]?.tokens ?? 0;
+    expect((await chat(2)).cached).toBe(held);
     expect(seen.filter(({ type }) => type === "gap")).toEqual([]);
     controller.abort();
     await reading;

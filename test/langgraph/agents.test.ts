@@ -5,11 +5,10 @@ import { createReactAgent } from "@langchain/langgraph/prebuilt";
 import { createAgent, tool } from "langchain";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { lines, only, seenBy, startBench, type Bench } from "./bench.ts";
+import { checked, only, seenBy, session, startBench } from "./bench.ts";
 import type { Script } from "./scripted-server.ts";
 
 const ask = { messages: [{ role: "user" as const, content: "question" }] };
-const session = { configurable: { thread_id: "thread" } };
 
 const add = tool(({ a, b }) => String(a + b), {
   name: "add",
@@ -20,15 +19,6 @@ const add = tool(({ a, b }) => String(a + b), {
 /** Calls the tool in the first request and answers all others. */
 function first(name: string, given: object = {}): Script {
   return (_request, index) => (index === 0 ? { tool: { name, arguments: given } } : { text: "done" });
-}
-
-function checked(bench: Bench): readonly string[] {
-  expect(bench.faults).toEqual([]);
-  expect(bench.sage.handler.pending).toBe(0);
-  const [run] = only(bench.events, "run-start");
-  for (const identity of seenBy(bench.server))
-    expect(identity).toMatchObject({ run: run?.run, session: "thread" });
-  return lines(bench.events);
 }
 
 const oneActivation = (agent: string) => [

@@ -1,9 +1,13 @@
 import { ChatOpenAI, type ChatOpenAIFields } from "@langchain/openai";
+import { expect } from "vitest";
 import type { Host } from "../../src/langgraph/host.ts";
 import { createFramework, type Framework } from "../../src/langgraph/index.ts";
 import type { Event, Identity } from "../../src/runtime/event.ts";
 import { ScriptedServer, type Script } from "./scripted-server.ts";
 import { signal, type Signal } from "./signal.ts";
+
+/** Config of a run on a thread. */
+export const session = { configurable: { thread_id: "thread" } };
 
 /** A server, a host that records, and the framework side between them. */
 export interface Bench extends AsyncDisposable {
@@ -116,4 +120,14 @@ export function seenBy(server: ScriptedServer): readonly (Identity | undefined)[
 /** The events of one type. */
 export function only<T extends Event["type"]>(events: readonly Event[], type: T) {
   return events.filter((event): event is Extract<Event, { type: T }> => event.type === type);
+}
+
+/** The lines of the one run of a bench that was invoked with `session`, after checking that it left nothing behind. */
+export function checked(bench: Bench): readonly string[] {
+  expect(bench.faults).toEqual([]);
+  expect(bench.sage.handler.pending).toBe(0);
+  const [run] = only(bench.events, "run-start");
+  for (const identity of seenBy(bench.server))
+    expect(identity).toMatchObject({ run: run?.run, session: "thread" });
+  return lines(bench.events);
 }

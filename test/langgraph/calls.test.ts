@@ -4,11 +4,10 @@ import { OpenAI, type ChatOpenAI } from "@langchain/openai";
 import { tool } from "langchain";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { lines, only, seenBy, startBench, type Bench } from "./bench.ts";
+import { lines, only, seenBy, session, startBench, type Bench } from "./bench.ts";
 import { drain } from "./drain.ts";
 
 const State = MessagesAnnotation;
-const session = { configurable: { thread_id: "thread" } };
 
 /** Runs a graph with one node that does `work`, and returns the lines of that node's requests. */
 async function inNode(bench: Bench, work: () => Promise<unknown>): Promise<readonly string[]> {

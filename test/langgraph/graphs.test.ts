@@ -10,10 +10,9 @@ import {
   task,
 } from "@langchain/langgraph";
 import { expect, test } from "vitest";
-import { lines, only, seenBy, startBench, type Bench } from "./bench.ts";
+import { lines, only, seenBy, session, startBench, type Bench } from "./bench.ts";
 
 const State = MessagesAnnotation;
-const session = { configurable: { thread_id: "thread" } };
 
 /** A node that calls the model once. */
 function calls(bench: Bench, prompt = "hi") {

@@ -1,22 +1,12 @@
 import { Command, MessagesAnnotation, Send, START, StateGraph } from "@langchain/langgraph";
 import { expect, test } from "vitest";
-import { lines, only, seenBy, startBench, type Bench } from "./bench.ts";
+import { checked, seenBy, session, startBench, type Bench } from "./bench.ts";
 
 const State = MessagesAnnotation;
-const session = { configurable: { thread_id: "thread" } };
 
 function calls(bench: Bench) {
   const model = bench.model();
   return async () => ({ messages: [await model.invoke("hi")] });
-}
-
-function checked(bench: Bench): readonly string[] {
-  expect(bench.faults).toEqual([]);
-  expect(bench.sage.handler.pending).toBe(0);
-  const [run] = only(bench.events, "run-start");
-  for (const identity of seenBy(bench.server))
-    expect(identity).toMatchObject({ run: run?.run, session: "thread" });
-  return lines(bench.events);
 }
 
 /** A graph of one node that returns a Command for the graph around it. */

@@ -5,11 +5,10 @@ import type { ChatOpenAI } from "@langchain/openai";
 import { tool } from "langchain";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { lines, only, seenBy, startBench, type Bench } from "./bench.ts";
+import { lines, only, seenBy, session, startBench, type Bench } from "./bench.ts";
 import { signal } from "./signal.ts";
 
 const State = MessagesAnnotation;
-const session = { configurable: { thread_id: "thread" } };
 
 function settled(bench: Bench): readonly string[] {
   expect(bench.faults).toEqual([]);

@@ -3,10 +3,9 @@ import { createReactAgent } from "@langchain/langgraph/prebuilt";
 import { tool } from "langchain";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { lines, only, seenBy, startBench, type Bench } from "./bench.ts";
+import { lines, only, seenBy, session, startBench, type Bench } from "./bench.ts";
 import { drain } from "./drain.ts";
 
-const session = { configurable: { thread_id: "thread" } };
 const input = { messages: [{ role: "user" as const, content: "x" }] };
 
 function twoAgents(bench: Bench, useResponsesApi = false) {

@@ -4,11 +4,10 @@ import { createAgent, tool } from "langchain";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { createFramework } from "../../src/langgraph/index.ts";
-import { lines, only, seenBy, startBench, type Bench } from "./bench.ts";
+import { lines, only, seenBy, session, startBench, type Bench } from "./bench.ts";
 import { drain } from "./drain.ts";
 
 const State = MessagesAnnotation;
-const session = { configurable: { thread_id: "thread" } };
 const input = { messages: [{ role: "user" as const, content: "x" }] };
 const noop = tool(() => "x", { name: "noop", description: "Does nothing.", schema: z.object({}) });
 

@@ -1,20 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { serveClosedLoop } from "../../src/sim/serve-closed-loop.ts";
-import { written } from "./written-schedule.ts";
-
-// On the way 10 ms; a step 2 ms, a cold block 16 ms, a token of an answer 3 ms; two blocks fit into a step.
-const cost = {
-  overheadMs: 10,
-  requestMs: 0,
-  promptTokenMs: 0,
-  stepMs: 2,
-  tokenMs: 1,
-  squaredTokenMs: 0,
-  answerTokenMs: 3,
-  answerContextMs: 0,
-  chunkTokens: 32,
-  maxRunning: 4,
-};
+import { cost, written } from "./written-schedule.ts";
 
 function outcome(hits: readonly number[], gaps: readonly number[]) {
   return { hitsByCall: Int32Array.from(hits), gapsMs: Float64Array.from(gaps) };

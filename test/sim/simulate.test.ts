@@ -7,7 +7,7 @@ import { serve } from "../../src/sim/serve.ts";
 import { loadContenders, replaysOf, simulate } from "../../src/sim/simulate.ts";
 import { simulationTable } from "../../src/sim/simulate-table.ts";
 import type { Outcome } from "../../src/sim/replay.ts";
-import { written } from "./written-schedule.ts";
+import { cost, written } from "./written-schedule.ts";
 
 // A cache of two blocks: LRU drops b and a for cd, and has nothing in the end; who knows the future drops cd at once and
 // hits twice.
@@ -111,20 +111,6 @@ function hits(...hitsByCall: readonly number[]): Outcome {
 }
 
 describe("serve", () => {
-  // On the way 10 ms; a step 2 ms, a cold block 16 ms, a token of an answer 3 ms; two blocks fit into a step.
-  const cost = {
-    overheadMs: 10,
-    requestMs: 0,
-    promptTokenMs: 0,
-    stepMs: 2,
-    tokenMs: 1,
-    squaredTokenMs: 0,
-    answerTokenMs: 3,
-    answerContextMs: 0,
-    chunkTokens: 32,
-    maxRunning: 4,
-  };
-
   it("computes prompts that wait in one step, and opens the next run where one ends", () => {
     // 1 and 2 arrive at 0, are in the queue at 10, and share a step: first tokens at 10 + 2 + 32 = 44.
     // 3 is opened then, and 1 goes on: in the queue at 54. One block of 3 is missing, none of 1: 54 + 2 + 16 = 72.

@@ -6,16 +6,16 @@ import type { CacheEvent } from "../../src/runtime/cache-event.ts";
 import type { EngineAdapter } from "../../src/runtime/engine.ts";
 import { CacheWatch } from "../../src/wire/cache-watch.ts";
 import { kvEvents } from "../../src/wire/kv-events.ts";
-import { PrefixLedger } from "../../src/wire/prefix-ledger.ts";
+import { ResidentBlocks } from "../../src/wire/resident-blocks.ts";
 
-function watching(adapter: Pick<EngineAdapter, "events">, ledger?: PrefixLedger) {
+function watching(adapter: Pick<EngineAdapter, "events">, resident?: ResidentBlocks) {
   const seen: CacheEvent[] = [];
   const faults: unknown[] = [];
   const watch = new CacheWatch({
     adapter,
     onEvent: (event) => void seen.push(event),
     onFault: (error) => void faults.push(error),
-    ...(ledger && { ledger }),
+    ...(resident && { resident }),
   }).start();
   return { watch, seen, faults };
 }
@@ -148,10 +148,10 @@ async function* many() {
 }
 
 test("memory is bounded: in blocks, and in caches", async () => {
-  const ledger = new PrefixLedger(20);
-  const { watch } = watching({ events: many }, ledger);
+  const resident = new ResidentBlocks(20);
+  const { watch } = watching({ events: many }, resident);
   await expect.poll(() => watch.states.stream).toBe("ended");
-  expect(ledger.size).toBe(20);
+  expect(resident.size).toBe(20);
   expect(watch.states.caches).toHaveLength(1000);
   expect(watch.states.caches.find(({ source }) => source === "last")).toMatchObject({
     residentBlocks: 20,

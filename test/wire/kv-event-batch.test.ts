@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { Packr, Unpackr } from "msgpackr";
 import { describe, expect, test } from "vitest";
 import { readBatch } from "../../src/wire/kv-event-batch.ts";
-import { PrefixLedger } from "../../src/wire/prefix-ledger.ts";
+import { ResidentPrefixes } from "./resident-prefixes.ts";
 
 const unpackr = new Unpackr({ int64AsType: "bigint", mapsAsObjects: true, useRecords: false });
 
@@ -28,7 +28,7 @@ describe("frames recorded from real publishers", () => {
   ])(
     "%s: every stored block has a hash and its tokens, and a prompt is found by them",
     (name, size, medium) => {
-      const ledger = new PrefixLedger();
+      const resident = new ResidentPrefixes();
       const events = batchesOf(name).flatMap(({ events: found }) => found);
       const stored = events.filter((event) => event.type === "block-stored");
       expect(stored.length).toBeGreaterThan(0);
@@ -37,11 +37,11 @@ describe("frames recorded from real publishers", () => {
         expect(event.medium).toBe(medium);
         expect(event.tokens).toHaveLength(event.blocks.length * size);
         expect(new Set(event.blocks).size).toBe(event.blocks.length);
-        ledger.observe({ ...event, at: 0, source: "a" });
+        resident.observe({ ...event, at: 0, source: "a" });
       }
       const [first] = stored;
       expect(first?.parent).toBeUndefined();
-      expect(ledger.find([...(first?.tokens ?? []), 1, 2, 3])).toMatchObject([
+      expect(resident.find([...(first?.tokens ?? []), 1, 2, 3])).toMatchObject([
         { source: "a", tokens: first?.tokens.length },
       ]);
     },

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Packr } from "msgpackr";
 import { afterEach, expect, test } from "vitest";
 import { Publisher, Router } from "zeromq";
-import { PrefixLedger } from "../../src/wire/prefix-ledger.ts";
+import { ResidentPrefixes } from "./resident-prefixes.ts";
 import type { CacheEvent } from "../../src/runtime/cache-event.ts";
 import { createEngine } from "../../src/engine-registry.ts";
 import { kvEvents, type KvEventStream } from "../../src/wire/kv-events.ts";
@@ -239,12 +239,12 @@ test("several servers' streams are read once each, by the server that they are l
   );
   const urls = ["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"];
   const adapter = await createEngine("vllm", urls, { events });
-  const ledger = new PrefixLedger();
+  const resident = new ResidentPrefixes();
   const controller = new AbortController();
   let stored = 0;
   const done = (async () => {
     for await (const event of adapter.events?.(controller.signal) ?? []) {
-      ledger.observe(event);
+      resident.observe(event);
       if (event.type === "block-stored") stored++;
     }
   })();
@@ -258,7 +258,7 @@ test("several servers' streams are read once each, by the server that they are l
   await expect
     .poll(async () => {
       for (const [index, publisher] of publishers.entries()) await publisher.send(10 * index + 1);
-      return [0, 10].map((token) => ledger.find([token]).map(({ source }) => source));
+      return [0, 10].map((token) => resident.find([token]).map(({ source }) => source));
     })
     .toEqual(events.map(({ endpoint }) => [endpoint]));
   await expect.poll(() => stored).toBe(4);

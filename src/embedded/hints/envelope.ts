@@ -15,9 +15,11 @@ export const hintEnvelope = z.object({
   actions: z.array(action),
 });
 
+/** Hints on the wire, as they are sent. */
 export type HintEnvelope = z.output<typeof hintEnvelope>;
 export type HintAction = HintEnvelope["actions"][number];
 
+/** What became of one action; `tokens` that were computed or dropped for it. */
 export interface HintOutcome {
   readonly action_id: string;
   readonly status: "applied" | "ignored" | "rejected" | "failed" | "cancelled";
@@ -59,6 +61,5 @@ export const hintPayloads = {
   "kv.cancel": z.object({ prefix }),
 } as const;
 
-export type HintVerb = keyof typeof hintPayloads;
 export type RetainPayload = z.output<(typeof hintPayloads)["kv.retain"]>;
 export type PrefetchPayload = z.output<(typeof hintPayloads)["kv.prefetch"]>;

@@ -1,3 +1,4 @@
+import { sumSimple as sum } from "simple-statistics";
 import type { AgentId } from "../../runtime/event.ts";
 import type { Workload } from "../workload.ts";
 
@@ -89,8 +90,4 @@ function columns(counts: readonly (readonly number[])[]): readonly number[] {
 function bits(counts: readonly number[]): number {
   const total = sum(counts);
   return sum(counts.map((count) => (count === 0 ? 0 : (count / total) * Math.log2(total / count))));
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
