@@ -129,6 +129,7 @@ export class EngineFetch {
     if (decision.verdict.type === "ask") return this.#ask(gate, call, way, { subject, decision });
     const { verdict, patienceMs, priority } = decision;
     if (verdict.type === "route" || verdict.type === "admit") {
+      this.#leaveUntold(gate, call, subject);
       const routed: Way = {
         ...way,
         ...(verdict.type === "route" && { worker: verdict.baseURL }),
@@ -168,7 +169,14 @@ export class EngineFetch {
       unseen?.end("interrupted");
       return interruptedResponse(node as NodeSpan, error, decision.policy ?? "policy");
     }
+    this.#leaveUntold(gate, call, subject);
     return this.#go(call, way);
+  }
+
+  /** A call that outlives its run takes no place at the gate: nobody would tell when it ends. */
+  #leaveUntold(gate: CallGate, { seen, unseen, span }: EngineCall, subject: RequestSubject): void {
+    if (span.run.ended || (seen ?? unseen)?.ended)
+      leaveGate(this.#host, gate, subject, { status: "cancelled" });
   }
 
   #subject({ span, identity, body, seen, unseen }: EngineCall): RequestSubject {

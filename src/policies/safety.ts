@@ -179,6 +179,9 @@ class Safety implements Policy<CallSubject["kind"]> {
   }
 
   decided(call: CallSubject, verdict: Verdict): void {
+    // Its own remark, whichever policy let the call go on.
+    const own = this.#log && isLetGo(verdict) ? this.#judge(call) : undefined;
+    const reason = own?.type === "admit" ? own.reason : verdict.reason;
     this.#spending.decided(call, verdict);
     this.#learn(call, verdict.type);
     this.#write({
@@ -190,7 +193,7 @@ class Safety implements Policy<CallSubject["kind"]> {
       ...(call.tenant !== undefined && { tenant: call.tenant }),
       ...(call.kind === "tool-call" && { tool: call.tool, arguments: digest(call.args) }),
       ...(call.kind === "transition" && { from: call.from }),
-      ...(verdict.reason !== undefined && { reason: verdict.reason }),
+      ...(reason !== undefined && { reason }),
     });
   }
 
@@ -308,4 +311,8 @@ const state = z.strictObject({
 /** Agents that this one follows. */
 function before({ from }: TransitionSubject): readonly string[] {
   return from.length === 0 ? [START] : from;
+}
+
+function isLetGo({ type }: Verdict): boolean {
+  return type !== "deny" && type !== "ask";
 }

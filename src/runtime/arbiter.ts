@@ -153,10 +153,15 @@ const RANKS = { admit: 0, route: 1, hold: 2, reuse: 3, ask: 4, deny: 5 } as cons
 
 function outranks(one: Verdict, other: Verdict): boolean {
   if (one.type === "hold" && other.type === "hold") return one.forMs > other.forMs;
+  // Both let it go on; why is worth more to whoever reads the ledger.
+  if (one.type === "admit" && other.type === "admit")
+    return one.reason !== undefined && other.reason === undefined;
   return RANKS[one.type] > RANKS[other.type];
 }
 
 function yields(loser: Judgement, winner: Judgement): string {
+  if (loser.verdict.type === "admit" && winner.verdict.type === "admit")
+    return `${winner.policy} admits the same call`;
   return `${loser.verdict.type} gives way to ${winner.verdict.type} of ${winner.policy} on the same call`;
 }
 
