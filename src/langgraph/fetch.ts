@@ -173,14 +173,18 @@ export class EngineFetch {
     return this.#go(call, way);
   }
 
-  /** A call that outlives its run takes no place at the gate: nobody would tell when it ends. */
+  /** A call takes no place at the gate where nobody would tell when it ends, such as one that outlives its run. */
   #leaveUntold(gate: CallGate, { seen, unseen, span }: EngineCall, subject: RequestSubject): void {
-    if (span.run.ended || (seen ?? unseen)?.ended)
+    const request = seen ?? unseen;
+    if (span.run.ended || request?.ended || request?.id !== subject.id)
       leaveGate(this.#host, gate, subject, { status: "cancelled" });
   }
 
   #subject({ span, identity, body, seen, unseen }: EngineCall): RequestSubject {
-    const { id, prompt } = (seen ?? unseen) as ModelRequest;
+    const request = (seen ?? unseen) as ModelRequest;
+    const { prompt } = request;
+    // Else it would be taken for another attempt at the same call, which has its verdict.
+    const id = (request.sent ??= body) === body ? request.id : randomUUID();
     const { agent, run, session } = identity;
     const { context, startedAt } = span.run;
     let characters = prompt.anchor.length;

@@ -144,9 +144,13 @@ class Safety implements Policy<CallSubject["kind"]> {
     if (this.#log.last === undefined) return;
     const end = chainEnd(this.#log.last);
     if (!end)
-      throw new InvalidOptionsError("policy safety", `option auditLog: ${chosen.auditLog} is no audit log`, {
-        hint: "Name a new file, or one that this policy has written.",
-      });
+      throw new InvalidOptionsError(
+        "policy safety",
+        `option auditLog: ${chosen.auditLog} is no audit log, or its last line was cut short`,
+        {
+          hint: "Name a new file, or one that this policy has written; leave this one as it is.",
+        },
+      );
     this.#chain = end;
   }
 
@@ -195,6 +199,10 @@ class Safety implements Policy<CallSubject["kind"]> {
       ...(call.kind === "transition" && { from: call.from }),
       ...(reason !== undefined && { reason }),
     });
+  }
+
+  ended(call: CallSubject): void {
+    if (call.kind === "request") this.#spending.ended(call);
   }
 
   /** What is stopped is no habit. */

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -84,4 +84,13 @@ test("a tenant may be a number, and a run without one is told so", async () => {
   expect(await outcome("42", { tenant: 42 })).toBe("read");
   expect(await outcome(43, { tenant: 42 })).toContain("outside of what worker may touch");
   expect(await outcome(42, {})).toContain("must be the run's own tenant, and the run has none");
+});
+
+test("a log whose last line was cut short is refused, in words that say so", async () => {
+  const auditLog = join(folder, "cut.jsonl");
+  const first = await scriptedSage({ safety: { auditLog } });
+  await first.sage.close();
+  await first[Symbol.asyncDispose]();
+  await appendFile(auditLog, '{"number":2,"prev');
+  await expect(scriptedSage({ safety: { auditLog } })).rejects.toThrow("its last line was cut short");
 });
