@@ -167,7 +167,7 @@ export class EngineFetch {
         return deniedResponse(error);
       }
       unseen?.end("interrupted");
-      return interruptedResponse(node as NodeSpan, error, decision.policy ?? "policy");
+      return interruptedResponse(node as NodeSpan, error, decision.policy ?? "cachesage");
     }
     this.#leaveUntold(gate, call, subject);
     return this.#go(call, way);

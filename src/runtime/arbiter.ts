@@ -160,8 +160,13 @@ function outranks(one: Verdict, other: Verdict): boolean {
 }
 
 function yields(loser: Judgement, winner: Judgement): string {
-  if (loser.verdict.type === "admit" && winner.verdict.type === "admit")
-    return `${winner.policy} admits the same call`;
+  const { type, call } = winner.verdict;
+  // A late request is not made where it is admitted, so that to route it says otherwise.
+  if (
+    loser.verdict.type === "admit" &&
+    (type === "admit" || (type === "route" && call.kind !== "late-request"))
+  )
+    return `${winner.policy} lets the same call go on`;
   return `${loser.verdict.type} gives way to ${winner.verdict.type} of ${winner.policy} on the same call`;
 }
 

@@ -102,12 +102,27 @@ test("every judgement is kept or dropped with a reason, and ties go to the polic
   });
 });
 
+test("an admission is no loser where the call goes on by another verdict; a late call is made by no other", () => {
+  for (const [kind, reason] of [
+    ["request", "routing lets the same call go on"],
+    ["late-request", "admit gives way to route of routing on the same call"],
+  ] as const) {
+    const own: CallRef = { ...call, kind };
+    const admit: Judgement = { policy: "admission", verdict: { type: "admit", call: own } };
+    const route: Judgement = {
+      policy: "routing",
+      verdict: { type: "route", call: own, baseURL: "http://a/v1" },
+    };
+    expect(rule(own, [admit, route], 100)).toMatchObject({ kept: route, dropped: [{ reason }] });
+  }
+});
+
 test("of several that admit a call, the one that says why is heard", () => {
   const silent: Judgement = { policy: "silent", verdict: { type: "admit", call } };
   const spoken: Judgement = { policy: "spoken", verdict: { type: "admit", call, reason: "why" } };
   const { kept, dropped } = rule(call, [silent, spoken], 100);
   expect(kept).toBe(spoken);
-  expect(dropped).toEqual([{ judgement: silent, reason: "spoken admits the same call" }]);
+  expect(dropped).toEqual([{ judgement: silent, reason: "spoken lets the same call go on" }]);
 });
 
 test("priorities combine by weighted mean", () => {
