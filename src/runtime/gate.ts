@@ -253,7 +253,11 @@ export class Gate {
     const { policy, verdict } = kept;
     if (verdict.type === "hold") {
       const waiting = lane.waiting.get(call.id);
-      if (waiting && policy !== undefined) this.#hold(waiting, policy, verdict);
+      if (!waiting || policy === undefined) return undefined;
+      this.#hold(waiting, policy, verdict);
+      // Whoever holds it for a shorter time wants to be asked by then, be it only to deny it.
+      for (const { verdict: own } of judgements)
+        if (own.type === "hold") waiting.wakeAt = Math.min(waiting.wakeAt, now + own.forMs);
       return undefined;
     }
     for (const { judgement, reason } of dropped)
