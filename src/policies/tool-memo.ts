@@ -82,7 +82,8 @@ interface Flight {
  * Answers a repeated call of a tool with the result of the first.
  *
  * Only tools that the user lists; equal means equal arguments, whatever the order of their fields, within the tool's scope.
- * Of equal calls at once, one runs and the others wait for it. Results stay in memory and in no snapshot: they are the
+ * Of equal calls at once, one runs and the others wait for it. Kept are data and tool messages; what holds instances of other
+ * classes, whose copies would not be what they are, is made anew each time. Results stay in memory and in no snapshot: they are the
  * application's data.
  */
 export default definePolicy({
