@@ -59,8 +59,10 @@ export function wrongData(rules: readonly DataScope[], call: ToolCallSubject): s
     if (rule.tool !== call.tool || rule.agents?.includes(call.agent) === false) continue;
     const value = argumentOf(call.args, rule.argument);
     const own = rule.is === "tenant" ? call.tenant : call.session;
+    if (rule.is !== undefined && own === undefined)
+      return `argument ${rule.argument} of tool ${call.tool} must be the run's own ${rule.is}, and the run has none`;
     const isIn =
-      (rule.is === undefined || (own !== undefined && value === own)) &&
+      (rule.is === undefined || (typeof value === "number" ? String(value) : value) === own) &&
       (rule.oneOf === undefined || rule.oneOf.some((allowed) => allowed === value)) &&
       (rule.startsWith === undefined || (typeof value === "string" && value.startsWith(rule.startsWith)));
     if (!isIn)

@@ -61,6 +61,12 @@ export class Spending {
     } else if (call.kind === "tool-call" && type === "admit") this.#spentBy(call.run).toolCalls++;
   }
 
+  /** A call is no longer under way; what it has cost is told by its event, if it has one. */
+  ended({ run, id }: Pick<CallSubject, "run" | "id">): void {
+    const underWay = this.#underWay.get(run);
+    if (underWay?.delete(id) && underWay.size === 0) this.#underWay.delete(run);
+  }
+
   /** What sessions may go on with, by their hash: what was interrupted, and what is open. */
   snapshot(): readonly (readonly [session: string, spent: Spent])[] {
     const all = new Map(this.#paused);
@@ -79,8 +85,7 @@ export class Spending {
   #pay({ request, run, usage }: RequestEndEvent): void {
     const streams = this.#repeated.get(request);
     this.#repeated.delete(request);
-    const underWay = this.#underWay.get(run);
-    if (underWay?.delete(request) && underWay.size === 0) this.#underWay.delete(run);
+    this.ended({ run, id: request });
     if (!usage) return;
     const isTwice = streams !== undefined;
     const prompt = (usage.promptTokens ?? 0) * (isTwice ? 2 : 1);

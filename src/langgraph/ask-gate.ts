@@ -58,7 +58,7 @@ export function leaveGate(host: Host, gate: CallGate, call: CallSubject, result:
 export async function askHuman(
   gate: CallGate,
   call: CallSubject,
-  { verdict, policy = "policy" }: { readonly verdict: AskVerdict; readonly policy?: string },
+  { verdict, policy = "cachesage" }: { readonly verdict: AskVerdict; readonly policy?: string },
   config: ConfigLike | undefined,
 ): Promise<void> {
   const request: ApprovalRequest = {
@@ -94,7 +94,7 @@ export async function askHuman(
 /** The denial that the graph sees. */
 export function denialOf(call: CallSubject, { verdict, policy }: Decision): ActionDeniedError {
   const reason = verdict.reason ?? "no reason given";
-  return new ActionDeniedError(policy ?? "policy", describe(call), reason);
+  return new ActionDeniedError(policy ?? "cachesage", describe(call), reason);
 }
 
 function describe(call: CallSubject): string {

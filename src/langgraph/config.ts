@@ -42,8 +42,12 @@ export function sessionOf(
   metadata: Readonly<Record<string, unknown>> | undefined,
   configurable?: Readonly<Record<string, unknown>>,
 ): SessionId | undefined {
-  const thread = configurable?.["thread_id"] ?? metadata?.["thread_id"];
-  return typeof thread === "string" || typeof thread === "number" ? String(thread) : undefined;
+  return idIn(configurable?.["thread_id"] ?? metadata?.["thread_id"]);
+}
+
+/** Ids are texts, or the numbers of a database. */
+function idIn(value: unknown): string | undefined {
+  return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
 }
 
 /** What the caller says about a run; callbacks see its metadata only. */
@@ -51,7 +55,7 @@ export function contextOf(
   metadata: Readonly<Record<string, unknown>> | undefined,
   configurable?: Readonly<Record<string, unknown>>,
 ): RunContext {
-  const tenant = text(configurable?.["tenant"] ?? metadata?.["tenant"]);
+  const tenant = idIn(configurable?.["tenant"] ?? metadata?.["tenant"]);
   const priority = configurable?.["priority"] ?? metadata?.["priority"];
   const deadlineMs = configurable?.["deadline_ms"] ?? metadata?.["deadline_ms"];
   return {

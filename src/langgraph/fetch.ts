@@ -129,6 +129,7 @@ export class EngineFetch {
     if (decision.verdict.type === "ask") return this.#ask(gate, call, way, { subject, decision });
     const { verdict, patienceMs, priority } = decision;
     if (verdict.type === "route" || verdict.type === "admit") {
+      this.#leaveUntold(gate, call, subject);
       const routed: Way = {
         ...way,
         ...(verdict.type === "route" && { worker: verdict.baseURL }),
@@ -166,13 +167,24 @@ export class EngineFetch {
         return deniedResponse(error);
       }
       unseen?.end("interrupted");
-      return interruptedResponse(node as NodeSpan, error, decision.policy ?? "policy");
+      return interruptedResponse(node as NodeSpan, error, decision.policy ?? "cachesage");
     }
+    this.#leaveUntold(gate, call, subject);
     return this.#go(call, way);
   }
 
+  /** A call takes no place at the gate where nobody would tell when it ends, such as one that outlives its run. */
+  #leaveUntold(gate: CallGate, { seen, unseen, span }: EngineCall, subject: RequestSubject): void {
+    const request = seen ?? unseen;
+    if (span.run.ended || request?.ended || request?.id !== subject.id)
+      leaveGate(this.#host, gate, subject, { status: "cancelled" });
+  }
+
   #subject({ span, identity, body, seen, unseen }: EngineCall): RequestSubject {
-    const { id, prompt } = (seen ?? unseen) as ModelRequest;
+    const request = (seen ?? unseen) as ModelRequest;
+    const { prompt } = request;
+    // Else it would be taken for another attempt at the same call, which has its verdict.
+    const id = (request.sent ??= body) === body ? request.id : randomUUID();
     const { agent, run, session } = identity;
     const { context, startedAt } = span.run;
     let characters = prompt.anchor.length;

@@ -1,6 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Attempt } from "./attempt.ts";
 
+/** Timers of Node that are longer go off at once. */
+const LONGEST_DELAY_MS = 2 ** 31 - 1;
+
 /** Who answered a call that was made twice; undefined: neither did. */
 export type Winner = "first" | "second" | undefined;
 
@@ -45,7 +48,7 @@ async function makeLate(
   signal: AbortSignal | undefined,
 ): Promise<Attempt | undefined> {
   try {
-    await delay(parts.patienceMs, undefined, { signal: settled });
+    await delay(Math.min(parts.patienceMs, LONGEST_DELAY_MS), undefined, { signal: settled });
     const server = signal?.aborted ? undefined : await parts.late(settled);
     if (server === undefined) return undefined;
     if (!settled.aborted) return new Attempt((own) => parts.send(own, server), signal);

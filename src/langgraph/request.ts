@@ -10,6 +10,8 @@ export class Request implements Open {
   readonly prompt: PromptShape;
   /** The body that the host was told of, so that a client's retry is not told again. */
   told: string | undefined;
+  /** The first body that was sent of it; another one is another call, as of a model that is given several prompts at once. */
+  sent: string | undefined;
   readonly #host: Pick<Host, "clock" | "emit">;
   readonly #run: Run;
   readonly #onEnd: () => void;

@@ -181,10 +181,11 @@ function throughGate(
 /** An answer kept from another call, made that of this one: a message of its own, since graphs tell messages by their id. */
 function answerTo(output: unknown, id: unknown): unknown {
   if (!isObject(output) || !("tool_call_id" in output)) return output;
-  const { lc_kwargs: fields, constructor } = output;
+  const { lc_kwargs: fields, constructor, content, artifact } = output;
   if (!isObject(fields)) return output;
   const { id: _id, ...kept } = fields;
-  return Reflect.construct(constructor as new (fields: object) => object, [{ ...kept, tool_call_id: id }]);
+  const own = { ...kept, content, ...(artifact !== undefined && { artifact }), tool_call_id: id };
+  return Reflect.construct(constructor as new (fields: object) => object, [own]);
 }
 
 function signalOf(config: unknown): AbortSignal | undefined {

@@ -199,7 +199,7 @@ class Admission implements Policy<"request"> {
       const reason =
         room > 0
           ? "a prompt is computed already, and a call of high priority may come"
-          : `${underWay} calls are under way, which is what the engine serves well`;
+          : "as many calls are under way as the engine serves well";
       return { type: "hold", call, forMs: shedLate ? leftMs : Number.POSITIVE_INFINITY, reason };
     });
   }

@@ -128,25 +128,27 @@ class Fairness implements Policy<"request"> {
     const { concurrency } = this.#options;
     const most = concurrency === "adaptive" ? this.#limit.value : concurrency;
     const room = most - underWay;
+    // The same words for each hold: it is one entry of the ledger, however the limit moves meanwhile.
+    const reason = "as many calls are under way as the engine serves well";
     return ranked.map(({ item: call }, place): Action => {
       if (place < room) return { type: "admit", call };
-      const reason = `${underWay} calls are under way, which is what the engine serves well`;
       return { type: "hold", call, forMs: Number.POSITIVE_INFINITY, reason };
     });
   }
 
   decided(call: RequestSubject, { type }: Verdict): void {
     const client = this.#nameOf(call);
-    this.#waiting.delete(call.id);
-    if (type !== "admit" && type !== "route") return this.#close(client);
+    const isOpen = this.#waiting.delete(call.id);
+    if (type !== "admit" && type !== "route") return isOpen ? this.#close(client) : undefined;
+    // One that a human was asked about in between comes back from outside.
+    if (!isOpen) this.#client(client).open++;
     this.#charges.set(call.id, { client, tokens: call.tokens, at: this.#now(), isAnswered: false });
     this.#charge(client, call.tokens);
   }
 
   ended(call: RequestSubject, _result: CallResult): void {
-    this.#waiting.delete(call.id);
-    this.#charges.delete(call.id);
-    this.#close(this.#nameOf(call));
+    const wasWaiting = this.#waiting.delete(call.id);
+    if (this.#charges.delete(call.id) || wasWaiting) this.#close(this.#nameOf(call));
   }
 
   /** Tokens served, by client, over its share, and the limit that was learned. Of sessions no tokens: their ids stay in this process. */

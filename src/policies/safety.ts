@@ -144,9 +144,13 @@ class Safety implements Policy<CallSubject["kind"]> {
     if (this.#log.last === undefined) return;
     const end = chainEnd(this.#log.last);
     if (!end)
-      throw new InvalidOptionsError("policy safety", `option auditLog: ${chosen.auditLog} is no audit log`, {
-        hint: "Name a new file, or one that this policy has written.",
-      });
+      throw new InvalidOptionsError(
+        "policy safety",
+        `option auditLog: ${chosen.auditLog} is no audit log, or its last line was cut short`,
+        {
+          hint: "Name a new file, or one that this policy has written; leave this one as it is.",
+        },
+      );
     this.#chain = end;
   }
 
@@ -179,6 +183,9 @@ class Safety implements Policy<CallSubject["kind"]> {
   }
 
   decided(call: CallSubject, verdict: Verdict): void {
+    // Its own remark, whichever policy let the call go on.
+    const own = this.#log && isLetGo(verdict) ? this.#judge(call) : undefined;
+    const reason = own?.type === "admit" ? own.reason : verdict.reason;
     this.#spending.decided(call, verdict);
     this.#learn(call, verdict.type);
     this.#write({
@@ -190,8 +197,12 @@ class Safety implements Policy<CallSubject["kind"]> {
       ...(call.tenant !== undefined && { tenant: call.tenant }),
       ...(call.kind === "tool-call" && { tool: call.tool, arguments: digest(call.args) }),
       ...(call.kind === "transition" && { from: call.from }),
-      ...(verdict.reason !== undefined && { reason: verdict.reason }),
+      ...(reason !== undefined && { reason }),
     });
+  }
+
+  ended(call: CallSubject): void {
+    if (call.kind === "request") this.#spending.ended(call);
   }
 
   /** What is stopped is no habit. */
@@ -308,4 +319,8 @@ const state = z.strictObject({
 /** Agents that this one follows. */
 function before({ from }: TransitionSubject): readonly string[] {
   return from.length === 0 ? [START] : from;
+}
+
+function isLetGo({ type }: Verdict): boolean {
+  return type !== "deny" && type !== "ask";
 }

@@ -82,7 +82,8 @@ interface Flight {
  * Answers a repeated call of a tool with the result of the first.
  *
  * Only tools that the user lists; equal means equal arguments, whatever the order of their fields, within the tool's scope.
- * Of equal calls at once, one runs and the others wait for it. Results stay in memory and in no snapshot: they are the
+ * Of equal calls at once, one runs and the others wait for it. Kept are data and tool messages; what holds instances of other
+ * classes, whose copies would not be what they are, is made anew each time. Results stay in memory and in no snapshot: they are the
  * application's data.
  */
 export default definePolicy({
@@ -158,10 +159,11 @@ class ToolMemo implements Policy<"tool-call"> {
     this.#leaders.delete(call.id);
     this.#flying.delete(key);
     const rules = this.#tools.get(call.tool);
-    if (!rules || status !== "completed" || flight.isVoid || !isKeepable(output)) return;
+    if (!rules || status !== "completed" || flight.isVoid) return;
     if (!rules.keepNegative && isNegative(output)) return;
     try {
       const characters = key.length + (JSON.stringify(output)?.length ?? 0);
+      if (!isKeepable(output)) return;
       const kept = { output: copied(output), at: this.#now(), tags: rules.tags, characters };
       this.#kept.set(key, kept, { ttl: rules.ttlMs });
     } catch {
@@ -212,19 +214,39 @@ function isPlain(value: unknown): value is object {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** LangChain messages are kept as they are, since the gate makes new ones of them; other data is copied both ways. */
+/** What is done to one of the two must not be seen in the other. Of a message, an artifact that is no data is shared. */
 function copied(output: unknown): unknown {
-  return isMessage(output) ? output : structuredClone(output);
+  if (!isMessage(output)) return structuredClone(output);
+  const { content, artifact } = output;
+  const message = Object.assign(Object.create(Object.getPrototypeOf(output) as object) as object, output);
+  return Object.assign(
+    message,
+    isData(content) && { content: structuredClone(content) },
+    artifact !== undefined && isData(artifact) && { artifact: structuredClone(artifact) },
+  );
 }
 
-/** Data, or a tool's message; a Command steers a graph, and other objects may hold anything. */
+/** Data, or a tool's message; a Command steers a graph, and a copy of other objects would not be what they are. */
 function isKeepable(output: unknown): boolean {
-  if (typeof output === "function" || typeof output === "symbol") return false;
-  if (typeof output !== "object" || output === null || Array.isArray(output)) return true;
-  return isMessage(output) || isPlain(output);
+  return isMessage(output) || isData(output);
 }
 
-function isMessage(output: unknown): output is { readonly content: unknown; readonly status?: unknown } {
+/** Whether a copy is as good, at any depth: no function and no instance of a class is in it, but for dates and bytes. */
+function isData(value: unknown): boolean {
+  if (typeof value === "function" || typeof value === "symbol") return false;
+  if (typeof value !== "object" || value === null) return true;
+  if (value instanceof Date || ArrayBuffer.isView(value)) return true;
+  if (!Array.isArray(value) && !isPlain(value)) return false;
+  return Object.values(value).every(isData);
+}
+
+interface Message {
+  readonly content: unknown;
+  readonly artifact?: unknown;
+  readonly status?: unknown;
+}
+
+function isMessage(output: unknown): output is Message {
   return typeof output === "object" && output !== null && "tool_call_id" in output && "content" in output;
 }
 

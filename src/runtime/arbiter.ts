@@ -153,10 +153,20 @@ const RANKS = { admit: 0, route: 1, hold: 2, reuse: 3, ask: 4, deny: 5 } as cons
 
 function outranks(one: Verdict, other: Verdict): boolean {
   if (one.type === "hold" && other.type === "hold") return one.forMs > other.forMs;
+  // Both let it go on; why is worth more to whoever reads the ledger.
+  if (one.type === "admit" && other.type === "admit")
+    return one.reason !== undefined && other.reason === undefined;
   return RANKS[one.type] > RANKS[other.type];
 }
 
 function yields(loser: Judgement, winner: Judgement): string {
+  const { type, call } = winner.verdict;
+  // A late request is not made where it is admitted, so that to route it says otherwise.
+  if (
+    loser.verdict.type === "admit" &&
+    (type === "admit" || (type === "route" && call.kind !== "late-request"))
+  )
+    return `${winner.policy} lets the same call go on`;
   return `${loser.verdict.type} gives way to ${winner.verdict.type} of ${winner.policy} on the same call`;
 }
 

@@ -12,7 +12,7 @@ export interface CallRef {
 /** What every waiting call is known by. It comes from LangGraph's config, never from a prompt. */
 interface Call extends CallRef {
   readonly session?: SessionId;
-  /** On whose behalf the run is: `tenant` in the `configurable` or `metadata` of the invocation. */
+  /** On whose behalf the run is: `tenant` in the `configurable` or `metadata` of the invocation, a text or a number. */
   readonly tenant?: string;
   /** Clock time at which it came to the gate. */
   readonly at: number;

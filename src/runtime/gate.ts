@@ -87,6 +87,7 @@ export class Gate {
   readonly #parts: GateParts;
   readonly #lanes: readonly Lane[];
   readonly #repeats = { made: 0, won: 0, lost: 0 };
+  #isClosed = false;
 
   constructor(parts: GateParts) {
     this.#parts = parts;
@@ -145,16 +146,29 @@ export class Gate {
   /** A human has answered what a policy asked about a call. */
   answer(call: CallSubject, policy: string, verdict: AdmitVerdict | DenyVerdict): void {
     const lane = this.#lane(call.kind);
-    if (lane) this.#letGo(lane, { call, verdict, policy });
+    if (lane && !this.#isClosed) this.#letGo(lane, { call, verdict, policy });
   }
 
-  /** Events end model calls, and change what policies think of those that wait. */
+  /**
+   * Events end model calls, and change what policies think of those that wait. One that waits may outlive its run, whose end
+   * ends all its requests: it goes on waiting, until it may go or is given up.
+   */
   observe(event: Event): readonly Ruled[] {
     if (event.type === "request-end") {
       const lane = this.#lane("request");
-      if (lane) this.#end(lane, event.request, { status: event.status });
+      if (lane?.underWay.has(event.request)) this.#end(lane, event.request, { status: event.status });
     }
     return this.wake();
+  }
+
+  /** Nothing more is asked here: whoever waits is told elsewhere, and policies hear of nothing any more. */
+  close(): void {
+    for (const { waiting, underWay } of this.#lanes) {
+      for (const one of waiting.values()) this.#endHold(one, "cancelled");
+      waiting.clear();
+      underWay.clear();
+    }
+    this.#isClosed = true;
   }
 
   /** Asks about all waiting calls again. */
@@ -239,7 +253,11 @@ export class Gate {
     const { policy, verdict } = kept;
     if (verdict.type === "hold") {
       const waiting = lane.waiting.get(call.id);
-      if (waiting && policy !== undefined) this.#hold(waiting, policy, verdict);
+      if (!waiting || policy === undefined) return undefined;
+      this.#hold(waiting, policy, verdict);
+      // Whoever holds it for a shorter time wants to be asked by then, be it only to deny it.
+      for (const { verdict: own } of judgements)
+        if (own.type === "hold") waiting.wakeAt = Math.min(waiting.wakeAt, now + own.forMs);
       return undefined;
     }
     for (const { judgement, reason } of dropped)

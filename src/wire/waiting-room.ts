@@ -4,9 +4,10 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Event } from "../runtime/event.ts";
 import type { Decision, Gate, Repeats, Ruled } from "../runtime/gate.ts";
 
+/** A call that waits, and who waits for it: a client may send one call twice at once, and both go when it may go. */
 interface Guest {
   readonly call: CallSubject;
-  readonly resolve: (decision: Decision) => void;
+  readonly waiting: Set<(decision: Decision) => void>;
 }
 
 /**
@@ -71,8 +72,8 @@ export class WaitingRoom {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    for (const { call, resolve } of this.#guests.values()) resolve(this.#withoutGate(call));
-    this.#guests.clear();
+    this.#gate.close();
+    for (const { call } of this.#guests.values()) this.#release({ call, ...this.#withoutGate(call) });
   }
 
   #withoutGate(call: CallSubject): Decision {
@@ -85,22 +86,21 @@ export class WaitingRoom {
   #wait(call: CallSubject, signal: AbortSignal | undefined): Promise<Decision> {
     return new Promise((resolve, reject) => {
       const key = keyOf(call);
-      // A client may send one call twice at once; both go when it may go.
-      const twin = this.#guests.get(key);
+      const guest = this.#guests.get(key) ?? { call, waiting: new Set() };
+      this.#guests.set(key, guest);
+      const go = (decision: Decision) => {
+        signal?.removeEventListener("abort", giveUp);
+        resolve(decision);
+      };
       const giveUp = () => {
+        guest.waiting.delete(go);
+        reject(signal?.reason as Error);
+        if (guest.waiting.size > 0) return;
         this.#guests.delete(key);
         this.leave(call, { status: "cancelled" });
-        reject(signal?.reason as Error);
       };
+      guest.waiting.add(go);
       signal?.addEventListener("abort", giveUp, { once: true });
-      this.#guests.set(key, {
-        call,
-        resolve: (decision) => {
-          signal?.removeEventListener("abort", giveUp);
-          resolve(decision);
-          twin?.resolve(decision);
-        },
-      });
     });
   }
 
@@ -113,7 +113,7 @@ export class WaitingRoom {
     const key = keyOf(ruled.call);
     const guest = this.#guests.get(key);
     this.#guests.delete(key);
-    guest?.resolve(ruled);
+    for (const go of guest?.waiting ?? []) go(ruled);
   }
 
   /** The timer keeps the process alive: a call that waits is work to do. */

@@ -3,6 +3,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { ActionDeniedError } from "../../src/index.ts";
 import admission from "../../src/policies/admission.ts";
+import fairness from "../../src/policies/fairness.ts";
 import safety from "../../src/policies/safety.ts";
 import type { RequestSubject } from "../../src/runtime/call.ts";
 import { END, type Event } from "../../src/runtime/event.ts";
@@ -317,3 +318,18 @@ test("in a real graph, a call that comes too late is denied and the graph sees w
 function stateOf(simulation: GateSimulation): { readonly limit: number } {
   return simulation.snapshot(0) as { readonly limit: number };
 }
+
+test("a deadline is heard in time, also where another policy holds the call for longer", () => {
+  const one = { initial: 1, min: 1, max: 1 };
+  const simulation = new GateSimulation(
+    [
+      [admission, one],
+      [fairness, { concurrency: 1 }],
+    ],
+    () => ({ firstTokenMs: 400, totalMs: 500 }),
+  );
+  simulation.call("first", 0);
+  simulation.call("second", 0, { deadline: 50 });
+  simulation.play(1000);
+  expect(simulation.served.get("second")).toMatchObject({ verdict: "deny", admittedAt: 50 });
+});

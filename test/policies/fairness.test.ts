@@ -80,6 +80,28 @@ test("who was away does not come back with service saved up", () => {
   expect(late / (busy - before)).toBeGreaterThan(0.7);
 });
 
+test("a tenant with a call that a human was asked about still has the others", () => {
+  const simulation = new GateSimulation([[fairness, {}]], () => ({ firstTokenMs: 1e6, totalMs: 1e6 }));
+  const asked = {
+    kind: "request",
+    id: "asked",
+    agent: "a",
+    run: "r",
+    at: 0,
+    anchor: "",
+    anchorTokens: 0,
+  } as const;
+  simulation.call("first", 0, { tenant: "one", tokens: 1000 });
+  simulation.play(1);
+  const { gate } = simulation;
+  gate.answer({ ...asked, tenant: "one", tokens: 1000 }, "safety", { type: "admit", call: { ...asked } });
+  gate.leave(asked, { status: "completed" });
+  simulation.call("second", 2, { tenant: "two", tokens: 1000 });
+  simulation.play(3);
+  // Who comes starts at the least served of those with open calls, which is the first tenant still.
+  expect(simulation.snapshot(0)).toMatchObject({ served: { one: 2000, two: 3000 } });
+});
+
 test("a lone tenant loses nothing while there is room", () => {
   const simulation = new GateSimulation([[fairness, { concurrency: 4 }]], steady);
   for (let i = 0; i < 400; i++) simulation.call(`${i}`, i * 25, { tenant: "lone" });

@@ -13,7 +13,7 @@ import {
   StateGraph,
 } from "@langchain/langgraph";
 import { createReactAgent, ToolNode } from "@langchain/langgraph/prebuilt";
-import { AIMessage, createAgent, tool } from "langchain";
+import { AIMessage, createAgent, HumanMessage, tool } from "langchain";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { checkChain } from "../../src/audit/chain.ts";
@@ -261,6 +261,26 @@ test.each([
   const graph = new StateGraph(MessagesAnnotation).addNode("n", node).addEdge(START, "n").compile();
   await scripted.sage.instrument(graph).invoke(input);
   expect(scripted.server.requests).toHaveLength(made);
+});
+
+test("each prompt of a model that is given several at once counts", async () => {
+  await using scripted = await scriptedSage(safety({ budget: { modelCalls: 2, tokens: 1000 } }));
+  const model = scripted.model();
+  const ask = (...prompts: readonly string[]) =>
+    model.generate(prompts.map((text) => [new HumanMessage(text)]));
+  const graph = scripted.sage.instrument(
+    new StateGraph(MessagesAnnotation)
+      .addNode("clerk", async () => {
+        expect((await ask("one", "two")).generations).toHaveLength(2);
+        await ask("three");
+        return {};
+      })
+      .addEdge(START, "clerk")
+      .compile(),
+  );
+  const error = await thrown(graph.invoke(input));
+  expect(error).toMatchObject({ policy: "safety", reason: "the run's budget of 2 (modelCalls) is spent" });
+  expect(scripted.server.requests).toHaveLength(2);
 });
 
 test("log mode stops nothing and says what it would have stopped", async () => {

@@ -300,10 +300,51 @@ test("negative results are kept only when asked", () => {
 });
 
 test("what steers a graph, or cannot be copied, is never kept", () => {
-  for (const output of [new Date(), () => {}, [() => {}], new Map()]) {
+  for (const output of [() => {}, [() => {}], new Map(), [new URL("http://a")], { answers: [new Map()] }]) {
     const { make } = alone({ tools: { read: {} } });
     expect([make({}, output), make({}, output)]).toEqual(["call", "call"]);
   }
+});
+
+test("what is done to a kept message, by whoever was given it, is not seen in the next one", async () => {
+  const rows = tool(async () => ["two rows", { rows: [1, 2] }], {
+    name: "rows",
+    description: "Rows of a table.",
+    schema: z.object({ table: z.string() }),
+    responseFormat: "content_and_artifact",
+  });
+  await using scripted = await scriptedSage({ "tool-memo": { tools: { rows: {} } } });
+  const kept = scripted.sage.tool(rows);
+  const seen: unknown[] = [];
+  const graph = scripted.sage.instrument(
+    new StateGraph(MessagesAnnotation)
+      .addNode("n", async () => {
+        for (const id of ["1", "2", "3"]) {
+          const message: unknown = await kept.invoke({
+            type: "tool_call",
+            id,
+            name: "rows",
+            args: { table: "a" },
+          });
+          const { tool_call_id, artifact } = message as {
+            readonly tool_call_id: string;
+            readonly artifact: { readonly rows: number[] };
+          };
+          seen.push([tool_call_id, [...artifact.rows]]);
+          artifact.rows.push(3);
+        }
+        return {};
+      })
+      .addEdge(START, "n")
+      .compile(),
+  );
+  await graph.invoke(input);
+  expect(scripted.verdicts()).toEqual(["tool-memo: reuse n", "tool-memo: reuse n"]);
+  expect(seen).toEqual([
+    ["1", [1, 2]],
+    ["2", [1, 2]],
+    ["3", [1, 2]],
+  ]);
 });
 
 test("the number of results and their size are bounded", () => {

@@ -8,6 +8,7 @@ const call: CallRef = { kind: "request", id: "1", agent: "a", run: "r" };
 const forMs = fc.oneof(fc.double({ min: 0, max: 1e6, noNaN: true }), fc.constant(Number.POSITIVE_INFINITY));
 const verdict: fc.Arbitrary<Verdict> = fc.oneof(
   fc.constant<Verdict>({ type: "admit", call }),
+  fc.constant<Verdict>({ type: "admit", call, reason: "why" }),
   forMs.map((ms): Verdict => ({ type: "hold", call, forMs: ms, reason: "full" })),
   fc.constant<Verdict>({ type: "route", call, baseURL: "http://other/v1" }),
   fc.constant<Verdict>({ type: "reuse", call, output: 1 }),
@@ -95,8 +96,33 @@ test("every judgement is kept or dropped with a reason, and ties go to the polic
     expect(dropped.length + (kept.policy === undefined ? 0 : 1)).toBe(all.length);
     expect(dropped.every(({ reason }) => reason.length > 0)).toBe(true);
     if (kept.verdict.type === "hold" || kept.policy === undefined) return;
-    expect(kept).toBe(all.find((one) => one.verdict.type === kept.verdict.type));
+    const equals = all.filter((one) => one.verdict.type === kept.verdict.type);
+    const first = kept.verdict.type === "admit" && equals.find((one) => one.verdict.reason !== undefined);
+    expect(kept).toBe(first || equals[0]);
   });
+});
+
+test("an admission is no loser where the call goes on by another verdict; a late call is made by no other", () => {
+  for (const [kind, reason] of [
+    ["request", "routing lets the same call go on"],
+    ["late-request", "admit gives way to route of routing on the same call"],
+  ] as const) {
+    const own: CallRef = { ...call, kind };
+    const admit: Judgement = { policy: "admission", verdict: { type: "admit", call: own } };
+    const route: Judgement = {
+      policy: "routing",
+      verdict: { type: "route", call: own, baseURL: "http://a/v1" },
+    };
+    expect(rule(own, [admit, route], 100)).toMatchObject({ kept: route, dropped: [{ reason }] });
+  }
+});
+
+test("of several that admit a call, the one that says why is heard", () => {
+  const silent: Judgement = { policy: "silent", verdict: { type: "admit", call } };
+  const spoken: Judgement = { policy: "spoken", verdict: { type: "admit", call, reason: "why" } };
+  const { kept, dropped } = rule(call, [silent, spoken], 100);
+  expect(kept).toBe(spoken);
+  expect(dropped).toEqual([{ judgement: silent, reason: "spoken lets the same call go on" }]);
 });
 
 test("priorities combine by weighted mean", () => {

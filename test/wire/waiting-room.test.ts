@@ -103,6 +103,20 @@ test("a call sent twice at once goes twice", async () => {
   expect(await Promise.all(twins)).toMatchObject([{ policy: "one" }, { policy: "one" }]);
 });
 
+test("when one of two that wait for a call is given up, the other one still goes", async () => {
+  for (const aborted of [0, 1]) {
+    const waiting = room();
+    const first = call("1");
+    waiting.ask(first);
+    const signals = [new AbortController(), new AbortController()];
+    const twins = signals.map(({ signal }) => Promise.resolve(waiting.ask(call("2"), signal)));
+    signals[aborted]?.abort(new Error("enough"));
+    await expect(twins[aborted]).rejects.toThrow("enough");
+    waiting.leave(first, done);
+    expect(await twins[1 - aborted]).toMatchObject({ policy: "one" });
+  }
+});
+
 test("closing lets everyone go, and nobody waits after it", async () => {
   const waiting = room();
   waiting.ask(call("1"));
