@@ -23,6 +23,7 @@ import {
   type PrefixSubject,
   type Scored,
 } from "../runtime/policy.ts";
+import { CHARACTERS_PER_TOKEN } from "../runtime/prompt-text.ts";
 
 const options = z.strictObject({
   prefetch: z.boolean().default(true).describe("Fetch the prefixes of predicted next agents ahead of time."),
@@ -39,8 +40,6 @@ const options = z.strictObject({
 type Options = z.output<typeof options>;
 type Outlook = ReturnType<Predictor["outlook"]>;
 
-/** Places in a prompt are given in characters; for the middle of one an average is good enough. */
-const CHARACTERS_PER_TOKEN = 4;
 const NONE: readonly never[] = [];
 /** Requests over which is averaged what they find in cache. */
 const REQUESTS = 32;
