@@ -103,8 +103,16 @@ function innerOf({ items, additionalProperties, properties, ...rest }: JsonSchem
   return properties ? [{ ...rest, properties }, ""] : [];
 }
 
-function typeOf({ enum: values, anyOf, type, items, additionalProperties }: JsonSchema): string {
-  if (values) return values.map((value) => JSON.stringify(value)).join(" | ");
+function typeOf({
+  const: value,
+  enum: values,
+  anyOf,
+  type,
+  items,
+  additionalProperties,
+}: JsonSchema): string {
+  if (value !== undefined) return JSON.stringify(value);
+  if (values) return values.map((one) => JSON.stringify(one)).join(" | ");
   if (anyOf) return anyOf.map((one) => (typeof one === "object" ? typeOf(one) : "any")).join(" | ");
   if (typeof items === "object" && !Array.isArray(items)) return `list of ${typeOf(items)}`;
   if (typeof additionalProperties === "object") return `record of ${typeOf(additionalProperties)}`;

@@ -18,7 +18,9 @@ const options = z.strictObject({
     .default("tenant")
     .describe("Among whom service is shared; calls that have no such name share as one."),
   concurrency: z
-    .union([z.literal("adaptive"), z.number().int().positive()])
+    .union([z.literal("adaptive"), z.number().int().positive()], {
+      error: "A whole number from 1 on, or adaptive",
+    })
     .default("adaptive")
     .describe(
       "Model calls under way at once; with more than the engine serves well, its own queue decides. adaptive: as many as it serves without its latency doubling, which is learned.",
@@ -61,7 +63,7 @@ const LIMITS = { initial: 8, min: 2, max: 256 };
 /** How many times slower than an idle engine one may be that serves well. */
 const TOLERANCE = 2;
 const state = z.strictObject({
-  served: z.record(z.string(), z.number().nonnegative()),
+  served: z.array(z.tuple([z.string(), z.number().nonnegative()])),
   limit: limitState,
 });
 
@@ -154,13 +156,13 @@ class Fairness implements Policy<"request"> {
   /** Tokens served, by client, over its share, and the limit that was learned. Of sessions no tokens: their ids stay in this process. */
   snapshot(): unknown {
     const clients = this.#options.by === "session" ? [] : [...this.#clients];
-    const served = Object.fromEntries(clients.map(([name, { served: tokens }]) => [name, tokens]));
+    const served = clients.map(([name, { served: tokens }]) => [name, tokens]);
     return { served, limit: this.#limit.snapshot() };
   }
 
   restore(given: unknown): void {
     const { served, limit } = state.parse(given);
-    for (const [name, tokens] of Object.entries(served)) this.#clients.set(name, { served: tokens, open: 0 });
+    for (const [name, tokens] of served) this.#clients.set(name, { served: tokens, open: 0 });
     this.#limit.restore(limit);
   }
 

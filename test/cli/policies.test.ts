@@ -52,6 +52,7 @@ test("policies <name> shows every option of its schema, with its default", async
     "10000",
   ])
     expect(stdout).toContain(text);
+  expect((await run(["policies", "fairness"])).stdout).toContain('"adaptive" | integer');
   const unknown = await run(["policies", "tool-mem"]);
   expect(unknown.exitCode).toBe(2);
   expect(unknown.stderr).toContain("tool-memo");
