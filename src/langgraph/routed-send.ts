@@ -33,7 +33,7 @@ export function routedSend(
     if (!first) return sendTo(call.worker ?? host.baseURL);
     const attempt = async (route: Route) => {
       const answer = sendTo(route.baseURL);
-      const isAnswered = await isServers(answer);
+      const isAnswered = await hasAnswered(answer);
       if (isAnswered !== undefined) route.settled(isAnswered);
       return { answer, isAnswered };
     };
@@ -45,8 +45,8 @@ export function routedSend(
   };
 }
 
-/** Whether an answer is the server's own; of a call that was given up nothing is known. */
-async function isServers(answer: Promise<Response>): Promise<boolean | undefined> {
+/** Whether the server itself has answered, and no gateway in its place; of a call that was given up nothing is known. */
+async function hasAnswered(answer: Promise<Response>): Promise<boolean | undefined> {
   try {
     return !GONE.has((await answer).status);
   } catch (error) {

@@ -31,10 +31,7 @@ export class ResidentBlocks {
   readonly #maxBlocks: number;
   #size = 0;
 
-  /**
-   * @param maxBlocks bound for all caches together; what came first is forgotten first. Default 100,000, at about 180 bytes
-   * each.
-   */
+  /** @param maxBlocks bound for all caches together; what came first is forgotten first. Default 100,000. */
   constructor(maxBlocks = 100_000) {
     this.#maxBlocks = maxBlocks;
   }

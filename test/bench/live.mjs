@@ -1,5 +1,5 @@
 // What each policy does to a real LangGraph.js app on the embedded engine: the same load with the policy off and on, in turn, in
-// one process. Prints one line a measure. Names of files in live/ on the command line choose; all of them take ten minutes.
+// one process. Prints one line a measure. Names of files in live/ on the command line choose; all of them take a quarter of an hour.
 import { readdirSync } from "node:fs";
 
 const folder = new URL("live/", import.meta.url);

@@ -7,6 +7,7 @@ import { startEmbeddedEngine } from "../../../dist/embedded/index.js";
 import { ensureModelFile } from "../../../dist/embedded/model/model-file.js";
 import { presets } from "../../../dist/embedded/model/presets.js";
 import { CacheSage } from "../../../dist/index.js";
+import { shuffled } from "../../../dist/sim/shuffled.js";
 import { ask, drawFrom, pause, withApp, words } from "../live-app.mjs";
 import { compareArms } from "../live-arms.mjs";
 
@@ -101,11 +102,10 @@ const burst = (start) => async (policies, seed) => {
 /** Calls of several agents, in an order by chance, that wait at once for one of two places. */
 const queue = (start) => async (policies, seed) => {
   const draw = drawFrom(seed);
-  const order = Array.from({ length: AGENTS * CALLS }, (_, i) => i % AGENTS);
-  for (let i = order.length - 1; i > 0; i--) {
-    const other = draw(i + 1);
-    [order[i], order[other]] = [order[other], order[i]];
-  }
+  const order = shuffled(
+    Array.from({ length: AGENTS * CALLS }, (_, i) => i % AGENTS),
+    draw,
+  );
   const requests = await withEngine(start, policies, async (graphOf) => {
     const graphs = Array.from({ length: AGENTS }, (_, i) =>
       graphOf(words(ANCHOR, `q${seed}${i}-`), `agent ${i}`),
@@ -127,10 +127,11 @@ const engines = {
   "llama-server": (options) => () => llamaServer(options),
 };
 
-/** Whether there is such an engine here. */
-async function isThere(start) {
+/** Whether there is such an engine here; says so where there is none. */
+async function isThere(name, start) {
   const engine = await start();
   await engine?.close();
+  if (!engine) console.log(`batch-shaping, ${name}: skipped, no llama-server on PATH`);
   return engine !== undefined;
 }
 
@@ -146,7 +147,7 @@ export default async function batchShaping() {
     "llama-server with 16 slots": engines["llama-server"]({ slots: 16 }),
   };
   for (const [name, start] of Object.entries(bursts)) {
-    if (!(await isThere(start))) continue;
+    if (!(await isThere(name, start))) continue;
     await compareArms(`batch-shaping, ${name}`, shaped({}), burst(start), {
       twice: "prompt tokens of a 16-run burst computed more than once",
       ttft: "mean TTFT, ms",
@@ -158,7 +159,7 @@ export default async function batchShaping() {
     "llama-server with 2 slots": engines["llama-server"]({ slots: 2 }),
   };
   for (const [name, start] of Object.entries(queues)) {
-    if (!(await isThere(start))) continue;
+    if (!(await isThere(name, start))) continue;
     await compareArms(`batch-shaping, ${name}`, shaped(TWO), queue(start), {
       hitRate: "hit rate of 32 calls of 4 agents that wait for 2 places, %",
       ttft: "mean TTFT, ms",

@@ -1,3 +1,4 @@
+import { shuffled } from "../../../dist/sim/shuffled.js";
 import { ask, drawFrom, embedded, withApp, words } from "../live-app.mjs";
 import { compareArms } from "../live-arms.mjs";
 
@@ -15,12 +16,10 @@ async function greedy(policies, seed) {
   const { calls } = await withApp(embedded(), policies, async ({ graphOf }) => {
     const graph = graphOf("You answer.");
     const tenants = Object.entries(CALLS).flatMap(([tenant, count]) => Array(count).fill(tenant));
-    for (let i = tenants.length - 1; i > 0; i--) {
-      const other = draw(i + 1);
-      [tenants[i], tenants[other]] = [tenants[other], tenants[i]];
-    }
     await Promise.all(
-      tenants.map((tenant, i) => ask(graph, prompt(draw, `${i}-`), { tenant, thread_id: `${tenant} ${i}` })),
+      shuffled(tenants, draw).map((tenant, i) =>
+        ask(graph, prompt(draw, `${i}-`), { tenant, thread_id: `${tenant} ${i}` }),
+      ),
     );
   });
   const started = Math.min(...calls.map(({ at }) => at));
