@@ -54,6 +54,12 @@ export const measuredEngine: MeasuredEngine = {
   typicalError: 0.068,
 };
 
+/** The same engine on a machine on which all takes so many times as long. */
+export function slower({ chunkTokens, maxRunning, ...times }: CostModel, factor: number): CostModel {
+  const scaled = Object.entries(times).map(([name, ms]) => [name, ms * factor]);
+  return { ...(Object.fromEntries(scaled) as typeof times), chunkTokens, maxRunning };
+}
+
 /**
  * Milliseconds from sending a prompt to its first token when nothing else is going on.
  *

@@ -96,12 +96,16 @@ describe("bench", () => {
     expect(exitCode).toBe(0);
     const line = stdout.split("\n").find((text) => /│ +1 │ +8 │/.test(text)) ?? stdout;
     const cells = line.split("│").map((cell) => Number.parseFloat(cell));
-    const [, , , engine, simulated, points, ttft, modelled] = cells;
+    const [, , , engine, simulated, points, ttft, modelled, apart, busy, modelledBusy, atSpeed] = cells;
     expect(engine).toBeGreaterThan(10);
     expect(Math.abs((simulated ?? 0) - (engine ?? 0) - (points ?? 0))).toBeLessThan(0.2);
     expect(Math.abs(points ?? 99)).toBeLessThan(2);
     expect(ttft).toBeGreaterThan(0);
     expect(modelled).toBeGreaterThan(0);
+    expect(apart).toBeCloseTo(100 * ((modelled ?? 0) / (ttft ?? 1) - 1), 0);
+    expect(busy).toBeGreaterThan(0);
+    expect(modelledBusy).toBeGreaterThan(0);
+    expect(atSpeed).toBeGreaterThan(0);
     expect(stdout).toMatch(/seed 1: overheadMs [\d.]+, .*typical error [\d.]+ %/);
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { slower } from "../../src/sim/cost-model.ts";
 import { serveClosedLoop } from "../../src/sim/serve-closed-loop.ts";
 import { cost, written } from "./written-schedule.ts";
 
@@ -26,6 +27,14 @@ describe("serving in a closed loop", () => {
     const scheduled = { ...written("1:a 2:b 3:c"), concurrency: 2 };
     // 1 and 2 share a step and are answered at 44; 3 is sent 6 later: 50, 60, 78.
     expect([...serveClosedLoop(scheduled, outcome([0, 0, 0], [0, 0, 6]), cost).ttftMs]).toEqual([44, 44, 28]);
+  });
+
+  it("takes all as many times as long on a slower machine, on which users wait as long as before", () => {
+    const slow = slower(cost, 2);
+    expect(slow).toMatchObject({ chunkTokens: cost.chunkTokens, maxRunning: cost.maxRunning });
+    // 1: sent at 0, in the queue at 20, answered at 56. 2: sent at 5, in the queue at 25, waits for that step: 92.
+    const times = serveClosedLoop(written("1:a 2:b 1:ac"), outcome([0, 0, 1], [0, 5, 20]), slow);
+    expect([...times.ttftMs]).toEqual([56, 87, 56]);
   });
 
   it("stands still while it takes a request in, where it has no thread of its own for that", () => {
