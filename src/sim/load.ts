@@ -6,6 +6,7 @@ import type { Readable } from "node:stream";
 import { createGunzip, gunzipSync } from "node:zlib";
 import { CacheSageError, TraceError } from "../errors.ts";
 import { registry } from "../registry.ts";
+import { chainBlocks } from "./chained-blocks.ts";
 import type { TraceFormat, TraceRecord, TraceSource } from "./trace-format.ts";
 import type { Workload } from "./workload.ts";
 
@@ -39,7 +40,7 @@ export async function loadWorkload(file: string, format?: string, signal?: Abort
     throw cannotRead(file, latest, error);
   });
   if (workload.runs.length === 0) throw source.fail(0, "holds no model call");
-  return workload;
+  return chainBlocks(workload);
 }
 
 async function detect(source: TraceSource): Promise<TraceFormat> {
