@@ -84,9 +84,11 @@ export function schedule(workload: Workload, options: ScheduleOptions): Schedule
     const recorded = queue[opened];
     if (recorded) open.push({ index: opened++, recorded, openedAt: at, next: 0, busyUntil: at });
   };
-  // Runs that all began together would stay in step: each is opened within the time that it takes.
+  // Runs that all began together would stay in step: each is opened within the time that it takes, and is in its middle when
+  // the replay begins. Where no others wait, what came before would be lost for no run that comes after: it is opened later.
+  const sign = queue.length > concurrency ? -1 : 1;
   for (let i = 0; i < concurrency; i++)
-    openNext(isTimed && !isStream ? -lengthOf(queue[i]) * uniformFloat64(random) : 0);
+    openNext(isTimed && !isStream ? sign * lengthOf(queue[i]) * uniformFloat64(random) : 0);
   if (isTimed && !isStream) for (const run of open) while (dueAt(run) < 0 && !isAtLast(run)) run.next++;
   while (open.length > 0 && touches < maxTouches) {
     const slot = isTimed ? earliest(open, isStream) : uniformInt(random, 0, open.length - 1);
