@@ -138,13 +138,14 @@ test("single calls at recorded times stay a stream, whatever the seed", () => {
 });
 
 test("replays all of a timed trace whose runs are all open at once", () => {
-  const long = (first: number) =>
-    Array.from({ length: 100 }, (_, i) => call([first + i], { startMs: 1000 * i, durationMs: 10 }));
+  const [one = [], other = []] = [0, 100].map((first) =>
+    Array.from({ length: 100 }, (_, i) => call([first + i], { startMs: 1000 * i, durationMs: 10 })),
+  );
   for (const seed of [1, 2, 3]) {
-    const played = schedule(workload(long(0), long(100)), { concurrency: 8, seed });
+    const played = schedule(workload(one, other), { concurrency: 8, seed });
     expect(played.calls).toHaveLength(200);
     // Not in step.
-    const began = [...byRun(played).values()].map(([one]) => one?.at ?? 0);
+    const began = [...byRun(played).values()].map(([first]) => first?.at ?? 0);
     expect(Math.abs((began[0] ?? 0) - (began[1] ?? 0))).toBeGreaterThan(10);
   }
 });
