@@ -67,6 +67,14 @@ describe("simulate", () => {
     expect(stdout).not.toContain("Replayed");
   });
 
+  it("keeps files of the same name apart", async () => {
+    const records = [call("1", "a", [[0, 1]])];
+    const [one, two] = [fileOf("app.v1.jsonl", records), fileOf("app.v2.jsonl", records)];
+    const { stdout } = await run(["simulate", one, two, ...cell, "--json"]);
+    const { rows } = JSON.parse(stdout) as { rows: readonly { trace: string }[] };
+    expect(new Set(rows.map(({ trace }) => trace))).toEqual(new Set(["app", two]));
+  });
+
   it("says how many calls were replayed when these are not all", async () => {
     const { stdout } = await simulate("--max-touches", "3");
     expect(stdout).toContain("Replayed 2 of these calls");
