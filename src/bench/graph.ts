@@ -120,9 +120,10 @@ function planOf(config: RunnableConfig): PlannedRun {
   return config.configurable?.["plan"] as PlannedRun;
 }
 
-/** LangGraph keeps some names and characters for itself. */
+/** LangGraph keeps some names and characters for itself, and takes what every object has for channels of its state. */
 function nodeNames(agents: readonly string[]): ReadonlyMap<string, string> {
-  const taken = new Set<string>([START, END, ...Object.keys(State.spec)]);
+  const inherited = Object.getOwnPropertyNames(Object.prototype);
+  const taken = new Set<string>([START, END, ...Object.keys(State.spec), ...inherited]);
   const names = new Map<string, string>();
   for (const agent of agents) {
     const plain = agent.replaceAll(/[:|]/g, " ").trim() || "agent";

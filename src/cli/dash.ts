@@ -92,7 +92,7 @@ async function showRecording(
     try {
       const workload = await loadWorkload(recording, format);
       const scheduled = schedule(workload, { concurrency, seed, order, maxTouches });
-      const player = new Player(scheduled, { capacity, seconds, signal });
+      const player = new Player(scheduled, { capacity, seconds });
       const observed = new Observing(player.source, { kvTokens: undefined, everyMs: RETRY_MS });
       try {
         show(observed);

@@ -69,7 +69,10 @@ export default defineCommand({
     const onReplay = countSteps(io, trace.length * replaysOf(simulation));
     const rows: SimulationRow[] = [];
     for (const file of trace) {
-      const workload = await loadWorkload(file, format, io.signal);
+      const loaded = await loadWorkload(file, format, io.signal);
+      // Of several files of one name, rows and plot must not be taken for those of one trace.
+      const isNamesake = rows.some((row) => row.trace === loaded.name);
+      const workload = isNamesake ? { ...loaded, name: file } : loaded;
       const found = await simulate(workload, { ...simulation, onReplay });
       if (!json) io.stdout(`${describeWorkload(workload, found)}\n${simulationTable(found)}\n`);
       rows.push(...found);

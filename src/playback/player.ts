@@ -19,7 +19,6 @@ export interface PlayerOptions {
   readonly capacity: string;
   /** Seconds that the whole recording takes. */
   readonly seconds: number;
-  readonly signal: AbortSignal;
 }
 
 /** Milliseconds between two looks at what has become due. */
@@ -43,10 +42,10 @@ export class Player {
   #decisions = 0;
   #now: number;
 
-  constructor(schedule: Schedule, { capacity, seconds, signal }: PlayerOptions) {
+  constructor(schedule: Schedule, { capacity, seconds }: PlayerOptions) {
     const blocks = capacityIn(capacity, schedule);
     const { workload } = schedule;
-    const outcome = replay(schedule, cachesage, { capacity: blocks, signal });
+    const outcome = replay(schedule, cachesage, { capacity: blocks });
     this.#events = recordedEvents(schedule, outcome.hitsByCall);
     const [from, until] = spanOf(schedule);
     this.#from = this.#now = from;

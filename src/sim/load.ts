@@ -6,6 +6,7 @@ import type { Readable } from "node:stream";
 import { createGunzip, gunzipSync } from "node:zlib";
 import { CacheSageError, TraceError } from "../errors.ts";
 import { registry } from "../registry.ts";
+import { chainBlocks } from "./chained-blocks.ts";
 import type { TraceFormat, TraceRecord, TraceSource } from "./trace-format.ts";
 import type { Workload } from "./workload.ts";
 
@@ -39,7 +40,7 @@ export async function loadWorkload(file: string, format?: string, signal?: Abort
     throw cannotRead(file, latest, error);
   });
   if (workload.runs.length === 0) throw source.fail(0, "holds no model call");
-  return workload;
+  return chainBlocks(workload);
 }
 
 async function detect(source: TraceSource): Promise<TraceFormat> {
@@ -87,7 +88,15 @@ async function* iterate(file: string): AsyncGenerator<TraceRecord> {
 
 function cannotRead(file: string, line: number, cause: unknown): TraceError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new TraceError(file, line, `cannot be read: ${reason}`, { cause });
+  const isTooLong = ["ERR_STRING_TOO_LONG", "ERR_FS_FILE_TOO_LARGE"].includes(codeOf(cause));
+  return new TraceError(file, line, `cannot be read: ${reason}`, {
+    cause,
+    ...(isTooLong && { hint: "Write a record a line (jq -c '.[]'): such files may have any length." }),
+  });
+}
+
+function codeOf(error: unknown): string {
+  return String((error as NodeJS.ErrnoException | undefined)?.code);
 }
 
 /** Whatever its name: by the first two bytes of every gzip file (RFC 1952, section 2.3.1). */

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Arrival, Baseline, CachePolicy } from "./cache-policy.ts";
 import type { Schedule, ScheduledCall } from "./schedule.ts";
 
@@ -24,17 +25,50 @@ export interface ReplayOptions {
   readonly prefetchBlocks?: number;
   /** Milliseconds, to time decisions by. */
   readonly now?: () => number;
-  readonly signal?: AbortSignal;
+}
+
+/** Milliseconds after which others have their turn: a person who presses Ctrl-C waits no longer than this. */
+const TURN_MS = 100;
+
+/** Plays a schedule through a block cache at once. */
+export function replay(schedule: Schedule, baseline: Baseline, options: ReplayOptions): Outcome {
+  const calls = play(schedule, baseline, options);
+  for (;;) {
+    const { done, value } = calls.next();
+    if (done) return value;
+  }
+}
+
+/** The same, with pauses in which signals are heard. Rejects with the signal's reason when it aborts. */
+export async function replayInTurns(
+  schedule: Schedule,
+  baseline: Baseline,
+  { signal, ...options }: ReplayOptions & { readonly signal?: AbortSignal | undefined },
+): Promise<Outcome> {
+  const calls = play(schedule, baseline, options);
+  for (let turn = Number.NEGATIVE_INFINITY; ;) {
+    if (performance.now() - turn > TURN_MS) {
+      await setImmediate();
+      signal?.throwIfAborted();
+      turn = performance.now();
+    }
+    const { done, value } = calls.next();
+    if (done) return value;
+  }
 }
 
 /**
  * Plays a schedule through a block cache. A prompt's blocks hit as long as they are contiguous from its start; then the
  * whole prompt is inserted, and the policy names blocks to evict until the cache fits. Where there is time to compute ahead,
- * the policy may then name blocks to bring.
+ * the policy may then name blocks to bring. Yields after each call.
  */
-export function replay(schedule: Schedule, baseline: Baseline, options: ReplayOptions): Outcome {
+function* play(
+  schedule: Schedule,
+  baseline: Baseline,
+  options: ReplayOptions,
+): Generator<undefined, Outcome, undefined> {
   const { calls, workload } = schedule;
-  const { capacity, now, signal, prefetchBlocks = 0 } = options;
+  const { capacity, now, prefetchBlocks = 0 } = options;
   const resident = new Uint8Array(workload.blockCount);
   const policy = baseline.create({
     capacity,
@@ -64,7 +98,6 @@ export function replay(schedule: Schedule, baseline: Baseline, options: ReplayOp
     }
   };
   for (const [index, scheduled] of calls.entries()) {
-    if (signal?.aborted) throw signal.reason;
     const { blocks } = scheduled.call;
     completions.until(scheduled.at);
     let hit = 0;
@@ -83,8 +116,8 @@ export function replay(schedule: Schedule, baseline: Baseline, options: ReplayOp
     evict();
     if (now) decisionUs.push((now() - started) * 1000);
     completions.add(scheduled, schedule.isTimed);
-    if (prefetchBlocks === 0) continue;
-    for (const block of policy.prefetch?.(prefetchBlocks, capacity - size) ?? []) {
+    const fetched = prefetchBlocks > 0 ? (policy.prefetch?.(prefetchBlocks, capacity - size) ?? []) : [];
+    for (const block of fetched) {
       if (resident[block] === 1)
         throw new Error(`${baseline.name} prefetches block ${block}, which is in cache`);
       resident[block] = 1;
@@ -92,6 +125,7 @@ export function replay(schedule: Schedule, baseline: Baseline, options: ReplayOp
       ahead.fetched(block);
     }
     evict();
+    yield;
   }
   completions.until(Number.POSITIVE_INFINITY);
   policy.finished?.();

@@ -84,9 +84,11 @@ export function schedule(workload: Workload, options: ScheduleOptions): Schedule
     const recorded = queue[opened];
     if (recorded) open.push({ index: opened++, recorded, openedAt: at, next: 0, busyUntil: at });
   };
-  // Runs that all began together would stay in step: each is opened within the time that it takes.
+  // Runs that all began together would stay in step: each is opened within the time that it takes, and is in its middle when
+  // the replay begins. Where no others wait, what came before would be lost for no run that comes after: it is opened later.
+  const sign = queue.length > concurrency ? -1 : 1;
   for (let i = 0; i < concurrency; i++)
-    openNext(isTimed && !isStream ? -lengthOf(queue[i]) * uniformFloat64(random) : 0);
+    openNext(isTimed && !isStream ? sign * lengthOf(queue[i]) * uniformFloat64(random) : 0);
   if (isTimed && !isStream) for (const run of open) while (dueAt(run) < 0 && !isAtLast(run)) run.next++;
   while (open.length > 0 && touches < maxTouches) {
     const slot = isTimed ? earliest(open, isStream) : uniformInt(random, 0, open.length - 1);
@@ -100,8 +102,7 @@ export function schedule(workload: Workload, options: ScheduleOptions): Schedule
     run.next++;
     run.busyUntil = Math.max(run.busyUntil, at + (call.durationMs ?? 0));
     if (calls.length === SAMPLE_EVERY) sampler.restart();
-    if (calls.length < SAMPLE_EVERY || calls.length % SAMPLE_EVERY === 0)
-      sampler.sample(open.map(({ index }) => index));
+    if (calls.length < SAMPLE_EVERY || calls.length % SAMPLE_EVERY === 0) sampler.sample();
     if (!isLast) continue;
     open.splice(slot, 1);
     sampler.ended(run.index);
@@ -139,14 +140,14 @@ function earliest(open: readonly OpenRun[], isStream: boolean): number {
 /** Distinct blocks ever used by the runs that are open, averaged over samples. */
 class WorkingSet {
   readonly #blocks = new Map<number, Set<number>>();
-  /** By block, the look that counted it last; looks count on when the mean starts anew. */
-  readonly #seenAt: Int32Array;
-  #looks = 0;
+  /** By block, how many open runs have used it. */
+  readonly #users: Int32Array;
+  #size = 0;
   #samples = 0;
   #sum = 0;
 
   constructor(blockCount: number) {
-    this.#seenAt = new Int32Array(blockCount);
+    this.#users = new Int32Array(blockCount);
   }
 
   get mean(): number {
@@ -156,10 +157,21 @@ class WorkingSet {
   used(run: number, blocks: Int32Array): void {
     let own = this.#blocks.get(run);
     if (!own) this.#blocks.set(run, (own = new Set()));
-    for (const block of blocks) own.add(block);
+    for (const block of blocks) {
+      if (own.has(block)) continue;
+      own.add(block);
+      const others = this.#users[block] as number;
+      this.#users[block] = others + 1;
+      if (others === 0) this.#size++;
+    }
   }
 
   ended(run: number): void {
+    for (const block of this.#blocks.get(run) ?? []) {
+      const others = (this.#users[block] as number) - 1;
+      this.#users[block] = others;
+      if (others === 0) this.#size--;
+    }
     this.#blocks.delete(run);
   }
 
@@ -169,14 +181,8 @@ class WorkingSet {
     this.#sum = 0;
   }
 
-  sample(open: readonly number[]): void {
+  sample(): void {
     this.#samples++;
-    this.#looks++;
-    for (const run of open)
-      for (const block of this.#blocks.get(run) ?? [])
-        if (this.#seenAt[block] !== this.#looks) {
-          this.#seenAt[block] = this.#looks;
-          this.#sum++;
-        }
+    this.#sum += this.#size;
   }
 }

@@ -37,8 +37,9 @@ export function describeWorkload(
 ): string {
   const calls = runs.reduce((sum, run) => sum + run.calls.length, 0);
   const { model, threads, date } = measuredEngine;
+  const order = rows[0]?.order === "own" ? "in the order of their own times" : "interleaved at random";
   return (
-    `${name}: ${calls} calls of ${runs.length} runs in blocks of ${blockTokens} tokens; ` +
+    `${name}: ${calls} calls of ${runs.length} runs in blocks of ${blockTokens} tokens, ${order}; ` +
     `times modelled after preset ${model} on ${threads} thread${threads === 1 ? "" : "s"}, measured ${date}${leftOut(calls, rows)}`
   );
 }

@@ -1,9 +1,8 @@
-import { setImmediate } from "node:timers/promises";
 import { registry } from "../registry.ts";
 import type { Baseline } from "./cache-policy.ts";
 import { capacityIn } from "./capacity.ts";
 import { measuredEngine } from "./cost-model.ts";
-import { type Outcome, replay } from "./replay.ts";
+import { type Outcome, replayInTurns } from "./replay.ts";
 import { type Schedule, schedule, type ScheduleOptions } from "./schedule.ts";
 import { serve } from "./serve.ts";
 import { type Reference, type SimulationRow, toRow } from "./simulation-row.ts";
@@ -32,7 +31,7 @@ export interface SimulationOptions {
   readonly maxTouches?: number | undefined;
   /** Blocks that the engine has the time to compute ahead between two calls. Default: 0. */
   readonly prefetch?: number;
-  /** Looked at between any two calls, heard between any two replays. */
+  /** Heard within a tenth of a second while a replay goes on. */
   readonly signal?: AbortSignal;
   /** Told after each replay what it was. */
   readonly onReplay?: (replayed: string) => void;
@@ -81,17 +80,10 @@ async function simulateCell(
   const { workload, concurrency, seed } = scheduled;
   const outcomes = new Map<Baseline, Outcome>();
   for (const policy of contenders.all) {
-    // Lets Ctrl-C be heard.
-    await setImmediate();
-    signal?.throwIfAborted();
+    const now = milliseconds;
     outcomes.set(
       policy,
-      replay(scheduled, policy, {
-        capacity,
-        prefetchBlocks: prefetch,
-        now: milliseconds,
-        ...(signal && { signal }),
-      }),
+      await replayInTurns(scheduled, policy, { capacity, prefetchBlocks: prefetch, now, signal }),
     );
     onReplay?.(`${workload.name}: ${policy.name}, capacity ${given}, ${concurrency} open runs, seed ${seed}`);
   }

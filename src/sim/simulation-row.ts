@@ -14,6 +14,8 @@ export interface SimulationRow {
   /** Runs open at once. */
   readonly concurrency: number;
   readonly seed: number;
+  /** How calls came: by the trace's own times, or open runs by chance. */
+  readonly order: "own" | "random";
   readonly calls: number;
   /** Block touches found in cache, contiguous from the prompt's start, over all block touches; in [0, 1]. */
   readonly hit_rate: number;
@@ -76,6 +78,7 @@ export function toRow(cell: Cell): SimulationRow {
     capacity_given: given,
     concurrency: scheduled.concurrency,
     seed: scheduled.seed,
+    order: scheduled.isTimed ? "own" : "random",
     calls: outcome.calls,
     hit_rate: hitRate,
     gap_closed: share(reference.belady),

@@ -3,7 +3,7 @@ import type { AgentId, RunId, SessionId, Status } from "../runtime/event.ts";
 /** One model call as it was recorded. */
 export interface RecordedCall {
   readonly agent: AgentId;
-  /** The prompt's cache blocks, in order: ids of the workload; equal ids are equal text. */
+  /** The prompt's cache blocks, in order: ids of the workload; equal ids are equal text after equal beginnings. */
   readonly blocks: Int32Array;
   /** Blocks at the prompt's start that are system message and tools. */
   readonly anchorBlocks: number;

@@ -67,13 +67,27 @@ describe("simulate", () => {
     expect(stdout).not.toContain("Replayed");
   });
 
+  it("keeps files of the same name apart", async () => {
+    const records = [call("1", "a", [[0, 1]])];
+    const [one, two] = [fileOf("app.v1.jsonl", records), fileOf("app.v2.jsonl", records)];
+    const { stdout } = await run(["simulate", one, two, ...cell, "--json"]);
+    const { rows } = JSON.parse(stdout) as { rows: readonly { trace: string }[] };
+    expect(new Set(rows.map(({ trace }) => trace))).toEqual(new Set(["app", two]));
+  });
+
   it("says how many calls were replayed when these are not all", async () => {
     const { stdout } = await simulate("--max-touches", "3");
     expect(stdout).toContain("Replayed 2 of these calls");
-    const timed = Array.from({ length: 9 }, (_, i) => ({ ...call("1", "a", [[i, 1]]), start_ms: 100 * i }));
-    const late = await run(["simulate", fileOf("timed.jsonl", timed), ...cell]);
-    // The run's one seeded beginning lies in its middle.
-    expect(late.stdout).toMatch(/Replayed [1-8] of these calls/);
+    const timed = ["1", "2"].map((id) =>
+      Array.from({ length: 9 }, (_, i) => ({ ...call(id, "a", [[i, 1]]), start_ms: 100 * i })),
+    );
+    const late = await run(["simulate", fileOf("timed.jsonl", timed.flat()), ...cell]);
+    // The seeded beginning of the run that is open first, for whose end the other one waits, lies in its middle.
+    expect(late.stdout).toMatch(/Replayed 1[0-7] of these calls/);
+    expect(late.stdout).toContain("in the order of their own times");
+    const alone = await run(["simulate", fileOf("alone.jsonl", timed[0] ?? []), ...cell]);
+    expect(alone.stdout).toContain("9 calls of 1 runs");
+    expect(alone.stdout).not.toContain("Replayed");
   });
 
   it("prints one JSON object with a row for each policy that is listed", async () => {
@@ -100,6 +114,7 @@ describe("simulate", () => {
       capacity_given: "2",
       concurrency: 1,
       seed: 1,
+      order: "random",
       calls: 3,
       hit_rate: 0,
       gap_closed: 0,

@@ -35,7 +35,7 @@ function workload(runs: number): Workload {
 describe("a recording on the dashboard", () => {
   it("shows the hit rates that the simulator comes to: ours, and LRU by the shadow", async () => {
     const scheduled = schedule(workload(30), { concurrency: 4, seed: 1, order: "random" });
-    const player = new Player(scheduled, { capacity: "60", seconds: 0.2, signal });
+    const player = new Player(scheduled, { capacity: "60", seconds: 0.2 });
     const observed = new Observed(player.source, { kvTokens: undefined, everyMs: 1000 });
     await new Promise((resolve) => setImmediate(resolve));
     await player.play(signal);
@@ -57,7 +57,7 @@ describe("a recording on the dashboard", () => {
   it("stops when it is interrupted", async () => {
     const interrupt = new AbortController();
     const scheduled = schedule(workload(5), { concurrency: 2, seed: 1, order: "random" });
-    const player = new Player(scheduled, { capacity: "60", seconds: 600, signal });
+    const player = new Player(scheduled, { capacity: "60", seconds: 600 });
     const playing = player.play(interrupt.signal);
     interrupt.abort(new Error("Ctrl-C"));
     await expect(playing).rejects.toThrow(/Ctrl-C|aborted/);

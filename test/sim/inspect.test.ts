@@ -238,6 +238,21 @@ describe("inspect", () => {
     for (const agent of agents) expect(svg).toContain(`${agent}</text>`);
   });
 
+  it("draws the busiest of very many agents", async () => {
+    const { workload } = written("1:w:abc 1:x:ad 1:w:abe 1:y:a");
+    const [run] = workload.runs;
+    const agents = Array.from({ length: 1000 }, (_, i) => `agent ${i}`);
+    const runs = [...agents, "agent 999"].map((agent) => ({
+      ...run,
+      id: agent,
+      calls: (run?.calls ?? []).map((call) => ({ ...call, agent })),
+    }));
+    const svg = plotInspection(await inspect({ ...workload, runs }, { concurrency: 2, seed: 1 }));
+    expect(svg).toContain("share of row (busiest 60 of 1000)");
+    expect(svg).toContain(">agent 999</text>");
+    expect(svg.length).toBeLessThan(3_000_000);
+  });
+
   it("draws names with control characters, which no XML may hold", async () => {
     const inspection = await inspect(team(), { concurrency: 4, seed: 1 });
     expect(plotInspection({ ...inspection, trace: "a\u0000b\u001B" })).toContain(

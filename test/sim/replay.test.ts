@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import lru from "../../src/sim/baselines/lru.ts";
 import type { Baseline } from "../../src/sim/cache-policy.ts";
-import { replay } from "../../src/sim/replay.ts";
+import { replay, replayInTurns } from "../../src/sim/replay.ts";
 import { written } from "./written-schedule.ts";
 
 /** Writes down what it is told. */
@@ -74,10 +74,35 @@ test("decisions are timed in microseconds when a clock is given", () => {
   expect(decisionUs).toEqual([1000, 1000]);
 });
 
-test("stops when it is aborted", () => {
+test("in turns comes to the same as at once", async () => {
+  const given = written("1:abc 2:ad 1:abcd 2:ade");
+  expect(await replayInTurns(given, lru, { capacity: 3 })).toEqual(replay(given, lru, { capacity: 3 }));
+});
+
+test("in turns stops when it is aborted, however long a replay goes on", async () => {
+  const abort = new AbortController();
   const reason = new Error("enough");
-  const signal = AbortSignal.abort(reason);
-  expect(() => replay(written("a"), lru, { capacity: 1, signal })).toThrow(reason);
+  let requests = 0;
+  const slow: Baseline = {
+    ...lru,
+    create(context) {
+      const policy = lru.create(context);
+      return {
+        ...policy,
+        request(arrival) {
+          requests++;
+          // As Ctrl-C is: heard when the code at work pauses.
+          setImmediate(() => abort.abort(reason));
+          const until = performance.now() + 120;
+          while (performance.now() < until);
+          policy.request(arrival);
+        },
+      };
+    },
+  };
+  const running = replayInTurns(written("a b c d e"), slow, { capacity: 1, signal: abort.signal });
+  await expect(running).rejects.toBe(reason);
+  expect(requests).toBe(1);
 });
 
 /** Brings these blocks after the call with that number, and evicts the lowest. */

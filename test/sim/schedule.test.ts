@@ -137,6 +137,19 @@ test("single calls at recorded times stay a stream, whatever the seed", () => {
   }
 });
 
+test("replays all of a timed trace whose runs are all open at once", () => {
+  const [one = [], other = []] = [0, 100].map((first) =>
+    Array.from({ length: 100 }, (_, i) => call([first + i], { startMs: 1000 * i, durationMs: 10 })),
+  );
+  for (const seed of [1, 2, 3]) {
+    const played = schedule(workload(one, other), { concurrency: 8, seed });
+    expect(played.calls).toHaveLength(200);
+    // Not in step.
+    const began = [...byRun(played).values()].map(([first]) => first?.at ?? 0);
+    expect(Math.abs((began[0] ?? 0) - (began[1] ?? 0))).toBeGreaterThan(10);
+  }
+});
+
 test("stops after as many block touches as told", () => {
   // Three blocks a call: the third call comes to 9, which is the first sum of 7 or more.
   const long = workload(Array.from({ length: 5 }, () => call([0, 1, 2])));

@@ -32,6 +32,7 @@ describe("simulate", () => {
       capacity_given: "2",
       concurrency: 1,
       seed: 1,
+      order: "random",
       calls: 3,
       hit_rate: 0,
       gap_closed: 0,

@@ -23,7 +23,7 @@ const observation = z.object({
   id: z.string(),
   traceId: z.string(),
   parentObservationId: z.string().nullish(),
-  type: z.enum(KINDS),
+  type: z.string().toUpperCase().pipe(z.enum(KINDS)),
   name: z.string().nullish(),
   startTime: time,
   endTime: time.nullish(),
@@ -32,7 +32,17 @@ const observation = z.object({
   output: z.unknown().transform(fromJson).optional(),
   metadata: z.unknown().transform(fromJson).optional(),
   usageDetails: z.record(z.string(), tokens).nullish(),
-  usage: z.object({ input: tokens.nullish(), output: tokens.nullish() }).nullish(),
+  usage: z
+    .object({
+      input: tokens.nullish(),
+      output: tokens.nullish(),
+      promptTokens: tokens.nullish(),
+      completionTokens: tokens.nullish(),
+    })
+    .nullish(),
+  /** Of versions before 3, where `usage` may say the same. */
+  promptTokens: tokens.nullish(),
+  completionTokens: tokens.nullish(),
   toolCalls: z.array(z.unknown()).nullish(),
 });
 
@@ -115,13 +125,12 @@ function camelCased(record: unknown): unknown {
 }
 
 /** Langfuse counts cached, audio and reasoning tokens under names of their own, and not under `input` and `output`. */
-function used(
-  { usageDetails, usage }: Pick<z.infer<typeof observation>, "usage" | "usageDetails">,
-  side: "input" | "output",
-): number | undefined {
+function used(data: z.infer<typeof observation>, side: "input" | "output"): number | undefined {
+  const { usageDetails, usage } = data;
   const parts = Object.entries(usageDetails ?? {}).filter(
     ([name]) => name === side || name.startsWith(`${side}_`),
   );
   if (parts.length > 0) return parts.reduce((sum, [, count]) => sum + count, 0);
-  return usage?.[side] || undefined;
+  const older = side === "input" ? "promptTokens" : "completionTokens";
+  return usage?.[side] || usage?.[older] || data[older] || undefined;
 }

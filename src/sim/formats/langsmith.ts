@@ -1,10 +1,12 @@
 import { z } from "zod";
 import { answerOf, isObject, promptText } from "../../runtime/prompt-text.ts";
-import { firstIssue, MessageTrace, placeOf, time } from "../message-blocks.ts";
-import type { TraceFormat } from "../trace-format.ts";
+import { firstIssue, fromJson, MessageTrace, placeOf, time } from "../message-blocks.ts";
+import type { TraceFormat, TraceRecord, TraceSource } from "../trace-format.ts";
 
 const KINDS = ["llm", "chain", "tool", "retriever", "embedding", "prompt", "parser"];
-const fields = z.record(z.string(), z.unknown()).nullish();
+/** The bulk export has these as JSON texts. */
+const json = z.unknown().transform(fromJson).optional();
+const fields = json.pipe(z.record(z.string(), z.unknown()).nullish());
 
 const run = z.object({
   id: z.string(),
@@ -16,8 +18,8 @@ const run = z.object({
   run_type: z.string().toLowerCase().pipe(z.enum(KINDS)),
   start_time: time,
   end_time: time.nullish(),
-  inputs: z.unknown().optional(),
-  outputs: z.unknown().optional(),
+  inputs: json,
+  outputs: json,
   extra: fields,
   metadata: fields,
   prompt_tokens: z.number().nonnegative().nullish(),
@@ -26,15 +28,18 @@ const run = z.object({
 
 /**
  * Runs of LangSmith (https://docs.langchain.com/langsmith), as `client.listRuns` and `client.runs.query` of the package
- * `langsmith` give them. A trace is a run, an `llm` run a call; the other kinds say where it was made and when its trace began.
+ * `langsmith` give them, as the API does in pages, with runs inside of others in `child_runs` or apart. A trace is a run, an `llm` run a call; the other kinds say where it was made and when its trace began.
  */
 export default {
   name: "langsmith",
   description: "LangSmith: runs as client.listRuns and client.runs.query give them",
-  matches: (first) => isObject(first) && "run_type" in first && "trace_id" in first,
+  matches(first) {
+    const [one] = unpacked(first);
+    return isObject(one) && "run_type" in one && "trace_id" in one;
+  },
   async read(source) {
     const trace = new MessageTrace(source);
-    for await (const { line, value } of source.records) {
+    for await (const { line, value } of unpackedAll(source)) {
       const parsed = run.safeParse(value);
       if (!parsed.success)
         throw source.fail(
@@ -81,3 +86,15 @@ export default {
     return trace.workload();
   },
 } satisfies TraceFormat;
+
+async function* unpackedAll({ records }: TraceSource): AsyncGenerator<TraceRecord> {
+  for await (const { line, value } of records) for (const one of unpacked(value)) yield { line, value: one };
+}
+
+/** Runs of a record: it is one itself, perhaps with others inside of it, or a page of them. */
+function unpacked(record: unknown): readonly unknown[] {
+  if (!isObject(record)) return [record];
+  const { runs, child_runs: inner } = record;
+  if (Array.isArray(runs) && !("run_type" in record)) return runs.flatMap(unpacked);
+  return [record, ...(Array.isArray(inner) ? inner.flatMap(unpacked) : [])];
+}

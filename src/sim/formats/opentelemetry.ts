@@ -1,40 +1,20 @@
-import { z } from "zod";
 import { answerOf, isObject, promptText, type Fields, type PromptText } from "../../runtime/prompt-text.ts";
 import { firstIssue, fromJson, MessageTrace, placeOf } from "../message-blocks.ts";
-import type { TraceFormat } from "../trace-format.ts";
+import { exportRequest, type OtlpEvent, type OtlpSpan } from "../otlp.ts";
+import type { TraceFormat, TraceSource } from "../trace-format.ts";
 
 const SIGNALS = ["resourceSpans", "resourceLogs", "resourceMetrics"];
 const CALLS: readonly unknown[] = ["chat", "text_completion", "generate_content", "completion"];
 /** Where OpenLLMetry and LangSmith put the metadata that LangGraph gives a call. */
 const METADATA = ["traceloop.association.properties.", "langsmith.metadata."];
-
-const nanoseconds = z
-  .union([z.string().regex(/^\d+$/), z.number()])
-  .transform((value) => Number(value) / 1e6);
-
-const span = z.object({
-  traceId: z.string(),
-  spanId: z.string(),
-  parentSpanId: z.string().nullish(),
-  name: z.string(),
-  startTimeUnixNano: nanoseconds,
-  endTimeUnixNano: nanoseconds.nullish(),
-  attributes: z
-    .array(z.object({ key: z.string(), value: z.unknown() }))
-    .default([])
-    .transform((all): Fields => Object.fromEntries(all.map(({ key, value }) => [key, plain(value)]))),
-});
-
-const request = z.object({
-  resourceSpans: z
-    .array(z.object({ scopeSpans: z.array(z.object({ spans: z.array(span).default([]) })).default([]) }))
-    .default([]),
-});
+/** A message as versions of the conventions before 1.37 have it, each in an event of its own. */
+const MESSAGE_EVENT = /^gen_ai\.(system|user|assistant|tool)\.message$/;
 
 /**
  * OTLP/JSON as the OpenTelemetry Collector's file exporter writes it, one export request per line. Model calls are the spans
- * of the GenAI conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/) that hold their messages, and those
- * of OpenLLMetry with the older `gen_ai.prompt.0.content`. Other spans tell agent and session of the calls in them.
+ * of the GenAI conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/) whose messages are on record, in their attributes, in their
+ * events or in log events in the same file, and those of OpenLLMetry with the older `gen_ai.prompt.0.content`. Other spans tell
+ * agent and session of the calls in them.
  */
 export default {
   name: "opentelemetry",
@@ -42,8 +22,11 @@ export default {
   matches: (first) => isObject(first) && SIGNALS.some((signal) => signal in first),
   async read(source) {
     const trace = new MessageTrace(source);
+    const logged = new Map<string, OtlpEvent[]>();
+    /** Calls whose messages may come in log events. */
+    const waiting: (readonly [line: number, span: OtlpSpan])[] = [];
     for await (const { line, value } of source.records) {
-      const parsed = request.safeParse(value);
+      const parsed = exportRequest.safeParse(value);
       if (!parsed.success || !isObject(value) || !SIGNALS.some((signal) => signal in value))
         throw source.fail(
           line,
@@ -52,56 +35,99 @@ export default {
             : `resourceSpans is missing, got ${Object.keys(value ?? {}).join(", ")}`,
           "Each record is an export request in OTLP/JSON: resourceSpans, scopeSpans, spans.",
         );
-      const spans = parsed.data.resourceSpans.flatMap(({ scopeSpans }) =>
-        scopeSpans.flatMap((scope) => scope.spans),
-      );
-      for (const {
-        traceId,
-        spanId,
-        parentSpanId,
-        name,
-        attributes,
-        startTimeUnixNano: start,
-        ...rest
-      } of spans) {
-        const { agent, session, ...place } = placeOf(metadataOf(attributes));
-        const own = {
-          id: spanId,
-          parent: parentSpanId,
-          run: traceId,
-          name,
-          start,
-          agent: agent ?? text(attributes["gen_ai.agent.name"]) ?? entityAgent(attributes),
-          session: text(attributes["gen_ai.conversation.id"]) ?? text(attributes["session.id"]) ?? session,
-        };
-        if (!CALLS.includes(attributes["gen_ai.operation.name"] ?? attributes["llm.request.type"])) {
-          trace.add(line, own);
-          continue;
-        }
-        const prompt = promptOf(attributes);
-        trace.add(line, own, {
-          ...place,
-          end: rest.endTimeUnixNano ?? undefined,
-          prompt: prompt
-            ? trace.blocks(prompt)
-            : source.fail(
-                line,
-                `span ${spanId} (${name}) holds no messages, neither in gen_ai.input.messages nor in gen_ai.prompt.0.content`,
-                "Let the instrumentation capture message content, and on spans, not in log events.",
-              ),
-          answer: answerIn(attributes),
-          promptTokens: tokens(
-            attributes["gen_ai.usage.input_tokens"] ?? attributes["gen_ai.usage.prompt_tokens"],
-          ),
-          outputTokens: tokens(
-            attributes["gen_ai.usage.output_tokens"] ?? attributes["gen_ai.usage.completion_tokens"],
-          ),
-        });
+      for (const { traceId, spanId, event } of parsed.data.logs) {
+        if (!event.name.startsWith("gen_ai.")) continue;
+        const key = `${traceId} ${spanId}`;
+        const others = logged.get(key);
+        if (others) others.push(event);
+        else logged.set(key, [event]);
       }
+      for (const span of parsed.data.spans) {
+        const attributes = withEvents(span.attributes, span.events);
+        if (isCall(span) && !promptOf(attributes)) waiting.push([line, span]);
+        else addSpan(source, trace, line, span, attributes);
+      }
+    }
+    for (const [line, span] of waiting) {
+      const events = [...span.events, ...(logged.get(`${span.traceId} ${span.spanId}`) ?? [])];
+      addSpan(source, trace, line, span, withEvents(span.attributes, events));
     }
     return trace.workload();
   },
 } satisfies TraceFormat;
+
+function isCall({ attributes }: OtlpSpan): boolean {
+  return CALLS.includes(attributes["gen_ai.operation.name"] ?? attributes["llm.request.type"]);
+}
+
+/** @param attributes those of the span, and what its events tell. */
+function addSpan(
+  source: TraceSource,
+  trace: MessageTrace,
+  line: number,
+  span: OtlpSpan,
+  attributes: Fields,
+): void {
+  const { traceId, spanId, parentSpanId, name, startTimeUnixNano, endTimeUnixNano } = span;
+  const { agent, session, ...place } = placeOf(metadataOf(attributes));
+  const own = {
+    id: spanId,
+    parent: parentSpanId,
+    run: traceId,
+    name,
+    start: startTimeUnixNano,
+    agent: agent ?? text(attributes["gen_ai.agent.name"]) ?? entityAgent(attributes),
+    session: text(attributes["gen_ai.conversation.id"]) ?? text(attributes["session.id"]) ?? session,
+  };
+  if (!isCall(span)) return trace.add(line, own);
+  const prompt = promptOf(attributes);
+  trace.add(line, own, {
+    ...place,
+    end: endTimeUnixNano ?? undefined,
+    prompt: prompt
+      ? trace.blocks(prompt)
+      : source.fail(
+          line,
+          `span ${spanId} (${name}) holds no messages, neither in gen_ai.input.messages nor in gen_ai.prompt.0.content nor in events`,
+          "Let the instrumentation capture message content, on spans or in log events that are exported to the same file.",
+        ),
+    answer: answerIn(attributes),
+    promptTokens: tokens(attributes["gen_ai.usage.input_tokens"] ?? attributes["gen_ai.usage.prompt_tokens"]),
+    outputTokens: tokens(
+      attributes["gen_ai.usage.output_tokens"] ?? attributes["gen_ai.usage.completion_tokens"],
+    ),
+  });
+}
+
+/**
+ * A span's attributes with what its events tell, under the names of today: of a whole call, as
+ * `gen_ai.client.inference.operation.details` and `gen_ai.content.prompt` do under these names themselves, or of a message or choice each. The
+ * latter are in the event's fields, or as JSON in `gen_ai.event.content`.
+ */
+function withEvents(attributes: Fields, events: readonly OtlpEvent[]): Fields {
+  const messages: Fields[] = [];
+  const choices: Fields[] = [];
+  let told: Fields = {};
+  for (const { name, fields } of events) {
+    const content = fromJson(fields["gen_ai.event.content"]);
+    const own = isObject(content) ? content : fields;
+    const [, role] = MESSAGE_EVENT.exec(name) ?? [];
+    if (role !== undefined) {
+      messages.push({ role, ...own, tool_calls: fromJson(own["tool_calls"]) });
+    } else if (name === "gen_ai.choice") {
+      const message = fromJson(own["message"]);
+      choices.push({ role: "assistant", ...(isObject(message) ? message : own) });
+    } else {
+      told = { ...told, ...fields };
+    }
+  }
+  return {
+    ...(messages.length > 0 && { "gen_ai.input.messages": messages }),
+    ...(choices.length > 0 && { "gen_ai.output.messages": choices }),
+    ...told,
+    ...attributes,
+  };
+}
 
 function promptOf(attributes: Fields): PromptText | undefined {
   const listed = fromJson(attributes["gen_ai.input.messages"]) ?? below(attributes, "gen_ai.prompt");
@@ -157,18 +183,6 @@ function below(attributes: Fields, prefix: string): readonly unknown[] | undefin
         ...(calls && { tool_calls: calls }),
       };
     });
-}
-
-/** The value of an OTLP AnyValue. */
-function plain(value: unknown): unknown {
-  if (!isObject(value)) return undefined;
-  const { arrayValue, kvlistValue } = value;
-  if (isObject(arrayValue)) return [arrayValue["values"] ?? []].flat().map(plain);
-  if (isObject(kvlistValue)) {
-    const pairs = [kvlistValue["values"] ?? []].flat().filter(isObject);
-    return Object.fromEntries(pairs.map((pair) => [String(pair["key"]), plain(pair["value"])]));
-  }
-  return Object.values(value)[0];
 }
 
 function text(value: unknown): string | undefined {

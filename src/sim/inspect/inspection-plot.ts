@@ -14,15 +14,23 @@ const LINES = [
 ] as const;
 const AGENT_LABEL = { interval: 0, width: 105, overflow: "truncate" } as const;
 const END = "(end)";
+/** Agents that the heat map shows: with more it would be higher than wide, and no picture holds the square of thousands. */
+const MOST_AGENTS = 60;
 
 /** An inspection as SVG: who follows whom as a heat map, beside it hit rate against cache size. */
 export function plotInspection({ trace, transitions, sizes }: Inspection): string {
   const { agents, counts, ends } = transitions;
-  const names = agents.map(axisName);
+  const names = agents.slice(0, MOST_AGENTS).map(axisName);
+  const busiest = names.length < agents.length ? ` (busiest ${names.length} of ${agents.length})` : "";
   const height = Math.max(LEAST_PLOT, ROW * names.length);
   const option = {
     title: [
-      { text: `${trace}: who follows whom, share of row`, left: 20, top: 10, textStyle: { fontSize: 13 } },
+      {
+        text: `${trace}: who follows whom, share of row${busiest}`,
+        left: 20,
+        top: 10,
+        textStyle: { fontSize: 13 },
+      },
       { text: "hit rate against cache size", left: 570, top: 10, textStyle: { fontSize: 13 } },
     ],
     legend: { data: LINES.map(([name]) => name), left: 570, top: 34 },
@@ -72,7 +80,7 @@ export function plotInspection({ trace, transitions, sizes }: Inspection): strin
         type: "heatmap",
         xAxisIndex: 0,
         yAxisIndex: 0,
-        data: shares(counts, ends),
+        data: shares(counts, ends, names.length),
         label: { show: names.length <= 8, formatter: ({ data }: { data: readonly number[] }) => label(data) },
       },
       ...LINES.map(([name, key]) => ({
@@ -92,15 +100,17 @@ function axisName(agent: string): string {
   return agent === "__proto__" ? `\u200B${agent}` : agent || "(none)";
 }
 
-/** Column, row and share in [0, 1] of each cell. */
+/** Column, row and share in [0, 1] of each cell of the first `shown` agents; a row's end is its last cell. */
 function shares(
   counts: readonly (readonly number[])[],
   ends: readonly number[],
+  shown: number,
 ): readonly (readonly [number, number, number])[] {
-  return counts.flatMap((row, current) => {
-    const all = [...row, ends[current] ?? 0];
-    const total = all.reduce((sum, count) => sum + count, 0);
-    return all.map((count, next) => [next, current, total === 0 ? 0 : count / total] as const);
+  return counts.slice(0, shown).flatMap((row, current) => {
+    const end = ends[current] ?? 0;
+    const total = row.reduce((sum, count) => sum + count, end);
+    const cells = [...row.slice(0, shown), end];
+    return cells.map((count, next) => [next, current, total === 0 ? 0 : count / total] as const);
   });
 }
 

@@ -1,10 +1,9 @@
-import { setImmediate } from "node:timers/promises";
 import belady from "../baselines/belady.ts";
 import lru from "../baselines/lru.ts";
 import orderOracle from "../baselines/order-oracle.ts";
 import type { Baseline } from "../cache-policy.ts";
 import { capacityIn } from "../capacity.ts";
-import { type Outcome, replay } from "../replay.ts";
+import { type Outcome, replayInTurns } from "../replay.ts";
 import type { Schedule } from "../schedule.ts";
 import lruWithRelease from "./lru-with-release.ts";
 
@@ -41,10 +40,7 @@ export async function compareSizes(
   for (const percent of SIZES) {
     const capacity = capacityIn(`${percent}%`, scheduled);
     const play = async (policy: Baseline) => {
-      // Lets Ctrl-C be heard.
-      await setImmediate();
-      signal?.throwIfAborted();
-      const outcome = replay(scheduled, policy, { capacity, ...(signal && { signal }) });
+      const outcome = await replayInTurns(scheduled, policy, { capacity, signal });
       onReplay?.(`${policy.name} at ${percent} % of the working set`);
       return outcome;
     };

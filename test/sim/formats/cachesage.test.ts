@@ -29,18 +29,18 @@ describe("the cachesage format", () => {
       { ...call, ref: 0, keep: 1, new: [[30, 1]] },
       { ...call, session: "b", new: [[8, 1]] },
     ]);
-    expect({ blockTokens, blockCount }).toEqual({ blockTokens: 16, blockCount: 6 });
+    expect({ blockTokens, blockCount }).toEqual({ blockTokens: 16, blockCount: 8 });
     expect(runs.map(({ id, calls }) => [id, calls.map(({ blocks }) => [...blocks])])).toEqual([
       [
         "a",
         [
           [0, 1, 2],
-          [0, 1, 3, 4, 0],
-          [0, 1, 3, 4, 0],
+          [0, 1, 3, 4, 6],
+          [0, 1, 3, 4, 6],
           [0, 5],
         ],
       ],
-      ["b", [[1]]],
+      ["b", [[7]]],
     ]);
     expect(runs[0]?.calls.map(({ agent }) => agent)).toEqual(["one", "two", "one", "one"]);
     expect(runs[0]?.calls[0]).toEqual({

@@ -84,11 +84,15 @@ describe("the langfuse format", () => {
       },
       { ...at, id: "2", usage: { input: 30, output: 4 }, usageDetails: {} },
       { ...at, id: "3", output: "four and more" },
+      { ...at, id: "4", usage: { promptTokens: 31, completionTokens: 5 } },
+      { ...at, id: "5", type: "generation", promptTokens: 32, completionTokens: 6 },
     ]);
     expect(runs[0]?.calls.map(({ promptTokens, outputTokens }) => [promptTokens, outputTokens])).toEqual([
       [100, 7],
       [30, 4],
       [3, 4],
+      [31, 5],
+      [32, 6],
     ]);
     expect(runs[0]?.calls[0]).toMatchObject({ agent: "mail", blocks: new Int32Array(0) });
   });

@@ -74,6 +74,26 @@ describe("the langsmith format", () => {
     expect((await read(newer)).runs).toEqual((await loadWorkload(file)).runs);
   });
 
+  it("reads pages, runs inside of others, and fields that are JSON texts", async () => {
+    const expected = (await loadWorkload(file)).runs;
+    expect((await read([{ runs: recorded, cursors: { next: null } }])).runs).toEqual(expected);
+    const roots = recorded.filter(({ parent_run_id }) => parent_run_id === null);
+    const nested = roots.map((root) => {
+      const [first, ...others] = recorded.filter(
+        (run) => run !== root && run["trace_id"] === root["trace_id"],
+      );
+      return { ...root, child_runs: [{ ...first, child_runs: others }] };
+    });
+    expect((await read(nested)).runs).toEqual(expected);
+    const texts = recorded.map(({ inputs, outputs, extra, ...run }) => ({
+      ...run,
+      inputs: JSON.stringify(inputs),
+      outputs: JSON.stringify(outputs),
+      extra: JSON.stringify(extra),
+    }));
+    expect((await read(texts)).runs).toEqual(expected);
+  });
+
   it("reads calls outside of LangGraph, without tokens, and of completion models", async () => {
     const at = { start_time: "2026-01-02T03:04:05.5", end_time: null };
     const { runs } = await read([

@@ -82,6 +82,24 @@ describe("loading a workload", () => {
     expect([...used].toSorted((a, b) => a - b)).toEqual(Array.from({ length: blockCount }, (_, id) => id));
   });
 
+  it("takes a block for another one after another beginning, as engines do", async () => {
+    const prompts = [
+      [5, 7, 9],
+      [7, 9],
+      [5, 7, 9, 7, 9],
+      [7, 9, 5],
+    ];
+    const records = prompts.map((hash_ids, timestamp) => ({ ...request, timestamp, hash_ids }));
+    const { blockCount, runs } = await loadWorkload(traceFile(records));
+    expect(runs.map((run) => [...(run.calls[0]?.blocks ?? [])])).toEqual([
+      [0, 1, 2],
+      [3, 4],
+      [0, 1, 2, 5, 6],
+      [3, 4, 7],
+    ]);
+    expect(blockCount).toBe(8);
+  });
+
   it("takes the format that it is told", async () => {
     await expect(loadWorkload(traceFile([request]), "weka")).rejects.toThrow("tool_tokens: Invalid input");
     await expect(loadWorkload(traceFile([request]), "mooncake")).resolves.toMatchObject({ blockTokens: 512 });

@@ -59,14 +59,21 @@ describe("the mooncake format", () => {
     expect((await read(compact)).runs).toEqual((await read(published)).runs);
   });
 
-  it.each([{ ...published[0], timestamp: "noon" }, { ...published[0], hash_ids: undefined }, null])(
-    "names file and line of a bad request: %#",
-    async (bad) => {
-      const error = await complaint([published[0], bad]);
-      expect(error).toMatchObject({ code: "TRACE", line: 2 });
-      expect(error.message).toContain(
-        "not a request: timestamp, input_length, output_length and hash_ids are needed",
-      );
-    },
-  );
+  it.each([
+    [{ ...published[0], timestamp: "noon" }, "timestamp: Invalid input: expected number, received string"],
+    [{ ...published[0], hash_ids: undefined }, "hash_ids: Invalid input: expected array"],
+    [{ ...published[0], hash_ids: [2 ** 64] }, "hash_ids.0: Too big"],
+    [{ ...compact[0], blocks: [[1]] }, "blocks.0"],
+    [null, "record: Invalid input: expected object, received null"],
+  ])("names file and line of a bad request: %#", async (bad, problem) => {
+    const error = await complaint([published[0], bad]);
+    expect(error).toMatchObject({ code: "TRACE", line: 2 });
+    expect(error.message).toContain(problem);
+    expect(error.hint).toContain("hash_ids");
+  });
+
+  it("is known by its names also where a value is at fault", async () => {
+    const error = await complaint([{ ...published[0], hash_ids: ["a"] }]);
+    expect(error.message).toContain("hash_ids.0: Invalid input: expected number, received string");
+  });
 });

@@ -37,6 +37,10 @@ function request(...spans: readonly unknown[]) {
   return { resourceSpans: [{ resource: {}, scopeSpans: [{ scope: {}, spans }] }] };
 }
 
+function logs(...logRecords: readonly unknown[]) {
+  return { resourceLogs: [{ scopeLogs: [{ logRecords }] }] };
+}
+
 const chat = {
   "gen_ai.operation.name": "chat",
   "gen_ai.input.messages": JSON.stringify([{ role: "user", parts: [{ type: "text", content: "hello" }] }]),
@@ -166,6 +170,110 @@ describe("the opentelemetry format", () => {
   it("is not led astray by spans that are their own parents", async () => {
     const { runs } = await read([request(span("a", "b", 0, chat), span("b", "a", 0, {}))]);
     expect(runs[0]?.calls).toHaveLength(1);
+  });
+
+  describe("messages that are told in events", () => {
+    const question = "x".repeat(200);
+    const messages = [
+      { role: "system", content: "Plan." },
+      { role: "user", content: question },
+    ];
+    const asks = { content: null, tool_calls: [{ id: "1", function: { name: "f", arguments: "{}" } }] };
+    const isCall = { "gen_ai.operation.name": "chat" };
+    const event = (name: string, attributes: Readonly<Record<string, Value>>) => ({
+      name,
+      attributes: span("", "", 0, attributes).attributes,
+    });
+    const bare = span("c", "", 0, isCall);
+    const details = {
+      "gen_ai.input.messages": JSON.stringify(messages),
+      "gen_ai.output.messages": JSON.stringify([{ role: "assistant", ...asks }]),
+    };
+    const place = { traceId: "t", spanId: "c" };
+
+    it.each([
+      [
+        "one event for the call, on the span",
+        [request({ ...bare, events: [event("gen_ai.client.inference.operation.details", details)] })],
+      ],
+      [
+        "events of the first conventions",
+        [
+          request({
+            ...bare,
+            events: [
+              event("gen_ai.content.prompt", { "gen_ai.prompt": JSON.stringify(messages) }),
+              event("gen_ai.content.completion", {
+                "gen_ai.completion": JSON.stringify([{ role: "assistant", ...asks }]),
+              }),
+            ],
+          }),
+        ],
+      ],
+      [
+        "an event a message",
+        [
+          request({
+            ...bare,
+            events: [
+              event("gen_ai.system.message", { content: "Plan." }),
+              event("gen_ai.user.message", { content: question }),
+              event("gen_ai.choice", { index: 0, message: JSON.stringify(asks) }),
+            ],
+          }),
+        ],
+      ],
+      [
+        "an event a message, as JSON in one attribute",
+        [
+          request({
+            ...bare,
+            events: [
+              event("gen_ai.system.message", { "gen_ai.event.content": JSON.stringify(messages[0]) }),
+              event("gen_ai.user.message", { "gen_ai.event.content": JSON.stringify(messages[1]) }),
+              event("gen_ai.choice", { "gen_ai.event.content": JSON.stringify({ message: asks }) }),
+            ],
+          }),
+        ],
+      ],
+      [
+        "one log event after the span",
+        [
+          request(bare),
+          logs({ ...place, ...event("", details), eventName: "gen_ai.client.inference.operation.details" }),
+        ],
+      ],
+      [
+        "a log event a message before the span, named in an attribute",
+        [
+          logs(
+            {
+              ...place,
+              ...event("", { "event.name": "gen_ai.system.message" }),
+              body: { kvlistValue: { values: [{ key: "content", value: { stringValue: "Plan." } }] } },
+            },
+            {
+              ...place,
+              ...event("", { "event.name": "gen_ai.user.message" }),
+              body: { kvlistValue: { values: [{ key: "content", value: { stringValue: question } }] } },
+            },
+            { ...place, ...event("", { "event.name": "gen_ai.choice", message: JSON.stringify(asks) }) },
+          ),
+          logs({ body: { stringValue: "Listening on port 80" } }),
+          request(bare),
+        ],
+      ],
+    ])("are read: %s", async (_, records) => {
+      const attributes = { ...isCall, ...details };
+      expect((await read(records)).runs).toEqual((await read([request(span("c", "", 0, attributes))])).runs);
+    });
+
+    it("must be of the span in question", async () => {
+      const other = { ...place, spanId: "d", ...event("", details), eventName: "gen_ai.details" };
+      const error = await complaint([logs(other), request(bare)]);
+      expect(error).toMatchObject({ line: 2 });
+      expect(error.message).toContain("span c (c) holds no messages");
+    });
   });
 
   it("passes over logs and metrics of the same collector", async () => {
