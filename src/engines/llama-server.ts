@@ -4,7 +4,7 @@ import { EngineError } from "../errors.ts";
 import type { Hint, HintType, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo, Support } from "../runtime/engine.ts";
 import type { Event } from "../runtime/event.ts";
-import { EngineHttp } from "../wire/engine-http.ts";
+import { CONNECT_TIMEOUT_MS, EngineHttp } from "../wire/engine-http.ts";
 import { Foreground } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { offeredModels } from "../wire/offered-models.ts";
@@ -171,7 +171,7 @@ class LlamaServer {
 
   /** A file name that no server takes: refused as such where slots can be saved, with 501 where they cannot. */
   async #canSave(signal: AbortSignal | undefined): Promise<boolean> {
-    const request = { body: { filename: "../no" }, signal };
+    const request = { body: { filename: "../no" }, signal, withinMs: CONNECT_TIMEOUT_MS };
     return this.#http.json("/slots/0?action=save", request).then(
       () => true,
       (error: unknown) => error instanceof EngineError && error.status === 400,

@@ -8,6 +8,7 @@ import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { readAll } from "../wire/kv-event-streams.ts";
 import { mergeEvents } from "../wire/merge-events.ts";
+import { ownModels } from "../wire/offered-models.ts";
 import { readPulledEvents } from "../wire/pulled-events.ts";
 import { sessionHeader, Sessions } from "../wire/sessions.ts";
 import { prefetchesAtOnce, WarmUp } from "../wire/warm-up.ts";
@@ -36,7 +37,6 @@ const options = z.strictObject({
   events: kvEventOptions,
 });
 
-const models = z.object({ data: z.array(z.object({ id: z.string() })).min(1) });
 const version = z.object({ version: z.string() });
 
 /** Priorities are in [0, 1], higher is earlier, and 0.5 is what requests without one have. */
@@ -124,11 +124,11 @@ class TensorRtLlm {
   }
 
   async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
-    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
-    const said = version.safeParse(await this.#http.json("/version", { signal }).catch(() => undefined));
+    const { ids } = await ownModels(this.#http, "tensorrt-llm", signal);
+    const said = version.safeParse(await this.#http.probe("/version", signal).catch(() => undefined));
     return {
       engine: "tensorrt-llm",
-      models: data.map(({ id }) => id),
+      models: ids,
       ...(said.success && { version: said.data.version }),
     };
   }
@@ -141,9 +141,8 @@ export default {
   remedies: {
     metrics: "return_perf_metrics: true",
     events: "kv_cache_config: { event_buffer_max_size: 16384 }, and the adapter's option pullEventsMs",
-    priority: "scheduler_config: { waiting_queue_policy: priority }",
+    priority: "scheduler_config: { waiting_queue_policy: priority }, and the adapter's option priority",
   },
-  priorityFields: { priority: BEHIND_ALL_OTHERS },
   options,
   create: (chosen): EngineAdapter => new TensorRtLlm(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

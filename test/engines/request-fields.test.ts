@@ -121,6 +121,26 @@ describe("OpenAI", () => {
   });
 });
 
+describe("OpenAI's cache key", () => {
+  test("a prefetch has the key of the request that it prepares, whichever anchor a policy names", async () => {
+    await using server = await startTrialServer(() => ({ usage: null }));
+    const adapter = openai.create(openai.options.parse({ url: server.url, apiKey: "k", prefetch: true }));
+    const keys: unknown[] = [];
+    for (const more of [{}, { anchor: "a1" }, { anchor: "a2" }]) {
+      const prefix = { agent: "writer", ...more };
+      const body = { messages: [{ role: "system", content: system }] };
+      await adapter.apply([{ type: "prefetch", prefix, value: 1, probability: 1, tokens: 1, body }]);
+      const own = adapter.decorate?.(call(`${server.url}/v1/chat/completions`), [
+        { type: "retain", prefix, value: 1 },
+      ]);
+      const sent = server.requests.at(-1)?.body as { readonly prompt_cache_key?: unknown };
+      expect(sent.prompt_cache_key).toBe(own?.fields?.["prompt_cache_key"]);
+      keys.push(sent.prompt_cache_key);
+    }
+    expect(new Set(keys).size).toBe(3);
+  });
+});
+
 describe("Anthropic", () => {
   test("a ChatAnthropic sends marks at the anchor's end and at the request's, and its cached tokens are read", async () => {
     await using server = await startTrialServer(({ path }) =>
