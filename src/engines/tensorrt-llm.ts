@@ -2,14 +2,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import type { CacheEvent } from "../runtime/cache-event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
-import { EngineHttp } from "../wire/engine-http.ts";
+import { CONNECT_TIMEOUT_MS, EngineHttp } from "../wire/engine-http.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { readAll } from "../wire/kv-event-streams.ts";
 import { mergeEvents } from "../wire/merge-events.ts";
 import { ownModels } from "../wire/offered-models.ts";
-import { readPulledEvents } from "../wire/pulled-events.ts";
+import { PulledEvents } from "../wire/pulled-events.ts";
 import { sessionHeader, Sessions } from "../wire/sessions.ts";
 import { prefetchesAtOnce, WarmUp } from "../wire/warm-up.ts";
 
@@ -112,12 +112,13 @@ class TensorRtLlm {
   }
 
   async *#pull(everyMs: number, signal: AbortSignal | undefined): AsyncGenerator<CacheEvent> {
+    const pulled = new PulledEvents(this.#http.root);
     for (;;) {
       if (signal?.aborted) return;
       const answer = await this.#http
-        .json("/kv_cache_events", { method: "POST", signal })
+        .json("/kv_cache_events", { method: "POST", signal, withinMs: CONNECT_TIMEOUT_MS })
         .catch(() => undefined);
-      yield* readPulledEvents(answer, { at: performance.now(), source: this.#http.root });
+      yield* pulled.read(answer, performance.now());
       const wait = signal === undefined ? { ref: false } : { signal, ref: false };
       await delay(everyMs, undefined, wait).catch(() => {});
     }
