@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { createServer as createPlainServer } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { Packr } from "msgpackr";
 import { describe, expect, test, vi } from "vitest";
+import { Publisher } from "zeromq";
 import { runProgram } from "../../src/cli/program.ts";
 import type { Diagnosis } from "../../src/doctor/examine.ts";
 import { startTrialServer } from "../../src/testing/index.ts";
@@ -266,6 +268,30 @@ test("an engine that takes a priority whether or not it counts is not said to go
     add: "--enable-priority-scheduling, and the adapter's option priority",
   });
   expect(verdictsOf(diagnosis)).toMatchObject({ retain: "needs flag", prefetch: "works" });
+});
+
+test("events of a publisher that is faster than its listener's arrival are heard all the same", async () => {
+  const packr = new Packr({ useRecords: false });
+  const publisher = new Publisher({ linger: 0 });
+  await publisher.bind("tcp://127.0.0.1:0");
+  const told: Promise<void>[] = [];
+  await using server = await startTrialServer(({ path }) => {
+    if (path === "/v1/models") return { data: [{ id: "tiny", owned_by: "vllm" }] };
+    if (path !== "/v1/chat/completions") return undefined;
+    const number = Buffer.alloc(8);
+    number.writeBigInt64BE(BigInt(told.length));
+    const batch = packr.pack([0, [["BlockStored", [told.length], null, [1], 1]]]);
+    told.push(publisher.send(["", number, batch]));
+    return { usage: { prompt_tokens: 600 } };
+  });
+  const options = JSON.stringify({ events: [{ endpoint: publisher.lastEndpoint }] });
+  const { stdout } = await doctor("vllm", server.url, "--json", "--options", options);
+  await Promise.all(told);
+  publisher.close();
+  expect((JSON.parse(stdout) as Diagnosis).findings.find(({ what }) => what === "events")).toMatchObject({
+    verdict: "works",
+    detail: expect.stringMatching(/none lost\.$/),
+  });
 });
 
 test("engines lists every adapter with its verbs, and one with its options", async () => {

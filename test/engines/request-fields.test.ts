@@ -188,6 +188,31 @@ describe("Anthropic", () => {
     });
   });
 
+  test("a prefetch ends with what the user said: newer models refuse to go on with an answer", async () => {
+    await using server = await startTrialServer(() => ({ usage: { cache_creation_input_tokens: 12 } }));
+    const adapter = anthropic.create(
+      anthropic.options.parse({ url: server.url, apiKey: "k", prefetch: true }),
+    );
+    const prefetch = async (...roles: readonly string[]) => {
+      const body = { model: "m", system, messages: roles.map((role) => ({ role, content: role })) };
+      const prefix = { agent: "writer", run: "r" };
+      return (
+        await adapter.apply([{ type: "prefetch", prefix, value: 1, probability: 1, tokens: 1, body }])
+      )[0];
+    };
+    expect(await prefetch("user", "assistant", "user", "assistant", "assistant")).toEqual({
+      status: "applied",
+      tokens: 12,
+    });
+    expect(server.requests[0]?.body).toMatchObject({
+      max_tokens: 0,
+      system: [{ text: system, cache_control: { type: "ephemeral", ttl: "5m" } }],
+      messages: [{ role: "user" }, { role: "assistant" }, { role: "user" }],
+    });
+    expect(await prefetch("assistant")).toMatchObject({ status: "ignored" });
+    expect(server.requests).toHaveLength(1);
+  });
+
   test("an anchor that lies unused for more than five minutes is kept for an hour", () => {
     const adapter = anthropic.create(anthropic.options.parse({}));
     const url = `${adapter.baseURL}/messages`;
