@@ -1,9 +1,12 @@
 import { MemorySaver, MessagesAnnotation, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { z } from "zod";
 import { CacheSage } from "../../src/cachesage.ts";
 import { createEngine } from "../../src/engine-registry.ts";
 import { type Answer, startTrialServer } from "../../src/testing/index.ts";
+import { EngineHttp } from "../../src/wire/engine-http.ts";
+import { SavedSlots } from "../../src/wire/saved-slots.ts";
 import { listening } from "./silent-at.ts";
 
 const models = (owner: string) => ({ data: [{ id: "org/tiny", owned_by: owner }] });
@@ -168,6 +171,33 @@ describe("SGLang", () => {
     const release = async (run: string) =>
       (await adapter.apply([{ type: "release", prefix: { agent: "a", run } }]))[0]?.status;
     expect([await release("r0"), await release("r4999")]).toEqual(["ignored", "applied"]);
+  });
+});
+
+describe("llama-server", () => {
+  test("without a model it is told as the router that it is", async () => {
+    // What 0.7.0 answers.
+    const answer = { role: "router", max_instances: 4, model_path: "none", build_info: "b11669-Debian" };
+    await using server = await startTrialServer(({ path }) => (path === "/props" ? answer : undefined));
+    const adapter = await createEngine("llama-server", [server.url], {});
+    await expect(adapter.connect()).rejects.toThrow(
+      /is a llama-server without a model, which starts others\n.+\(-m\)/,
+    );
+  });
+
+  test("servers that share a folder save their slots in files of their own", async () => {
+    const names = await Promise.all(
+      [0, 1].map(async () => {
+        await using server = await startTrialServer(() => ({ n_saved: 1 }));
+        await new SavedSlots(new EngineHttp({ engine: "llama-server", url: server.url }), 1).save(
+          { agent: "a", run: "r" },
+          0,
+        );
+        return z.object({ filename: z.string() }).parse(server.requests[0]?.body).filename;
+      }),
+    );
+    expect(new Set(names).size).toBe(2);
+    for (const name of names) expect(name).toMatch(/^cachesage-\d+-0\.bin$/);
   });
 });
 
