@@ -42,7 +42,9 @@ const options = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe("Keeps this app's cache apart from others' on the same workers"),
+    .describe(
+      "Keeps this app's cache apart from others' on the same workers, while hints are on and the server refuses none of them",
+    ),
   prefetchesAtOnce,
   idleBelow,
   events: kvEventOptions,

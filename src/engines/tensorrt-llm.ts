@@ -26,7 +26,9 @@ const options = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe("Keeps this app's cache apart from others' on the same server"),
+    .describe(
+      "Keeps this app's cache apart from others' on the same server, while hints are on and the server refuses none of them",
+    ),
   prefetchesAtOnce,
   idleBelow,
   pullEventsMs: z

@@ -35,7 +35,9 @@ const options = z.strictObject({
     .string()
     .regex(/^[^@/\\\0]{1,128}$/)
     .optional()
-    .describe("Keeps this app's cache apart from others' on the same server"),
+    .describe(
+      "Keeps this app's cache apart from others' on the same server, while hints are on and the server refuses none of them",
+    ),
   prefetchesAtOnce,
   idleBelow,
   events: kvEventOptions,
