@@ -34,7 +34,8 @@ export default defineCommand({
     const { examine } = await import("../doctor/examine.ts");
     const { EngineHttp } = await import("../wire/engine-http.ts");
     const definition = await engines.load(engine);
-    const key = apiKey ?? io.env[definition.keyVariable ?? "OPENAI_API_KEY"];
+    // A variable that is set to nothing is none.
+    const key = apiKey ?? (io.env[definition.keyVariable ?? "OPENAI_API_KEY"] || undefined);
     const given = {
       ...readJsonObject("doctor", "--options", more),
       url,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
 import type { HintType } from "../runtime/action.ts";
-import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
+import type { Ability, EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import type { EngineHttp } from "../wire/engine-http.ts";
 import { tryEvents } from "./events.ts";
 import type { Finding, PrefixTimes } from "./finding.ts";
@@ -55,6 +55,14 @@ export async function examine(patient: Patient): Promise<Diagnosis> {
   const prompt = requests.prompt();
   const cold = await requests.ask(prompt);
   const warm = await requests.ask(prompt);
+  const refusal = cold.refusal ?? warm.refusal;
+  if (refusal !== undefined)
+    throw new EngineError(
+      "ENGINE_RESPONSE",
+      engine.engine,
+      `a plain prompt of some 600 tokens for ${model} is refused: ${refusal.replace(/^\[.+?\] /, "")}`,
+      { hint: "Nothing can be tried without one. Another model is asked with --model." },
+    );
   const prefix: PrefixTimes = {
     promptTokens: warm.promptTokens,
     coldMs: cold.ms,
@@ -66,7 +74,11 @@ export async function examine(patient: Patient): Promise<Diagnosis> {
   findings.push(await tryMetrics(http, definition, signal));
   findings.push(await strictness(requests));
   findings.push(await decoration(patient, requests));
-  if (definition.priorityFields) findings.push(await priority(definition, requests));
+  findings.push(
+    definition.priorityFields
+      ? await priority(definition, requests)
+      : declared("priority", patient, "its answers do not show whether it counts"),
+  );
   findings.push(await tryEvents(patient, requests));
   for (const verb of verbs) findings.push(await tryVerb(verb, { ...patient, requests }));
   findings.push(await tryServed(adapter, requests.totals.get()));
@@ -88,6 +100,8 @@ function cachedTokens(
 ): Finding {
   const what = "cached tokens";
   const add = remedies?.[what];
+  if (promptTokens === null)
+    return { what, verdict: "absent", detail: "The server's answers do not say how long a prompt was." };
   if (warmCachedTokens === null)
     return {
       what,
@@ -145,7 +159,7 @@ async function priority({ priorityFields, remedies }: EngineDefinition, requests
 
 /** What an adapter says of itself, where nothing is tried. */
 function declared(
-  what: HintType,
+  what: Ability,
   { adapter, definition }: Pick<Patient, "adapter" | "definition">,
   why: string,
 ): Finding {

@@ -1,5 +1,5 @@
 import type { EngineAdapter, EngineDefinition, PromptTotals } from "../runtime/engine.ts";
-import type { EngineHttp } from "../wire/engine-http.ts";
+import { CONNECT_TIMEOUT_MS, type EngineHttp } from "../wire/engine-http.ts";
 import { readMetrics } from "../wire/prometheus.ts";
 import type { Finding } from "./finding.ts";
 
@@ -38,7 +38,7 @@ export async function tryMetrics(
 ): Promise<Finding> {
   const what = "metrics";
   try {
-    const { size } = readMetrics(await http.text("/metrics", { signal }));
+    const { size } = readMetrics(await http.text("/metrics", { signal, withinMs: CONNECT_TIMEOUT_MS }));
     if (size === 0) throw new Error("The page at /metrics names no counter.");
     return { what, verdict: "works", detail: `${size} counters and gauges at /metrics.` };
   } catch (error) {

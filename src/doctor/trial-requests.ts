@@ -64,12 +64,10 @@ export class TrialRequests {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Trial> {
     const body = { ...prompt, max_tokens: 1, temperature: 0, ...fields };
-    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(PATIENCE_MS)]);
+    const request = { body, headers, signal: this.#signal, withinMs: PATIENCE_MS };
     const start = performance.now();
     try {
-      const { usage } = answer.parse(
-        await this.#http.json("/v1/chat/completions", { body, headers, signal }),
-      );
+      const { usage } = answer.parse(await this.#http.json("/v1/chat/completions", request));
       const promptTokens = usage?.prompt_tokens ?? null;
       const cachedTokens = usage?.prompt_tokens_details?.cached_tokens ?? null;
       this.totals.add(promptTokens ?? 0, cachedTokens ?? 0);

@@ -120,5 +120,5 @@ const verdicts: Readonly<Record<Outcome["status"], Verdict>> = {
 
 function toldBy(what: HintType, support: Support, { status, reason }: Outcome): Finding {
   const said = reason === undefined ? status : `${status}: ${reason}`;
-  return { what, verdict: verdicts[status], detail: `${support}; ${said}.` };
+  return { what, verdict: verdicts[status], detail: `${support}; ${said.replace(/\.$/, "")}.` };
 }

@@ -42,7 +42,7 @@ const HOUR_MS = 3_600_000;
  *   request has at most four, and one with marks of the user's own is left alone.
  * - An entry lives five minutes, or an hour for a higher price: an hour is chosen for an anchor that lies unused for more
  *   than five minutes on average, and for less than an hour.
- * - `max_tokens: 0` fills the cache without an answer.
+ * - `max_tokens: 0` fills the cache without an answer. Newer models refuse a prompt that ends with one, so a prefetch ends before.
  * - There is no word to let go.
  */
 class Anthropic {
@@ -95,9 +95,13 @@ class Anthropic {
 
   async #prefetch(hint: Hint, signal: AbortSignal | undefined): Promise<Outcome> {
     const prompt = hint.type === "prefetch" ? (hint.body as Body | undefined) : undefined;
-    if (prompt === undefined || list(prompt["messages"]).length === 0)
-      return { status: "ignored", reason: "a prompt without messages cannot be sent" };
-    const marked = mark(prompt, this.#lifetime(hint.prefix.agent, [])) ?? prompt;
+    const messages = list(prompt?.["messages"]);
+    // A prompt that ends with an answer is one to be continued, which newer models refuse.
+    const end = messages.findLastIndex(({ role }) => role !== "assistant") + 1;
+    if (end === 0)
+      return { status: "ignored", reason: "a prompt without a message of the user's cannot be sent" };
+    const whole = { ...prompt, messages: messages.slice(0, end) };
+    const marked = mark(whole, this.#lifetime(hint.prefix.agent, [])) ?? whole;
     const body = { ...marked, max_tokens: 0 };
     const answer = usage.parse(await this.#http.json("/v1/messages", { body, signal }));
     return { status: "applied", tokens: answer.usage.cache_creation_input_tokens ?? 0 };

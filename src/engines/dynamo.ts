@@ -12,7 +12,7 @@ import { load, metricStatus } from "../wire/metric-status.ts";
 import { OutputLengths } from "../wire/output-lengths.ts";
 import { BEHIND_ALL_OTHERS, steps } from "../wire/priority.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
-import { Sessions } from "../wire/sessions.ts";
+import { inHeader, Sessions } from "../wire/sessions.ts";
 import { prefetchesAtOnce, WarmUp } from "../wire/warm-up.ts";
 
 const options = z.strictObject({
@@ -42,7 +42,9 @@ const options = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe("Keeps this app's cache apart from others' on the same workers"),
+    .describe(
+      "Keeps this app's cache apart from others' on the same workers, while hints are on and the server refuses none of them",
+    ),
   prefetchesAtOnce,
   idleBelow,
   events: kvEventOptions,
@@ -141,7 +143,7 @@ class Dynamo {
     };
     return {
       ...(Object.keys(nvext).length > 0 && { fields: { nvext } }),
-      ...(session !== undefined && { headers: { "x-dynamo-session-id": session } }),
+      ...(session !== undefined && { headers: { "x-dynamo-session-id": inHeader(session) } }),
     };
   }
 
@@ -161,11 +163,11 @@ export default {
   description: "NVIDIA Dynamo: agent hints, session affinity, prefetch by requests for one token",
   seen: "ai-dynamo 1.6.1, frontend and mockers",
   remedies: {
-    priority: "priority scheduling at the workers, such as vLLM's --scheduling-policy priority",
+    priority:
+      "priority scheduling at the workers, such as vLLM's --scheduling-policy priority, and the adapter's option priority",
     "cached tokens": "the engine's own flag, such as --enable-prompt-tokens-details for vLLM workers",
     events: "--zmq-kv-events-ports at the workers, and their addresses as the adapter's option events",
   },
-  priorityFields: { nvext: { agent_hints: { priority: -BEHIND_ALL_OTHERS } } },
   options,
   create: (chosen): EngineAdapter => new Dynamo(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

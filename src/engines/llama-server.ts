@@ -4,7 +4,7 @@ import { EngineError } from "../errors.ts";
 import type { Hint, HintType, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo, Support } from "../runtime/engine.ts";
 import type { Event } from "../runtime/event.ts";
-import { EngineHttp } from "../wire/engine-http.ts";
+import { CONNECT_TIMEOUT_MS, EngineHttp } from "../wire/engine-http.ts";
 import { Foreground } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { offeredModels } from "../wire/offered-models.ts";
@@ -28,12 +28,15 @@ const options = z.strictObject({
     .min(0)
     .max(1000)
     .default(8)
-    .describe("Slots kept as files while another prefix is prefetched into them; needs --slot-save-path"),
+    .describe(
+      "Slots kept as files while another prefix is prefetched into them; needs --slot-save-path, and 0 for all but one of the apps on a server",
+    ),
 });
 
 type Options = z.output<typeof options>;
 
 const props = z.object({ total_slots: z.int().positive(), build_info: z.string().optional() });
+const router = z.object({ role: z.literal("router") });
 const template = z.object({ prompt: z.string() });
 const tokenized = z.object({ tokens: z.array(z.int()) });
 const completion = z.object({
@@ -72,7 +75,9 @@ const WORTH_SAVING = 256;
  * - Save, restore and erase answer 501 without `--slot-save-path`, so evict is there only with it.
  * - `--cache-ram` (8 GiB by default) is a cache of its own before the slots, and `--kv-unified` empties idle slots by
  *   itself: start it with `--no-kv-unified --parallel N --slot-save-path DIR`.
- * - Requests that do not come through cachesage may take any slot: `pin` holds against its own requests only.
+ * - Requests that do not come through cachesage may take any slot: `pin` holds against its own requests only. Two apps that save
+ *   slots of one server overwrite each other's files; the server sees that and computes the prompt again.
+ * - Without a model it is a router, which starts a server for each model and tells nothing of their slots.
  */
 class LlamaServer {
   readonly #http: EngineHttp;
@@ -154,7 +159,15 @@ class LlamaServer {
   }
 
   async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
-    const said = props.safeParse(await this.#http.probe("/props", signal));
+    const answer = await this.#http.probe("/props", signal);
+    if (router.safeParse(answer).success)
+      throw new EngineError(
+        "ENGINE_UNSUPPORTED",
+        "llama-server",
+        `${this.#http.root} is a llama-server without a model, which starts others`,
+        { hint: "It tells nothing of their slots: connect to one that was started with its model (-m)." },
+      );
+    const said = props.safeParse(answer);
     if (!said.success)
       throw new EngineError("ENGINE_UNSUPPORTED", "llama-server", `${this.#http.root} is not llama-server`, {
         hint: "Its /props tells total_slots. Name the engine that runs there.",
@@ -171,7 +184,7 @@ class LlamaServer {
 
   /** A file name that no server takes: refused as such where slots can be saved, with 501 where they cannot. */
   async #canSave(signal: AbortSignal | undefined): Promise<boolean> {
-    const request = { body: { filename: "../no" }, signal };
+    const request = { body: { filename: "../no" }, signal, withinMs: CONNECT_TIMEOUT_MS };
     return this.#http.json("/slots/0?action=save", request).then(
       () => true,
       (error: unknown) => error instanceof EngineError && error.status === 400,

@@ -5,7 +5,7 @@ import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { offeredModels } from "../wire/offered-models.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
-import { Sessions } from "../wire/sessions.ts";
+import { inHeader, sessionHeader, Sessions } from "../wire/sessions.ts";
 import { prefetchesAtOnce, WarmUp } from "../wire/warm-up.ts";
 
 const headerValue = z.string().regex(/^[\x21-\x7e]+$/, "expected visible ASCII without spaces");
@@ -72,9 +72,9 @@ class LlmD {
 
   #headers(session: string | undefined, objective: string | undefined): Readonly<Record<string, string>> {
     const token = session === undefined ? undefined : this.#tokens.get(session);
-    const fairness = this.#options.fairness ?? session;
+    const fairness = this.#options.fairness ?? (session === undefined ? undefined : inHeader(session));
     return {
-      ...(session !== undefined && { "x-session-id": session }),
+      ...sessionHeader(session),
       ...(token !== undefined && { "x-session-token": token }),
       ...(objective !== undefined && { "x-llm-d-inference-objective": objective }),
       ...(fairness !== undefined && { "x-llm-d-inference-fairness-id": fairness }),

@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { type Hint, prefixId } from "../runtime/action.ts";
+import { type Hint, type PrefixRef, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import type { AgentId } from "../runtime/event.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { offeredModels } from "../wire/offered-models.ts";
-import { Sessions } from "../wire/sessions.ts";
 import { WarmUp } from "../wire/warm-up.ts";
 
 const options = z.strictObject({
@@ -51,7 +50,6 @@ const LIFETIME = "30m";
 class OpenAi {
   readonly #options: z.output<typeof options>;
   readonly #http: EngineHttp;
-  readonly #sessions = new Sessions();
 
   constructor(chosen: z.output<typeof options>) {
     this.#options = chosen;
@@ -62,7 +60,7 @@ class OpenAi {
     const { apiKey, breakpoints, mode, prefetch } = this.#options;
     const warmUp = new WarmUp(this.#http, {
       stop: { max_completion_tokens: 16 },
-      decorate: ({ agent }) => ({ fields: { prompt_cache_key: cacheKey(agent, []) } }),
+      decorate: (prefix) => ({ fields: { prompt_cache_key: cacheKey(prefix) } }),
     });
     return createHttpAdapter({
       name: "openai",
@@ -72,10 +70,9 @@ class OpenAi {
       probe: (signal) => this.#probe(signal),
       supports: () => (prefetch && apiKey !== undefined ? { prefetch: "emulated", cancel: "emulated" } : {}),
       decorate: ({ identity: { agent } }, decisions) => ({
-        fields: { prompt_cache_key: cacheKey(agent, decisions) },
+        fields: { prompt_cache_key: cacheKey(anchorOf(agent, decisions)) },
         ...(breakpoints && { edit: (body) => markAnchor(body, mode) }),
       }),
-      observe: (event) => this.#sessions.observe(event),
       verbs: {
         prefetch: (hint, signal) => warmUp.send(hint, signal),
       },
@@ -90,9 +87,13 @@ class OpenAi {
   }
 }
 
+/** The agent's anchor, which one it is where a policy says so. */
+function anchorOf(agent: AgentId, decisions: readonly Hint[]): PrefixRef {
+  return decisions.find(({ prefix }) => prefixId(prefix) === prefixId({ agent }))?.prefix ?? { agent };
+}
+
 /** At most 64 characters; tells nothing of an agent's name to who reads it. */
-function cacheKey(agent: AgentId, decisions: readonly Hint[]): string {
-  const anchor = decisions.find(({ prefix }) => prefixId(prefix) === prefixId({ agent }))?.prefix.anchor;
+function cacheKey({ agent, anchor }: PrefixRef): string {
   return `cachesage-${createHash("sha256")
     .update(`${agent}\n${anchor ?? ""}`)
     .digest("hex")

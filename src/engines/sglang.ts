@@ -9,6 +9,7 @@ import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { kvEventStreams } from "../wire/kv-event-streams.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
+import { ownModels } from "../wire/offered-models.ts";
 import { steps } from "../wire/priority.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
 import { Sessions } from "../wire/sessions.ts";
@@ -34,16 +35,23 @@ const options = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe("Keeps this app's cache apart from others' on the same server"),
+    .describe(
+      "Keeps this app's cache apart from others' on the same server, while hints are on and the server refuses none of them",
+    ),
   prefetchesAtOnce,
   idleBelow,
   events: kvEventOptions,
 });
 
-const models = z.object({
-  data: z.array(z.object({ id: z.string(), owned_by: z.string().optional() })).min(1),
+/** What the server tells of itself, its flags among it, by their names. */
+const serverInfo = z.object({
+  version: z.string().optional(),
+  page_size: z.number().optional(),
+  enable_priority_scheduling: z.boolean().optional(),
+  schedule_low_priority_values_first: z.boolean().optional(),
+  radix_eviction_policy: z.string().optional(),
+  enable_session_radix_cache: z.boolean().optional(),
 });
-const serverInfo = z.object({ version: z.string().optional(), page_size: z.number().optional() });
 
 const totalNames = {
   requests: ["sglang:num_requests_total"],
@@ -51,7 +59,7 @@ const totalNames = {
   cachedTokens: ["sglang:cached_tokens_total"],
 };
 
-/** Values are in [0, 1], SGLang's priorities integers; higher is more, and requests without one have 0. */
+/** Values are in [0, 1], SGLang's priorities integers; higher is more, and requests without one come after all others. */
 const PRIORITY_STEPS = 100;
 const MAX_ENDED = 4096;
 
@@ -59,10 +67,13 @@ const MAX_ENDED = 4096;
  * SGLang. Not yet seen on a real server: written to its documentation and protocol
  * (https://docs.sglang.io/docs/advanced_features/session_radix_cache).
  *
+ * - It tells its flags at `/server_info`. Without `--enable-priority-scheduling` it takes priorities and ignores them, or answers 503
+ *   to each with `--abort-on-priority-when-disabled`: an option counts only where its flag is on, or not told, and none is sent
+ *   where lower goes first (`--schedule-low-priority-values-first`).
  * - A node of its radix tree keeps the highest priority of all requests that reached it, for good, and requests without
  *   priority scheduling have none: both flags are needed, and nothing is pinned.
  * - The same number orders its waiting queue, so a value is also a place in the queue, and the call's own priority, which is
- *   added, is also a value; prefetches have none.
+ *   added, is also a value. Prefetches have none, which comes last, as those of other apps that send none.
  * - `session_id` labels what a request leaves in the cache; `/close_session` makes it go first.
  * - Cached tokens are reported with `--enable-cache-report` only, and no hit may be reported as null.
  * - Its block hashes know no salt: with `cacheSalt`, what its events say of a prompt may be another tenant's.
@@ -75,6 +86,7 @@ class SgLang {
   readonly #sessions = new Sessions();
   /** Runs without a thread that have ended, and whose session is still to be closed. */
   readonly #ended = new Set<string>();
+  #flags: z.output<typeof serverInfo> = {};
 
   constructor(chosen: z.output<typeof options>) {
     this.#options = chosen;
@@ -86,7 +98,7 @@ class SgLang {
   }
 
   adapter(): EngineAdapter {
-    const { apiKey, priority, sessions, events } = this.#options;
+    const { apiKey, events } = this.#options;
     const served = new ServedTotals(totalNames, this.#warmUp.totals);
     return createHttpAdapter({
       name: "sglang",
@@ -101,13 +113,16 @@ class SgLang {
       supports: () => ({
         prefetch: "emulated",
         cancel: "emulated",
-        ...(priority && { retain: "native", priority: "native" }),
-        ...(sessions && { release: "native" }),
+        ...(this.#keepsByPriority && { retain: "native" }),
+        ...(this.#servesByPriority && { priority: "native" }),
+        ...(this.#closesSessions && { release: "native" }),
       }),
       decorate: ({ identity: { agent, run, session }, priority: own }, decisions) => ({
         fields: {
           ...this.#fields(session ?? run),
-          ...(priority && { priority: priorityOf(decisions, { agent, run }) + steps(own) }),
+          ...(this.#servesByPriority && {
+            priority: (this.#keepsByPriority ? priorityOf(decisions, { agent, run }) : 0) + steps(own),
+          }),
         },
       }),
       observe: (event) => this.#observe(event),
@@ -119,10 +134,24 @@ class SgLang {
     });
   }
 
+  get #servesByPriority(): boolean {
+    const { enable_priority_scheduling: isOn, schedule_low_priority_values_first: isLowFirst } = this.#flags;
+    return this.#options.priority && isOn !== false && isLowFirst !== true;
+  }
+
+  get #keepsByPriority(): boolean {
+    const { radix_eviction_policy: policy = "priority" } = this.#flags;
+    return this.#servesByPriority && policy === "priority";
+  }
+
+  get #closesSessions(): boolean {
+    return this.#options.sessions && this.#flags.enable_session_radix_cache !== false;
+  }
+
   #fields(session: string | undefined): Readonly<Record<string, unknown>> {
-    const { cacheSalt, sessions } = this.#options;
+    const { cacheSalt } = this.#options;
     return {
-      ...(sessions && session !== undefined && { session_id: session }),
+      ...(this.#closesSessions && session !== undefined && { session_id: session }),
       ...(cacheSalt !== undefined && { cache_salt: cacheSalt }),
     };
   }
@@ -130,8 +159,10 @@ class SgLang {
   #observe(event: Event): void {
     this.#sessions.observe(event);
     this.#foreground.observe(event);
-    if (event.type === "run-end" && event.session === undefined && this.#ended.size < MAX_ENDED)
-      this.#ended.add(event.run);
+    if (event.type !== "run-end" || event.session !== undefined || !this.#closesSessions) return;
+    const [oldest] = this.#ended;
+    if (this.#ended.size >= MAX_ENDED && oldest !== undefined) this.#ended.delete(oldest);
+    this.#ended.add(event.run);
   }
 
   /** A run's prompts are let go together, with its session; a thread may go on, and keeps its own. */
@@ -144,21 +175,29 @@ class SgLang {
   }
 
   async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
-    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
-    const said = serverInfo.safeParse(
-      await this.#http.json("/get_server_info", { signal }).catch(() => undefined),
-    );
-    if (!said.success && data[0]?.owned_by !== "sglang")
+    const { ids, isOwn } = await ownModels(this.#http, "sglang", signal);
+    const said = serverInfo.safeParse(await this.#serverInfo(signal).catch(() => undefined));
+    if (!said.success && !isOwn)
       throw new EngineError("ENGINE_UNSUPPORTED", "sglang", `${this.#http.root} is not SGLang`, {
-        hint: "It has no /get_server_info, and its models are owned by another. Name the engine that runs there.",
+        hint: "It has no /server_info, and its models are owned by another. Name the engine that runs there.",
       });
-    const { version, page_size: blockTokens } = said.data ?? {};
+    this.#flags = said.data ?? {};
+    const { version, page_size: blockTokens } = this.#flags;
     return {
       engine: "sglang",
-      models: data.map(({ id }) => id),
+      models: ids,
       ...(version !== undefined && { version }),
       ...(blockTokens !== undefined && { blockTokens }),
     };
+  }
+
+  /** Older servers know it by another name. */
+  #serverInfo(signal: AbortSignal | undefined): Promise<unknown> {
+    return this.#http.probe("/server_info", signal).catch((error: unknown) => {
+      if (error instanceof EngineError && error.status === 404)
+        return this.#http.probe("/get_server_info", signal);
+      throw error;
+    });
   }
 }
 
@@ -178,12 +217,11 @@ export default {
     "cached tokens": "--enable-cache-report",
     metrics: "--enable-metrics",
     events: `--kv-events-config '{"publisher":"zmq","endpoint":"tcp://*:5557","replay_endpoint":"tcp://*:5558"}'`,
-    priority: "--enable-priority-scheduling",
+    priority: "--enable-priority-scheduling, and the adapter's option priority",
     retain:
       "--enable-priority-scheduling --radix-eviction-policy priority, and the adapter's option priority",
     release: "--enable-session-radix-cache, and the adapter's option sessions",
   },
-  priorityFields: { priority: 0 },
   options,
   create: (chosen): EngineAdapter => new SgLang(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

@@ -2,13 +2,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import type { CacheEvent } from "../runtime/cache-event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
-import { EngineHttp } from "../wire/engine-http.ts";
+import { CONNECT_TIMEOUT_MS, EngineHttp } from "../wire/engine-http.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { readAll } from "../wire/kv-event-streams.ts";
 import { mergeEvents } from "../wire/merge-events.ts";
-import { readPulledEvents } from "../wire/pulled-events.ts";
+import { ownModels } from "../wire/offered-models.ts";
+import { PulledEvents } from "../wire/pulled-events.ts";
 import { sessionHeader, Sessions } from "../wire/sessions.ts";
 import { prefetchesAtOnce, WarmUp } from "../wire/warm-up.ts";
 
@@ -25,7 +26,9 @@ const options = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe("Keeps this app's cache apart from others' on the same server"),
+    .describe(
+      "Keeps this app's cache apart from others' on the same server, while hints are on and the server refuses none of them",
+    ),
   prefetchesAtOnce,
   idleBelow,
   pullEventsMs: z
@@ -36,7 +39,6 @@ const options = z.strictObject({
   events: kvEventOptions,
 });
 
-const models = z.object({ data: z.array(z.object({ id: z.string() })).min(1) });
 const version = z.object({ version: z.string() });
 
 /** Priorities are in [0, 1], higher is earlier, and 0.5 is what requests without one have. */
@@ -112,23 +114,24 @@ class TensorRtLlm {
   }
 
   async *#pull(everyMs: number, signal: AbortSignal | undefined): AsyncGenerator<CacheEvent> {
+    const pulled = new PulledEvents(this.#http.root);
     for (;;) {
       if (signal?.aborted) return;
       const answer = await this.#http
-        .json("/kv_cache_events", { method: "POST", signal })
+        .json("/kv_cache_events", { method: "POST", signal, withinMs: CONNECT_TIMEOUT_MS })
         .catch(() => undefined);
-      yield* readPulledEvents(answer, { at: performance.now(), source: this.#http.root });
+      yield* pulled.read(answer, performance.now());
       const wait = signal === undefined ? { ref: false } : { signal, ref: false };
       await delay(everyMs, undefined, wait).catch(() => {});
     }
   }
 
   async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
-    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
-    const said = version.safeParse(await this.#http.json("/version", { signal }).catch(() => undefined));
+    const { ids } = await ownModels(this.#http, "tensorrt-llm", signal);
+    const said = version.safeParse(await this.#http.probe("/version", signal).catch(() => undefined));
     return {
       engine: "tensorrt-llm",
-      models: data.map(({ id }) => id),
+      models: ids,
       ...(said.success && { version: said.data.version }),
     };
   }
@@ -141,9 +144,8 @@ export default {
   remedies: {
     metrics: "return_perf_metrics: true",
     events: "kv_cache_config: { event_buffer_max_size: 16384 }, and the adapter's option pullEventsMs",
-    priority: "scheduler_config: { waiting_queue_policy: priority }",
+    priority: "scheduler_config: { waiting_queue_policy: priority }, and the adapter's option priority",
   },
-  priorityFields: { priority: BEHIND_ALL_OTHERS },
   options,
   create: (chosen): EngineAdapter => new TensorRtLlm(chosen).adapter(),
 } satisfies EngineDefinition<typeof options>;

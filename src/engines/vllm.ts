@@ -6,11 +6,12 @@ import type { EngineAdapter, EngineDefinition, EngineInfo, EngineStatus } from "
 import { EngineHttp } from "../wire/engine-http.ts";
 import { Foreground, idleBelow } from "../wire/foreground.ts";
 import { retainEnvelope } from "../wire/hint-envelope.ts";
-import { createHttpAdapter } from "../wire/http-adapter.ts";
+import { COUNTERS_TIMEOUT_MS, createHttpAdapter } from "../wire/http-adapter.ts";
 import { kvEventOptions } from "../wire/kv-event-options.ts";
 import { readAll } from "../wire/kv-event-streams.ts";
 import type { KvEventStream } from "../wire/kv-events.ts";
 import { load, metricStatus } from "../wire/metric-status.ts";
+import { ownModels } from "../wire/offered-models.ts";
 import { BEHIND_ALL_OTHERS, lowerFirst } from "../wire/priority.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
 import { sessionHeader, Sessions } from "../wire/sessions.ts";
@@ -34,15 +35,14 @@ const options = z.strictObject({
     .string()
     .regex(/^[^@/\\\0]{1,128}$/)
     .optional()
-    .describe("Keeps this app's cache apart from others' on the same server"),
+    .describe(
+      "Keeps this app's cache apart from others' on the same server, while hints are on and the server refuses none of them",
+    ),
   prefetchesAtOnce,
   idleBelow,
   events: kvEventOptions,
 });
 
-const models = z.object({
-  data: z.array(z.object({ id: z.string(), owned_by: z.string().optional() })).min(1),
-});
 const version = z.object({ version: z.string() });
 
 const eventSources = z.record(
@@ -148,7 +148,7 @@ class Vllm {
   /** What the server says of its own publishers; newer ones do, at `/kv_event_sources`. */
   async #eventSources(signal: AbortSignal | undefined): Promise<readonly KvEventStream[]> {
     const said = eventSources.safeParse(
-      await this.#http.json("/kv_event_sources", { signal }).catch(() => undefined),
+      await this.#http.probe("/kv_event_sources", signal).catch(() => undefined),
     );
     const { hostname } = new URL(this.#http.root);
     const reachable = (address: string): string =>
@@ -163,9 +163,9 @@ class Vllm {
   }
 
   async #probe(signal: AbortSignal | undefined): Promise<EngineInfo> {
-    const { data } = models.parse(await this.#http.probe("/v1/models", signal));
-    const said = version.safeParse(await this.#http.json("/version", { signal }).catch(() => undefined));
-    if (!said.success && data[0]?.owned_by !== "vllm")
+    const { ids, isOwn } = await ownModels(this.#http, "vllm", signal);
+    const said = version.safeParse(await this.#http.probe("/version", signal).catch(() => undefined));
+    if (!said.success && !isOwn)
       throw new EngineError("ENGINE_UNSUPPORTED", "vllm", `${this.#http.root} is not vLLM`, {
         hint: "It names no version, and its models are owned by another. Name the engine that runs there.",
       });
@@ -173,13 +173,13 @@ class Vllm {
     return {
       engine: "vllm",
       ...(said.success && { version: said.data.version }),
-      models: data.map(({ id }) => id),
+      models: ids,
       ...(blockTokens !== undefined && { blockTokens }),
     };
   }
 
   async #blockTokens(signal: AbortSignal | undefined): Promise<number | undefined> {
-    const page = await this.#http.text("/metrics", { signal }).catch(() => "");
+    const page = await this.#http.text("/metrics", { signal, withinMs: COUNTERS_TIMEOUT_MS }).catch(() => "");
     return Number(/vllm:cache_config_info\{[^}]*\bblock_size="(\d+)"/.exec(page)?.[1]) || undefined;
   }
 }
@@ -207,7 +207,7 @@ export default {
   remedies: {
     "cached tokens": "--enable-prompt-tokens-details",
     events: `--kv-events-config '{"enable_kv_cache_events":true,"publisher":"zmq","endpoint":"tcp://*:5557","replay_endpoint":"tcp://*:5558"}'`,
-    priority: "--scheduling-policy priority",
+    priority: "--scheduling-policy priority, and the adapter's option priority",
   },
   priorityFields: { priority: BEHIND_ALL_OTHERS },
   options,

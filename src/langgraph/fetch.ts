@@ -56,6 +56,8 @@ interface Decorated {
 }
 
 const REFUSED: ReadonlySet<number> = new Set([400, 422]);
+/** Endpoints that answer a prompt; embeddings, token counts and others have no prefix to keep. */
+const ANSWERS = /\/(?:completions|responses|messages)$/;
 /** Quotes inside of a text are escaped, so this is a field. */
 const STREAMS = /"stream"\s*:\s*true/;
 
@@ -258,7 +260,8 @@ export class EngineFetch {
     const { origin, pathname } = new URL(input);
     const base = new URL(this.#host.baseURL);
     const root = base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`;
-    return origin === base.origin && pathname.startsWith(root) ? pathname : undefined;
+    const isOurs = origin === base.origin && pathname.startsWith(root) && ANSWERS.test(pathname);
+    return isOurs ? pathname : undefined;
   }
 
   /** The call's request; the one from before when the client tries the same body again. */

@@ -39,7 +39,10 @@ export interface CacheClearedEvent extends CacheEventBase {
 /** Events are missing: what was known of this cache may not hold any more. */
 export interface GapEvent extends CacheEventBase {
   readonly type: "gap";
-  /** `lost`: sequence numbers are missing. `restart`: the engine began anew. `unreadable`: a batch could not be decoded. */
+  /**
+   * `lost`: sequence numbers are missing, also those from before anyone listened. `restart`: the engine began anew. `unreadable`:
+   * a batch could not be decoded.
+   */
   readonly reason: "lost" | "restart" | "unreadable";
   /** Batches that are missing for good, where that is known. */
   readonly missed?: number;

@@ -155,7 +155,7 @@ export interface EngineDefinition<Schema extends z.ZodType = z.ZodType> {
   /** Environment variable that its key is usually kept in, for command lines; default `OPENAI_API_KEY`. */
   readonly keyVariable?: string;
   readonly remedies?: Remedies;
-  /** Fields of a request for which the scheduler lets it go first, or last. */
+  /** Fields of a request that its scheduler goes by, and which are refused where it does not: what is taken then counts. */
   readonly priorityFields?: Readonly<Record<string, unknown>>;
   /** Strict object schema; `url` is set when the user gave one. */
   readonly options: Schema;

@@ -1,4 +1,5 @@
 import { EngineError } from "../errors.ts";
+import { combineSignals } from "./combined-signal.ts";
 
 export interface EngineHttpOptions {
   /** Engine's name, for errors. */
@@ -20,11 +21,13 @@ export interface EngineRequest {
   /** Default: POST when there is a body, else GET. */
   readonly method?: string;
   readonly body?: unknown;
+  /** Milliseconds after which it is given up; default: when the signal says so. */
+  readonly withinMs?: number;
 }
 
 const START = "Start the engine, or check host and port.";
-/** Milliseconds that a server has to say what it is. */
-const CONNECT_TIMEOUT_MS = 5000;
+/** Milliseconds that a server has to say what it is, or how it is. */
+export const CONNECT_TIMEOUT_MS = 5000;
 /** Characters of a server's own complaint that an error repeats. */
 const COMPLAINT_LENGTH = 300;
 
@@ -72,34 +75,26 @@ export class EngineHttp {
   }
 
   /** Reads JSON within the time that a server has to say what it is. */
-  async probe(path: string, signal?: AbortSignal): Promise<unknown> {
-    const timeout = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
-    try {
-      return await this.json(path, {
-        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
-      });
-    } catch (error) {
-      if (!timeout.aborted || signal?.aborted) throw error;
-      throw this.#error("ENGINE_UNREACHABLE", `no answer within ${CONNECT_TIMEOUT_MS} ms`, {
-        hint: "Is something else listening there, or does the server still load its model?",
-        cause: error,
-      });
-    }
+  probe(path: string, signal?: AbortSignal): Promise<unknown> {
+    return this.json(path, { signal, withinMs: CONNECT_TIMEOUT_MS });
   }
 
   async #send(path: string, request: EngineRequest): Promise<{ response: Response; text: string }> {
-    const { signal, body, method = body === undefined ? "GET" : "POST" } = request;
+    const { signal, body, withinMs, method = body === undefined ? "GET" : "POST" } = request;
     const url = `${this.root}${path}`;
     const headers = {
       ...this.#headers,
       ...request.headers,
       ...(body !== undefined && { "content-type": "application/json" }),
     };
+    const timeout = withinMs === undefined ? undefined : AbortSignal.timeout(withinMs);
+    const combined = combineSignals(signal, timeout);
+    let response: Response | undefined;
     try {
-      const response = await fetch(url, {
+      response = await fetch(url, {
         method,
         headers,
-        signal: signal ?? null,
+        signal: combined.signal,
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
       const text = await response.text();
@@ -108,8 +103,15 @@ export class EngineHttp {
     } catch (error) {
       if (error instanceof EngineError) throw error;
       signal?.throwIfAborted();
-      const [problem, hint = this.#options.start ?? START] = connectionProblem(url, error);
+      if (timeout?.aborted)
+        throw this.#error("ENGINE_UNREACHABLE", `${url} gave no answer within ${withinMs} ms`, {
+          hint: "Is something else listening there, or is the server busy, or still loading its model?",
+          cause: error,
+        });
+      const [problem, hint = this.#options.start ?? START] = connectionProblem(url, error, response);
       throw this.#error("ENGINE_UNREACHABLE", problem, { hint, cause: error });
+    } finally {
+      combined.release();
     }
   }
 
@@ -122,8 +124,11 @@ export class EngineHttp {
       status === 401 || status === 403
         ? "Pass the key that the server, or the proxy before it, asks for: apiKey, in cachesage doctor --api-key."
         : status === 404
-          ? "Check the url and the engine's name: it is the address of the engine itself, such as http://127.0.0.1:8000/v1."
-          : "See the server's log for why.";
+          ? "Check the url and the engine's name, and that of the model where one was asked for: the url is that of the engine itself, such as " +
+            "http://127.0.0.1:8000/v1."
+          : status === 429 || status === 503
+            ? "It has too much to do, or is not ready: try again later, or see its log."
+            : "See the server's log for why.";
     return this.#error("ENGINE_RESPONSE", `${url} refused, ${got}`, { hint, status });
   }
 
@@ -136,17 +141,30 @@ export class EngineHttp {
   }
 }
 
-/** What went wrong before any answer came, and what to do about it; without a hint the engine has to be started. */
-function connectionProblem(url: string, error: unknown): readonly [problem: string, hint?: string] {
+/**
+ * What went wrong with a request, and what to do about it; without a hint the engine has to be started.
+ *
+ * @param response its beginning, where it came.
+ */
+function connectionProblem(
+  url: string,
+  error: unknown,
+  response: Response | undefined,
+): readonly [problem: string, hint?: string] {
   const code = codeOf(error);
-  const { host, protocol } = new URL(url);
+  const { host, hostname, protocol, username } = new URL(url);
   if (!/^https?:$/.test(protocol))
     return [
       `${url} is no address of a server`,
       "Write it whole, from http:// on, such as http://127.0.0.1:8000/v1.",
     ];
+  if (username !== "")
+    return [
+      `the url of ${host} has a user's name in it, which no request can be sent with`,
+      "Take it out; a key is passed as apiKey, in cachesage doctor --api-key.",
+    ];
   if (code === "ENOTFOUND" || code === "EAI_AGAIN")
-    return [`no host is called ${new URL(url).hostname}, got ${code}`, "Check the url."];
+    return [`no host is called ${hostname}, got ${code}`, "Check the url."];
   if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_TLS/.test(code))
     return [
       `the TLS certificate of ${host} is not trusted, got ${code}`,
@@ -157,14 +175,20 @@ function connectionProblem(url: string, error: unknown): readonly [problem: stri
   if (code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code.startsWith("HPE_"))
     return [
       `${host} broke the connection off, got ${code}`,
-      protocol === "http:" ? "Is it a TLS server? Then write https://." : "See the server's log.",
+      protocol === "http:" && !response
+        ? "Is it a TLS server? Then write https://. Else see the server's log."
+        : "See the server's log.",
     ];
   if (/redirect/.test(code))
     return [
       `${url} sends its visitors round in circles, got ${code}`,
       "Check the url, and the proxy before it.",
     ];
-  return [`nothing answers at ${url}, got ${code}`];
+  if (/^(E[A-Z]+|UND_ERR_\w+)$/.test(code)) return [`nothing answers at ${url}, got ${code}`];
+  return [
+    `${url} cannot be asked${code === "" ? "" : `, got ${code}`}`,
+    "Check the url, its port, and what is between here and the engine, such as a proxy.",
+  ];
 }
 
 /** The innermost code, else the innermost message: the outer ones only say that fetch failed. */

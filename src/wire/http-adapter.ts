@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { EngineError } from "../errors.ts";
+import { EngineError, messageOf } from "../errors.ts";
 import { type HintType, type Hint, type Outcome, prefixId } from "../runtime/action.ts";
 import type { Ability, EngineAdapter, EngineInfo, Support } from "../runtime/engine.ts";
 import { combineSignals } from "./combined-signal.ts";
@@ -30,7 +30,7 @@ export interface HttpAdapterParts extends Pick<
 }
 
 /** A connection waits that many milliseconds for a page of counters, which it can do without. */
-const COUNTERS_TIMEOUT_MS = 1000;
+export const COUNTERS_TIMEOUT_MS = 1000;
 const CLOSED: Outcome = { status: "cancelled", reason: "the adapter is closed" };
 const WITHDRAWN: Outcome = { status: "cancelled", reason: "withdrawn by the caller" };
 const CANCEL: Outcome = { status: "ignored", reason: "aborting a prefetch is what withdraws it" };
@@ -64,9 +64,8 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
   };
 
   const begin = async (totals: ServedTotals, signal: AbortSignal | undefined): Promise<void> => {
-    const patience = combineSignals(signal, AbortSignal.timeout(COUNTERS_TIMEOUT_MS));
-    const page = await http.text("/metrics", { signal: patience.signal }).catch(() => undefined);
-    patience.release();
+    const request = { signal, withinMs: COUNTERS_TIMEOUT_MS };
+    const page = await http.text("/metrics", request).catch(() => undefined);
     if (page !== undefined) totals.begin(readMetrics(page));
   };
 
@@ -121,5 +120,6 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
 
 function sentenceOf(error: unknown): string {
   if (error instanceof z.ZodError) return "answered in a shape that it should not";
-  return error instanceof Error ? error.message : String(error);
+  // What to do about it is for who asked to connect.
+  return messageOf(error).split("\n", 1).join("");
 }

@@ -1,4 +1,4 @@
-import { MissingDependencyError } from "../errors.ts";
+import { EngineError, messageOf, MissingDependencyError } from "../errors.ts";
 import type { CacheEvent, GapEvent } from "../runtime/cache-event.ts";
 import { type Batch, readBatch } from "./kv-event-batch.ts";
 
@@ -13,7 +13,7 @@ export interface KvEventStream {
   readonly bind?: boolean | undefined;
   /** Batches held for a slow reader; beyond that ZeroMQ drops, which shows as a `gap`. Default 1,000. */
   readonly maxQueued?: number | undefined;
-  /** Milliseconds that a replay may take. Default 2,000. */
+  /** Milliseconds that a replay may be silent before it is given up. Default 2,000. */
   readonly replayMs?: number | undefined;
 }
 
@@ -31,11 +31,12 @@ interface Message {
 const END_OF_REPLAY = -1n;
 
 /**
- * KV events of an engine over ZeroMQ, in the order of their sequence numbers, until the signal aborts. What was missed is
- * asked for once more where there is a replay address; what stays missing is told as a `gap`, and so is a publisher that
- * starts counting anew. Holds at most `maxQueued` batches.
+ * KV events of an engine over ZeroMQ, in the order of their sequence numbers, until the signal aborts. What was missed, also
+ * before this began, is asked for once more where there is a replay address; what stays missing is told as a `gap`, and so is a
+ * publisher that starts counting anew. Holds at most `maxQueued` batches.
  *
- * Throws MissingDependencyError when the optional peers zeromq and msgpackr are not installed.
+ * Throws MissingDependencyError when the optional peers zeromq and msgpackr are not installed, EngineError when the address
+ * cannot be used.
  */
 export async function* kvEvents(stream: KvEventStream, signal?: AbortSignal): AsyncGenerator<CacheEvent> {
   const { zeromq, unpack } = await loadPeers();
@@ -47,15 +48,14 @@ export async function* kvEvents(stream: KvEventStream, signal?: AbortSignal): As
   const close = (): void => socket.close();
   signal?.addEventListener("abort", close, { once: true });
   try {
-    if (stream.bind === true) await socket.bind(stream.endpoint);
-    else socket.connect(stream.endpoint);
+    await open(socket, stream);
     socket.subscribe(stream.topic ?? "");
     const reader = new StreamReader(stream, unpack, (from) => replay(zeromq, stream, from, signal));
     // What the engine holds already is in its replay buffer.
-    if (stream.replayEndpoint !== undefined) yield* await reader.catchUp();
+    if (stream.replayEndpoint !== undefined) yield* reader.catchUp();
     for await (const frames of socket) {
       const message = toMessage(frames);
-      if (message) yield* await reader.read(message);
+      if (message && message.sequence >= 0n) yield* reader.read(message);
       else yield reader.gap("unreadable");
     }
   } catch (error) {
@@ -66,52 +66,61 @@ export async function* kvEvents(stream: KvEventStream, signal?: AbortSignal): As
   }
 }
 
+async function open(
+  socket: InstanceType<ZeroMq["Subscriber"]>,
+  { bind, endpoint }: KvEventStream,
+): Promise<void> {
+  try {
+    if (bind === true) await socket.bind(endpoint);
+    else socket.connect(endpoint);
+  } catch (cause) {
+    throw new EngineError(
+      "ENGINE_UNREACHABLE",
+      "kv events",
+      `cannot listen ${bind === true ? "at" : "to"} ${endpoint}, got ${messageOf(cause)}`,
+      { hint: "Check the address among the adapter's events.", cause },
+    );
+  }
+}
+
 /** Puts the messages of one stream in order. Publishers that share a socket have a topic each and count for themselves. */
 class StreamReader {
   readonly #stream: KvEventStream;
   readonly #unpack: Unpack;
-  readonly #replay: (from: bigint) => Promise<readonly Message[]>;
+  readonly #replay: (from: bigint) => AsyncIterable<Message>;
+  /** The number that comes next; absent before the first. */
   readonly #next = new Map<string, bigint>();
-  /** A replay has told what the subscription still brings a second time. */
+  /** The replay at the beginning has told what the subscription still brings a second time. */
   #mayOverlap = false;
 
-  constructor(stream: KvEventStream, unpack: Unpack, again: (from: bigint) => Promise<readonly Message[]>) {
+  constructor(stream: KvEventStream, unpack: Unpack, again: (from: bigint) => AsyncIterable<Message>) {
     this.#stream = stream;
     this.#unpack = unpack;
     this.#replay = again;
   }
 
-  async catchUp(): Promise<readonly CacheEvent[]> {
-    const events: CacheEvent[] = [];
-    this.#mayOverlap = true;
-    for (const message of await this.#replay(0n)) {
-      const missed = message.sequence - (this.#next.get("") ?? message.sequence);
-      if (missed > 0n) events.push(this.gap("lost", message.topic, missed));
-      events.push(...this.#take("", message));
+  async *catchUp(): AsyncGenerator<CacheEvent> {
+    for await (const message of this.#replay(0n)) {
+      this.#mayOverlap = true;
+      yield* this.#inOrder("", message);
     }
-    return events;
   }
 
-  async read(message: Message): Promise<readonly CacheEvent[]> {
+  async *read(message: Message): AsyncGenerator<CacheEvent> {
     const key = this.#stream.replayEndpoint === undefined ? message.topic : "";
-    const expected = this.#next.get(key);
-    if (expected === undefined || message.sequence === expected) {
-      this.#mayOverlap = false;
-      return this.#take(key, message);
+    if (message.sequence < this.#expected(key)) {
+      // A lower number than the one before is a new beginning, unless a replay told it already.
+      if (this.#mayOverlap && message.sequence > 0n) return;
+      yield this.gap("restart", message.topic);
+      this.#next.delete(key);
     }
-    if (message.sequence < expected) return this.#restarted(key, message);
-    const events: CacheEvent[] = [];
-    const again = this.#stream.replayEndpoint === undefined ? [] : await this.#replay(expected);
-    this.#mayOverlap = again.length > 0;
-    for (const missing of again) {
-      const next = this.#next.get(key) ?? expected;
-      if (missing.sequence < next || missing.sequence >= message.sequence) continue;
-      if (missing.sequence > next) events.push(this.gap("lost", missing.topic, missing.sequence - next));
-      events.push(...this.#take(key, missing));
-    }
-    const missed = message.sequence - (this.#next.get(key) ?? expected);
-    if (missed > 0n) events.push(this.gap("lost", message.topic, missed));
-    return [...events, ...this.#take(key, message)];
+    this.#mayOverlap = false;
+    if (message.sequence > this.#expected(key))
+      for await (const missing of this.#replay(this.#expected(key))) {
+        if (missing.sequence >= message.sequence) break;
+        yield* this.#inOrder(key, missing);
+      }
+    yield* this.#inOrder(key, message);
   }
 
   gap(reason: GapEvent["reason"], topic = "", missed?: bigint): GapEvent {
@@ -120,11 +129,17 @@ class StreamReader {
     return { type: "gap", at, source, reason, ...(missed !== undefined && { missed: Number(missed) }) };
   }
 
-  /** A lower number than the one before is a new beginning, unless a replay told it already. */
-  #restarted(key: string, message: Message): readonly CacheEvent[] {
-    if (this.#mayOverlap && message.sequence > 0n) return [];
-    const missed = message.sequence > 0n ? message.sequence : undefined;
-    return [this.gap("restart", message.topic, missed), ...this.#take(key, message)];
+  #expected(key: string): bigint {
+    return this.#next.get(key) ?? 0n;
+  }
+
+  *#inOrder(key: string, message: Message): Generator<CacheEvent> {
+    // llm-d-inference-sim counts from 1, all others from 0.
+    const isFirst = message.sequence === 1n && !this.#next.has(key);
+    const missed = isFirst ? 0n : message.sequence - this.#expected(key);
+    if (missed < 0n) return;
+    if (missed > 0n) yield this.gap("lost", message.topic, missed);
+    yield* this.#take(key, message);
   }
 
   #take(key: string, { topic, sequence, payload }: Message): readonly CacheEvent[] {
@@ -148,17 +163,16 @@ class StreamReader {
 }
 
 /** Asks for everything from a sequence number on. A server that does not answer in time costs what it would have told. */
-async function replay(
+async function* replay(
   zeromq: ZeroMq,
   stream: KvEventStream,
   from: bigint,
   signal: AbortSignal | undefined,
-): Promise<readonly Message[]> {
-  if (stream.replayEndpoint === undefined || signal?.aborted) return [];
+): AsyncGenerator<Message> {
+  if (stream.replayEndpoint === undefined || signal?.aborted) return;
   const socket = new zeromq.Dealer({ linger: 0, receiveTimeout: stream.replayMs ?? 2000, sendTimeout: 500 });
   const close = (): void => socket.close();
   signal?.addEventListener("abort", close, { once: true });
-  const messages: Message[] = [];
   try {
     socket.connect(stream.replayEndpoint);
     const start = Buffer.alloc(8);
@@ -168,7 +182,7 @@ async function replay(
       // The delimiter comes back before the frames; some publishers send the topic as well.
       const message = toMessage(frames[0]?.length === 0 && frames.length > 2 ? frames.slice(1) : frames);
       if (!message || message.sequence === END_OF_REPLAY) break;
-      messages.push(message);
+      yield message;
     }
   } catch {
     // Too slow, or closed.
@@ -176,7 +190,6 @@ async function replay(
     signal?.removeEventListener("abort", close);
     if (!socket.closed) socket.close();
   }
-  return messages;
 }
 
 /** `[topic, sequence, payload]`, or without the topic. */

@@ -1,6 +1,6 @@
 import { EngineError } from "../errors.ts";
 import type { EngineStatus } from "../runtime/engine.ts";
-import type { EngineHttp } from "./engine-http.ts";
+import { CONNECT_TIMEOUT_MS, type EngineHttp } from "./engine-http.ts";
 import { readMetrics } from "./prometheus.ts";
 import type { ServedTotals } from "./served-totals.ts";
 
@@ -18,7 +18,7 @@ export function metricStatus(
 ): (signal?: AbortSignal) => Promise<EngineStatus> {
   return async (signal) => {
     try {
-      const page = await http.text("/metrics", { signal });
+      const page = await http.text("/metrics", { signal, withinMs: CONNECT_TIMEOUT_MS });
       const sums = readMetrics(page);
       const totals = served.since(sums);
       return { ...read(sums, page), ...(totals && { served: totals }) };

@@ -1,3 +1,4 @@
+import { EngineError } from "../errors.ts";
 import type { Hint, Outcome } from "../runtime/action.ts";
 import type { CacheEvent } from "../runtime/cache-event.ts";
 import type {
@@ -121,17 +122,25 @@ class Replicas {
   /** Connects to all; one that answers is enough. */
   async connect(signal?: AbortSignal): Promise<EngineInfo> {
     const results = await Promise.allSettled(this.#replicas.map(({ adapter }) => adapter.connect(signal)));
-    const infos: EngineInfo[] = [];
+    const infos: { readonly info: EngineInfo; readonly baseURL: string }[] = [];
     const reasons: unknown[] = [];
     for (const [index, result] of results.entries()) {
       const replica = this.#replicas[index] as Replica;
       replica.downAt = result.status === "fulfilled" ? undefined : this.#now();
-      if (result.status === "fulfilled") infos.push(result.value);
-      else reasons.push(result.reason);
+      if (result.status === "rejected") reasons.push(result.reason);
+      else infos.push({ info: result.value, baseURL: replica.adapter.baseURL });
     }
-    const [info] = infos;
-    if (!info) throw reasons[0];
-    return info;
+    const [first, ...others] = infos;
+    if (!first) throw reasons[0];
+    for (const { info, baseURL } of others) {
+      const isAlike = info.models.some((id) => first.info.models.includes(id));
+      if (isAlike || info.models.length === 0 || first.info.models.length === 0) continue;
+      const offers = `${first.baseURL} offers ${first.info.models.join(", ")}, ${baseURL} ${info.models.join(", ")}`;
+      throw new EngineError("ENGINE_UNSUPPORTED", info.engine, offers, {
+        hint: "Several urls stand in for each other: list those of one model, and connect to another model's by itself.",
+      });
+    }
+    return first.info;
   }
 
   /** The server that a call was sent to. */

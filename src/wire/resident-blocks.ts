@@ -51,7 +51,7 @@ export class ResidentBlocks {
     else this.#clear(cache);
   }
 
-  /** What a source holds; undefined when nothing was ever stored there. */
+  /** What a source holds; undefined when nothing was ever told of it. */
   holdings(source: string): Holdings | undefined {
     const cache = this.#caches.get(source);
     if (!cache) return undefined;
@@ -73,13 +73,9 @@ export class ResidentBlocks {
   }
 
   #store({ source, blocks, blockTokens, medium = NO_MEDIUM }: BlockStoredEvent): void {
-    let cache = this.#caches.get(source);
-    if (!cache) {
-      cache = { blocks: new Map(), media: new Map(), blockTokens, isComplete: true };
-      this.#caches.set(source, cache);
-    }
+    const cache = this.#of(source);
     if (cache.blockTokens !== blockTokens) {
-      this.#clear(cache);
+      if (cache.blocks.size > 0) this.#clear(cache);
       cache.blockTokens = blockTokens;
     }
     for (const hash of blocks) {
@@ -110,13 +106,25 @@ export class ResidentBlocks {
   }
 
   /** What is missing may be about any rank that publishes there. */
-  #gap({ source, reason, missed = 0 }: GapEvent): void {
+  #gap({ source, reason }: GapEvent): void {
+    this.#of(source);
     for (const [name, cache] of this.#caches) {
       if (name !== source && !name.startsWith(`${source} `)) continue;
       this.#clear(cache);
       // An engine that begins anew has an empty cache.
-      cache.isComplete = reason === "restart" && missed === 0;
+      cache.isComplete = reason === "restart";
     }
+  }
+
+  #of(source: string): Cache {
+    const known = this.#caches.get(source);
+    if (known) return known;
+    const isComplete = [...this.#caches].every(
+      ([publisher, cache]) => cache.isComplete || !source.startsWith(`${publisher} `),
+    );
+    const cache: Cache = { blocks: new Map(), media: new Map(), blockTokens: 0, isComplete };
+    this.#caches.set(source, cache);
+    return cache;
   }
 
   #clear(cache: Cache): void {

@@ -17,7 +17,10 @@ export class SavedSlots {
 
   constructor(http: EngineHttp, limit: number) {
     this.#http = http;
-    this.#free = Array.from({ length: limit }, (_, index) => `cachesage-${index}.bin`);
+    // Servers of one machine may share a folder.
+    const { port, protocol } = new URL(http.root);
+    const server = port === "" ? protocol.replace(":", "") : port;
+    this.#free = Array.from({ length: limit }, (_, index) => `cachesage-${server}-${index}.bin`);
   }
 
   /** Saves a slot as this prefix. A server that cannot leaves it unsaved; nothing is thrown. */

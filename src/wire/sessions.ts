@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { PrefixRef } from "../runtime/action.ts";
 import type { Event, RunId, SessionId } from "../runtime/event.ts";
 
@@ -19,5 +20,14 @@ export class Sessions {
 
 /** Names the session to a router before the engine, and to an engine that keeps sessions apart; others ignore it. */
 export function sessionHeader(session: SessionId | undefined): Readonly<Record<string, string>> {
-  return session === undefined ? {} : { "x-session-id": session };
+  return session === undefined ? {} : { "x-session-id": inHeader(session) };
+}
+
+/** Bytes of a name that every server and router takes, Dynamo's being the strictest. */
+const MAX_LENGTH = 256;
+
+/** A session as a header can hold it: threads may be called anything, so that what is not plain text, or long, goes by its hash. */
+export function inHeader(session: SessionId): string {
+  if (session.length <= MAX_LENGTH && /^(?! )[\x20-\x7e]+(?<! )$/.test(session)) return session;
+  return createHash("sha256").update(session).digest("hex");
 }

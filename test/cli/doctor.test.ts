@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { createServer as createPlainServer } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { describe, expect, test } from "vitest";
+import { Packr } from "msgpackr";
+import { describe, expect, test, vi } from "vitest";
+import { Publisher } from "zeromq";
 import { runProgram } from "../../src/cli/program.ts";
 import type { Diagnosis } from "../../src/doctor/examine.ts";
 import { startTrialServer } from "../../src/testing/index.ts";
@@ -209,6 +211,87 @@ test("a strict server without cached tokens is told apart from a lenient one wit
   const { stderr } = await doctor("dynamo", server.url, "--json");
   // 404 is no refusal of a field: the server is gone as far as that request goes.
   expect(stderr).toContain("status 404");
+});
+
+test("a plain prompt that is refused ends the trials: nothing that is refused then says anything of hints", async () => {
+  const server = createPlainServer((request, response) => {
+    const page = request.url === "/v1/models" ? { data: [{ id: "tiny", owned_by: "vllm" }] } : undefined;
+    response.writeHead(page ? 200 : 400).end(JSON.stringify(page ?? { message: "longer than 512 tokens" }));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { exitCode, stdout, stderr } = await doctor("vllm", url);
+  server.close();
+  expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+  expect(stderr).toMatch(
+    /^error: \[vllm\] a plain prompt of some 600 tokens for tiny is refused: http\S+ refused, got status 400: longer than 512 tokens\n.+--model/,
+  );
+});
+
+test("an empty variable is no key", async () => {
+  await using server = await startTrialServer("web page");
+  const { stderr } = await runWith({ OPENAI_API_KEY: "" }, "doctor", "--engine", "vllm", "--url", server.url);
+  expect(stderr).toContain("answered no JSON");
+});
+
+test("a server that never answers a prompt is told in a sentence", async () => {
+  const clocks: AbortController[] = [];
+  const clock = vi.spyOn(AbortSignal, "timeout").mockImplementation(() => {
+    clocks.push(new AbortController());
+    return (clocks.at(-1) as AbortController).signal;
+  });
+  const server = createPlainServer((request, response) => {
+    if (request.url === "/v1/chat/completions") return clocks.at(-1)?.abort();
+    response.end(JSON.stringify({ version: "1", data: [{ id: "tiny", owned_by: "vllm" }] }));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { exitCode, stderr } = await doctor("vllm", url);
+  server.closeAllConnections();
+  server.close();
+  clock.mockRestore();
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/^error: \[vllm\] http\S+ gave no answer within 60000 ms\n/);
+});
+
+test("an engine that takes a priority whether or not it counts is not said to go by it", async () => {
+  const usage = { prompt_tokens: 600, prompt_tokens_details: { cached_tokens: 500 } };
+  await using server = await startTrialServer(({ path }) => {
+    if (path === "/v1/models") return { data: [{ id: "tiny", owned_by: "sglang" }] };
+    if (path === "/server_info") return { version: "0.5.20", enable_priority_scheduling: false };
+    return path === "/v1/chat/completions" ? { usage } : undefined;
+  });
+  const words = ["--json", "--options", '{"priority":true}'];
+  const diagnosis = JSON.parse((await doctor("sglang", server.url, ...words)).stdout) as Diagnosis;
+  expect(diagnosis.findings.find(({ what }) => what === "priority")).toMatchObject({
+    verdict: "needs flag",
+    add: "--enable-priority-scheduling, and the adapter's option priority",
+  });
+  expect(verdictsOf(diagnosis)).toMatchObject({ retain: "needs flag", prefetch: "works" });
+});
+
+test("events of a publisher that is faster than its listener's arrival are heard all the same", async () => {
+  const packr = new Packr({ useRecords: false });
+  const publisher = new Publisher({ linger: 0 });
+  await publisher.bind("tcp://127.0.0.1:0");
+  const told: Promise<void>[] = [];
+  await using server = await startTrialServer(({ path }) => {
+    if (path === "/v1/models") return { data: [{ id: "tiny", owned_by: "vllm" }] };
+    if (path !== "/v1/chat/completions") return undefined;
+    const number = Buffer.alloc(8);
+    number.writeBigInt64BE(BigInt(told.length));
+    const batch = packr.pack([0, [["BlockStored", [told.length], null, [1], 1]]]);
+    told.push(publisher.send(["", number, batch]));
+    return { usage: { prompt_tokens: 600 } };
+  });
+  const options = JSON.stringify({ events: [{ endpoint: publisher.lastEndpoint }] });
+  const { stdout } = await doctor("vllm", server.url, "--json", "--options", options);
+  await Promise.all(told);
+  publisher.close();
+  expect((JSON.parse(stdout) as Diagnosis).findings.find(({ what }) => what === "events")).toMatchObject({
+    verdict: "works",
+    detail: expect.stringMatching(/none lost\.$/),
+  });
 });
 
 test("engines lists every adapter with its verbs, and one with its options", async () => {

@@ -121,6 +121,26 @@ describe("OpenAI", () => {
   });
 });
 
+describe("OpenAI's cache key", () => {
+  test("a prefetch has the key of the request that it prepares, whichever anchor a policy names", async () => {
+    await using server = await startTrialServer(() => ({ usage: null }));
+    const adapter = openai.create(openai.options.parse({ url: server.url, apiKey: "k", prefetch: true }));
+    const keys: unknown[] = [];
+    for (const more of [{}, { anchor: "a1" }, { anchor: "a2" }]) {
+      const prefix = { agent: "writer", ...more };
+      const body = { messages: [{ role: "system", content: system }] };
+      await adapter.apply([{ type: "prefetch", prefix, value: 1, probability: 1, tokens: 1, body }]);
+      const own = adapter.decorate?.(call(`${server.url}/v1/chat/completions`), [
+        { type: "retain", prefix, value: 1 },
+      ]);
+      const sent = server.requests.at(-1)?.body as { readonly prompt_cache_key?: unknown };
+      expect(sent.prompt_cache_key).toBe(own?.fields?.["prompt_cache_key"]);
+      keys.push(sent.prompt_cache_key);
+    }
+    expect(new Set(keys).size).toBe(3);
+  });
+});
+
 describe("Anthropic", () => {
   test("a ChatAnthropic sends marks at the anchor's end and at the request's, and its cached tokens are read", async () => {
     await using server = await startTrialServer(({ path }) =>
@@ -166,6 +186,31 @@ describe("Anthropic", () => {
     expect(events.find(({ type }) => type === "request-end")).toMatchObject({
       usage: { cachedTokens: 2048, writtenTokens: 512 },
     });
+  });
+
+  test("a prefetch ends with what the user said: newer models refuse to go on with an answer", async () => {
+    await using server = await startTrialServer(() => ({ usage: { cache_creation_input_tokens: 12 } }));
+    const adapter = anthropic.create(
+      anthropic.options.parse({ url: server.url, apiKey: "k", prefetch: true }),
+    );
+    const prefetch = async (...roles: readonly string[]) => {
+      const body = { model: "m", system, messages: roles.map((role) => ({ role, content: role })) };
+      const prefix = { agent: "writer", run: "r" };
+      return (
+        await adapter.apply([{ type: "prefetch", prefix, value: 1, probability: 1, tokens: 1, body }])
+      )[0];
+    };
+    expect(await prefetch("user", "assistant", "user", "assistant", "assistant")).toEqual({
+      status: "applied",
+      tokens: 12,
+    });
+    expect(server.requests[0]?.body).toMatchObject({
+      max_tokens: 0,
+      system: [{ text: system, cache_control: { type: "ephemeral", ttl: "5m" } }],
+      messages: [{ role: "user" }, { role: "assistant" }, { role: "user" }],
+    });
+    expect(await prefetch("assistant")).toMatchObject({ status: "ignored" });
+    expect(server.requests).toHaveLength(1);
   });
 
   test("an anchor that lies unused for more than five minutes is kept for an hour", () => {

@@ -15,9 +15,9 @@ class LivePublisher {
   readonly #router = new Router({ linger: 0 });
   readonly buffer = new Map<number, Buffer>();
 
-  async start(): Promise<KvEventStream> {
-    await this.#publisher.bind("tcp://127.0.0.1:0");
-    await this.#router.bind("tcp://127.0.0.1:0");
+  async start({ endpoint, replayEndpoint }: Partial<KvEventStream> = {}): Promise<KvEventStream> {
+    await this.#publisher.bind(endpoint ?? "tcp://127.0.0.1:0");
+    await this.#router.bind(replayEndpoint ?? "tcp://127.0.0.1:0");
     void this.#answer();
     return {
       endpoint: this.#publisher.lastEndpoint ?? "",
@@ -112,7 +112,42 @@ test("what the engine held before comes first, from its replay buffer", async ()
   const { publisher, stream } = await started();
   for (const sequence of [4, 5, 6]) publisher.keep(sequence);
   const words = read(stream);
-  await expect.poll(() => words).toEqual(["stored 1004", "stored 1005", "stored 1006"]);
+  // The buffer has lost what was before.
+  await expect.poll(() => words).toEqual(["gap lost 4", "stored 1004", "stored 1005", "stored 1006"]);
+});
+
+test("who comes late is told that something was before, but for publishers that count from 1", async () => {
+  for (const [sequence, heard] of [
+    [7, ["gap lost 7", "stored 1007"]],
+    [1, ["stored 1001"]],
+  ] as const) {
+    const { publisher, stream } = await started();
+    const words = read({ endpoint: stream.endpoint });
+    await expect
+      .poll(async () => {
+        if (words.length === 0) await publisher.send(sequence);
+        return words.slice(0, heard.length);
+      })
+      .toEqual(heard);
+  }
+});
+
+test("of a publisher that comes late, what was said before it was heard is asked for", async () => {
+  const early = new LivePublisher();
+  const stream = await early.start();
+  early.stop();
+  const words = read({ ...stream, replayMs: 50 });
+  await delay(300);
+  const publisher = new LivePublisher();
+  open.push(() => publisher.stop());
+  await publisher.start(stream);
+  for (const sequence of [0, 1, 2]) publisher.keep(sequence);
+  await expect
+    .poll(async () => {
+      if (words.length === 0) await publisher.send(2);
+      return words.slice(0, 3);
+    })
+    .toEqual(["stored 1000", "stored 1001", "stored 1002"]);
 });
 
 test("batches that were missed are asked for, and put in order", async () => {
@@ -151,6 +186,24 @@ test("an engine that counts anew is a restart", async () => {
   await publisher.send(0);
   await publisher.send(1);
   await expect.poll(() => words.slice(before)).toEqual(["gap restart", "stored 1000", "stored 1001"]);
+  for (const sequence of [2, 3, 4, 5]) await publisher.send(sequence);
+  await expect.poll(() => words.at(-1)).toBe("stored 1005");
+  const later = words.length;
+  publisher.buffer.clear();
+  publisher.keep(0);
+  publisher.keep(1);
+  await publisher.send(2);
+  await expect
+    .poll(() => words.slice(later))
+    .toEqual(["gap restart", "stored 1000", "stored 1001", "stored 1002"]);
+});
+
+test("an address that cannot be used is named", async () => {
+  const { stream } = await started();
+  for (const wrong of [{ endpoint: "tcp://nowhere:" }, { endpoint: stream.endpoint, bind: true }])
+    await expect(kvEvents(wrong).next()).rejects.toThrow(
+      new RegExp(`\\[kv events\\] cannot listen (to|at) ${wrong.endpoint}, got .+\nCheck the address`),
+    );
 });
 
 test("garbage is a gap of its own, and reading goes on", async () => {

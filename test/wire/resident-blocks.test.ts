@@ -76,6 +76,16 @@ test("a gap of a publisher forgets all ranks that share it, and says that more m
   expect(resident.holdings("tcp://e2")).toMatchObject({ blocks: 1, isComplete: true });
 });
 
+test("what is missing from before anything was stored makes what is known of all ranks incomplete", () => {
+  const resident = new ResidentBlocks();
+  resident.observe({ type: "gap", at: 0, source: "tcp://e", reason: "lost", missed: 500 });
+  for (const source of ["tcp://e", "tcp://e rank 1", "tcp://e2"])
+    resident.observe(stored(["x"], "GPU", source));
+  expect(
+    ["tcp://e", "tcp://e rank 1", "tcp://e2"].map((source) => resident.holdings(source)?.isComplete),
+  ).toEqual([false, false, true]);
+});
+
 test("it stays within its bound, and forgets what came first", () => {
   const resident = new ResidentBlocks(3);
   for (let block = 0; block < 10; block++) resident.observe(stored([`b${block}`]));

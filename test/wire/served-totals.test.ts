@@ -46,6 +46,20 @@ test("a counter that begins after the connection began at 0, and one that is not
   expect(totals.since(new Map([["engine:cached_total", 7]]))).toEqual({ promptTokens: 7, cachedTokens: 7 });
 });
 
+test("an engine that began anew goes on from what was told before, as does a second connection", () => {
+  const warmUps = new WarmUpTotals();
+  const totals = new ServedTotals(names, warmUps);
+  totals.begin(readMetrics(pageOf(10, 5000, 700)));
+  expect(totals.since(readMetrics(pageOf(12, 5300, 800)))).toMatchObject({ requests: 2, promptTokens: 400 });
+  totals.begin(readMetrics(pageOf(12, 5300, 800)));
+  warmUps.add(30, 0);
+  // A page that comes before there is anything on it.
+  expect(totals.since(new Map())).toEqual({});
+  const anew = readMetrics(pageOf(4, 90, 40));
+  for (const page of [anew, anew])
+    expect(totals.since(page)).toEqual({ requests: 2 + 3, promptTokens: 400 + 100, cachedTokens: 100 + 40 });
+});
+
 test("an engine without such a page connects as well, and tells of its warm-ups", async () => {
   await using server = await startTrialServer((request) =>
     request.path === "/v1/models" ? { data: [{ id: "tiny", owned_by: "vllm" }] } : undefined,
