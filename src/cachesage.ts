@@ -111,6 +111,7 @@ export class CacheSage {
       policies: states,
       engine: adapter.baseURL,
       onFault: (error) => fault("store", error),
+      warn,
     }));
     const { room } = policies;
     const speculates = policies.installed.some(({ definition }) => definition.actions.includes("speculate"));
