@@ -161,7 +161,7 @@ export class CacheSage {
       }
       if (!cacheHints) return;
       standing.note(actions);
-      this.#queue.push(actions);
+      this.#queue.push(actions, events);
     };
     const turn = (this.#turn = new EventTurn((events) => contained(() => take(events), fault, "emit")));
     const patienceWith = (event: Event): Patience => {

@@ -1,6 +1,7 @@
 import { messageOf } from "../errors.ts";
 import { type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
+import type { Event, RunId } from "../runtime/event.ts";
 import { SideChannel } from "./side-channel.ts";
 
 export interface HintQueueParts {
@@ -65,9 +66,14 @@ export class HintQueue {
     this.#prefetchesAtOnce = parts.adapter.prefetchesAtOnce ?? PREFETCHES_AT_ONCE;
   }
 
-  /** Takes hints over; returns at once and never throws. */
-  push(actions: readonly Hint[]): void {
+  /**
+   * Takes hints over; returns at once and never throws.
+   *
+   * @param events what they were decided about: prefetches of runs that have ended are withdrawn, also those whose agent came first.
+   */
+  push(actions: readonly Hint[], events: readonly Event[] = []): void {
     if (this.#isClosed) return;
+    for (const event of events) if (event.type === "run-end") this.#end(event.run);
     for (const action of actions) {
       const id = prefixId(action.prefix);
       if (!(action.type in this.#parts.adapter.supports) && action.type !== "cancel") {
@@ -197,6 +203,10 @@ export class HintQueue {
         )
       )[0] ?? NO_ANSWER
     );
+  }
+
+  #end(run: RunId): void {
+    for (const { id, hint } of this.#fetching.values()) if (hint.prefix.run === run) this.#cancel(id);
   }
 
   #cancel(id: string): void {

@@ -238,3 +238,23 @@ test("a prefetch that is withdrawn while it waits for a place leaves at once, an
     ["first", "likely", "unlikely"].map((name) => `prefetch ${name} applied`),
   );
 });
+
+test("what is prefetched for a run is withdrawn when the run ends, wherever it is", async () => {
+  const signals: (AbortSignal | undefined)[] = [];
+  const { hints, outcomes } = queue(async (batch, signal) => {
+    signals.push(signal);
+    await untilAborted(signal);
+    return batch.map(() => ({ status: "applied" }));
+  });
+  const many = Array.from({ length: 20 }, (_, i) => prefetch(`agent ${i}`, 10));
+  const waits = { ...prefetch("waits", 10), afterMs: 60_000 } as PrefetchHint;
+  hints.push([...many, waits]);
+  await expect.poll(() => signals.length).toBe(16);
+  hints.push([], [{ type: "run-end", at: 0, run: "another", status: "completed" }]);
+  expect(outcomes).toEqual([]);
+  hints.push([], [{ type: "run-end", at: 0, run: "1", status: "completed" }]);
+  await hints.idle();
+  expect(outcomes).toHaveLength(21);
+  expect(new Set(outcomes.map(([, { status }]) => status))).toEqual(new Set(["cancelled"]));
+  expect(signals).toHaveLength(16);
+});
