@@ -111,6 +111,7 @@ export class CacheSage {
       policies: states,
       engine: adapter.baseURL,
       onFault: (error) => fault("store", error),
+      warn,
     }));
     const { room } = policies;
     const speculates = policies.installed.some(({ definition }) => definition.actions.includes("speculate"));
@@ -160,7 +161,7 @@ export class CacheSage {
       }
       if (!cacheHints) return;
       standing.note(actions);
-      this.#queue.push(actions);
+      this.#queue.push(actions, events);
     };
     const turn = (this.#turn = new EventTurn((events) => contained(() => take(events), fault, "emit")));
     const patienceWith = (event: Event): Patience => {

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { z } from "zod";
+import { messageOf } from "./errors.ts";
 import { countsOf, stateOf } from "./learn/exchange.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
 import { type PolicyStates, savedPolicies } from "./policy-states.ts";
@@ -26,6 +27,8 @@ export interface SharedStateParts {
   /** Names the engine: prefetches for another one are none of ours. */
   readonly engine: string;
   readonly onFault: (error: unknown) => void;
+  /** One line for the user, when exchanges begin to fail. */
+  readonly warn: (message: string) => void;
 }
 
 /** How the exchange with a store goes. */
@@ -81,6 +84,7 @@ export class SharedState {
   #calls = 0;
   #batches = 0;
   #failures = 0;
+  #isFailing = false;
   /** Ids of prefetches that are ours, and until when. */
   readonly #leases = new Map<string, number>();
 
@@ -153,9 +157,15 @@ export class SharedState {
       const loaded = await this.#parts.store.load(this.#seen?.version);
       if (loaded) this.#receive(loaded);
       await this.#savePolicies();
+      this.#isFailing = false;
     } catch (error) {
       this.#failures++;
       this.#parts.onFault(error);
+      if (!this.#isFailing)
+        this.#parts.warn(
+          `${messageOf(error)}; what is learned waits in this process until its store answers`,
+        );
+      this.#isFailing = true;
     }
   }
 

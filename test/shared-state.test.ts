@@ -13,12 +13,14 @@ import { App } from "./runtime/app.ts";
 class Peer {
   readonly predictor = new LearnedPredictor();
   readonly faults: unknown[] = [];
+  readonly warnings: string[] = [];
   readonly shared: SharedState;
 
   constructor(store: Store, engine = "http://engine/v1") {
     const { predictor } = this;
     const onFault = (error: unknown) => void this.faults.push(error);
-    this.shared = new SharedState({ store, predictor, everyMs: 1000, engine, onFault });
+    const warn = (message: string) => void this.warnings.push(message);
+    this.shared = new SharedState({ store, predictor, everyMs: 1000, engine, onFault, warn });
   }
 
   see(events: readonly Event[]): void {
@@ -131,6 +133,18 @@ describe("a store that is no good", () => {
     expect(known(late.predictor)).toEqual(alone(...seen));
   });
 
+  test("is told of once, until it is good again", async () => {
+    const store = new MemoryStore();
+    const load = vi.spyOn(store, "load");
+    const peer = new Peer(store);
+    for (const isDown of [true, true, false, false, true]) {
+      if (isDown) load.mockRejectedValueOnce(down);
+      await peer.shared.exchange();
+    }
+    const told = "down; what is learned waits in this process until its store answers";
+    expect(peer.warnings).toEqual([told, told]);
+  });
+
   test("that takes a batch but does not say so is not given it twice", async () => {
     const store = new MemoryStore();
     const add = store.add.bind(store);
@@ -209,6 +223,7 @@ const peer = (store: Store, states: Record<string, unknown>, restored: unknown[]
     onFault: (error) => {
       throw error;
     },
+    warn: () => {},
     policies: {
       snapshot: () => ({ version: 1, states }),
       restore: (given) => void restored.push(given),

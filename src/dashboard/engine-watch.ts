@@ -29,7 +29,9 @@ const FAILED_IN_A_ROW = 3;
 /** Asks an engine how it is, off the request path; where that is not possible, judges by its requests. */
 export class EngineWatch {
   readonly #parts: EngineWatchParts;
-  readonly #stopping = new AbortController();
+  /** One for each question: `AbortSignal.any` would leave something behind in a signal that lives long, each time. */
+  #asking: AbortController | undefined;
+  #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
   #answerMs: number | undefined;
   #answeredAt: number | undefined;
@@ -65,16 +67,19 @@ export class EngineWatch {
   }
 
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#stopping.abort();
+    this.#asking?.abort();
   }
 
   async #ask(): Promise<void> {
     const { adapter, now, onStatus, everyMs } = this.#parts;
-    const signal = AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+    const asking = (this.#asking = new AbortController());
+    const late = new DOMException("no answer in time", "TimeoutError");
+    const timeout = setTimeout(() => asking.abort(late), TIMEOUT_MS).unref();
     const asked = now();
     try {
-      this.#status = await adapter.status?.(signal);
+      this.#status = await adapter.status?.(asking.signal);
       this.#answerMs = now() - asked;
       this.#up();
       if (this.#status) onStatus(this.#status);
@@ -82,7 +87,8 @@ export class EngineWatch {
       this.#status = undefined;
       this.#down(kindOf(error));
     }
-    if (!this.#stopping.signal.aborted) this.#timer = setTimeout(() => void this.#ask(), everyMs).unref();
+    clearTimeout(timeout);
+    if (!this.#isStopped) this.#timer = setTimeout(() => void this.#ask(), everyMs).unref();
   }
 
   #up(): void {

@@ -30,10 +30,7 @@ export class LiveDashboard {
 
   /** Opens it; while it is open, the same one is returned. */
   open(options?: DashboardOptionsInput): Promise<Dashboard> {
-    return (this.#open ??= this.#start(options).catch((error: unknown) => {
-      this.#open = undefined;
-      throw error;
-    }));
+    return (this.#open ??= this.#start(options, () => (this.#open = undefined)));
   }
 
   async close(): Promise<void> {
@@ -41,17 +38,24 @@ export class LiveDashboard {
     await open?.close();
   }
 
-  async #start(options?: DashboardOptionsInput): Promise<Dashboard> {
-    const { startDashboard } = await import("./start.ts");
-    const watch = (watcher: Watcher) => {
-      this.#watchers.add(watcher);
-      return () => void this.#watchers.delete(watcher);
-    };
-    const dashboard = await startDashboard({ ...this.#source(), watch }, options);
-    const close = () => {
-      this.#open = undefined;
-      return dashboard.close();
-    };
-    return { url: dashboard.url, close };
+  /** @param onEnd called once, when it is closed or could not be opened: by then another one may be open. */
+  async #start(options: DashboardOptionsInput | undefined, onEnd: () => void): Promise<Dashboard> {
+    try {
+      const { startDashboard } = await import("./start.ts");
+      const watch = (watcher: Watcher) => {
+        this.#watchers.add(watcher);
+        return () => void this.#watchers.delete(watcher);
+      };
+      const dashboard = await startDashboard({ ...this.#source(), watch }, options);
+      let closing: Promise<void> | undefined;
+      const close = () => {
+        if (!closing) onEnd();
+        return (closing ??= dashboard.close());
+      };
+      return { url: dashboard.url, close };
+    } catch (error) {
+      onEnd();
+      throw error;
+    }
   }
 }

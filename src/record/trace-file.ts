@@ -1,8 +1,11 @@
 import { createReadStream, createWriteStream, rmSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
+import { messageOf, TraceError } from "../errors.ts";
+
+const CHUNK_BYTES = 65_536;
 
 /** What a recording holds. */
 export interface RecordedCounts {
@@ -17,7 +20,7 @@ export interface TraceFile {
   readonly lines: string;
   /** Lets go of an older trace. */
   begin(): void;
-  /** Puts the file into its final form, and tells what it holds. */
+  /** Puts the file into its final form, and tells what it holds. @throws TraceError when it cannot be gzipped. */
   finish(): Promise<RecordedCounts>;
 }
 
@@ -32,14 +35,44 @@ export function traceFile(out: string): TraceFile {
       if (isZipped) rmSync(out, { force: true });
     },
     async finish() {
+      await cutHalfLine(lines);
       const counts = await countLines(lines);
-      if (isZipped) {
-        await pipeline(createReadStream(lines), createGzip(), createWriteStream(out));
-        await rm(lines);
-      }
+      if (isZipped) await zip(lines, out);
       return counts;
     },
   };
+}
+
+/** Where a process was killed or the disk is full, half a line may stand at the end, and no reader would take the file. */
+async function cutHalfLine(file: string): Promise<void> {
+  const handle = await open(file, "r+");
+  try {
+    const { size } = await handle.stat();
+    const chunk = Buffer.alloc(CHUNK_BYTES);
+    let end = size;
+    for (let newline = -1; newline < 0 && end > 0;) {
+      const from = Math.max(0, end - CHUNK_BYTES);
+      const { bytesRead } = await handle.read(chunk, 0, end - from, from);
+      newline = chunk.subarray(0, bytesRead).lastIndexOf("\n");
+      end = from + newline + 1;
+    }
+    if (end < size) await handle.truncate(end);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function zip(lines: string, out: string): Promise<void> {
+  try {
+    await pipeline(createReadStream(lines), createGzip(), createWriteStream(out));
+  } catch (cause) {
+    await rm(out, { force: true }).catch(() => {});
+    throw new TraceError(out, 0, `cannot be written (${messageOf(cause)})`, {
+      hint: `What was recorded is in ${lines}, not gzipped.`,
+      cause,
+    });
+  }
+  await rm(lines);
 }
 
 async function countLines(file: string): Promise<RecordedCounts> {
@@ -57,7 +90,7 @@ async function countLines(file: string): Promise<RecordedCounts> {
   return { calls, runs: runs.size, agents: agents.size };
 }
 
-/** Undefined for half a line, which a process that was killed may have left. */
+/** Undefined for a line that two processes have written into each other's. */
 function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     return JSON.parse(text) as Record<string, unknown>;

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { StoreError } from "../errors.ts";
+import { messageOf, StoreError } from "../errors.ts";
 import { parseOptions } from "../options.ts";
 import { namespaceOptions } from "../runtime/namespace.ts";
 import type { Batch, Namespace, Store, StoredCounts } from "../runtime/store.ts";
@@ -15,9 +15,10 @@ const ATTEMPTS = 50;
 /** Milliseconds after which the draft of another process is one that it left behind. */
 const ABANDONED_MS = 60_000;
 
+const FORMAT = 1;
 const count = z.number().nonnegative();
 const file = z.object({
-  format: z.literal(1),
+  format: z.literal(FORMAT),
   epoch: z.string(),
   changes: z.int().nonnegative(),
   writers: z.array(z.tuple([z.string(), z.int().nonnegative()])),
@@ -47,57 +48,83 @@ export class FileStore implements Store {
    * @throws InvalidOptionsError.
    */
   constructor(folder: string, options: z.input<typeof namespaceOptions> = {}) {
-    this.namespace = parseOptions("store file", namespaceOptions, options);
+    const settings = parseOptions("store file", namespaceOptions.extend({ folder: z.string().min(1) }), {
+      ...options,
+      folder,
+    });
+    const { tenant, workload } = settings;
+    this.namespace = { tenant, workload };
     this.#folder = folder;
     this.#prefix = `${fileName(this.namespace.tenant)}+${fileName(this.namespace.workload)}+`;
   }
 
-  add(batch: Batch): Promise<void> {
-    return this.#change((totals) => totals.add(batch));
+  async add(batch: Batch): Promise<void> {
+    await this.#told(() => this.#change((totals) => totals.add(batch)));
   }
 
   async load(version?: string): Promise<StoredCounts | undefined> {
-    return (await this.#newest()).totals.read(version);
+    const { totals } = await this.#told(() => this.#newest());
+    return totals.read(version);
   }
 
   async reset(): Promise<void> {
-    let isDone = false;
-    await this.#change((totals) => {
-      if (isDone) return false;
-      totals.reset();
-      return (isDone = true);
+    await this.#told(async () => {
+      // What cannot be read can be forgotten all the same.
+      const anyway = async () => ({
+        number: newestOf(await this.#numbers()),
+        totals: new Totals(randomUUID),
+      });
+      await this.#change(
+        (totals) => (totals.reset(), true),
+        () => this.#newest().catch(anyway),
+      );
+      const texts = (await readdir(this.#folder)).filter(
+        (name) => name.startsWith(this.#prefix) && name.endsWith(".text"),
+      );
+      for (const name of texts) await rm(join(this.#folder, name), { force: true });
     });
-    const texts = (await readdir(this.#folder)).filter(
-      (name) => name.startsWith(this.#prefix) && name.endsWith(".text"),
-    );
-    for (const name of texts) await rm(join(this.#folder, name), { force: true });
   }
 
   async put(name: string, text: string): Promise<void> {
-    await mkdir(this.#folder, { recursive: true });
-    await this.#drafted(text, async (draft) => rename(draft, this.#textPath(name)));
-    await this.#syncFolder();
+    await this.#told(async () => {
+      await mkdir(this.#folder, { recursive: true });
+      await this.#drafted(text, async (draft) => rename(draft, this.#textPath(name)));
+      await this.#syncFolder();
+    });
   }
 
   get(name: string): Promise<string | undefined> {
-    return readFile(this.#textPath(name), "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return undefined;
-      throw error;
-    });
+    return this.#told(() => readFile(this.#textPath(name), "utf8").catch(onlyMissing(undefined)));
   }
 
   async close(): Promise<void> {}
 
-  /** @param change false when there is nothing to change, as when it has been done already. */
-  async #change(change: (totals: Totals) => boolean): Promise<void> {
+  /** What the file system complains of, such as a full disk or a folder that is read-only, is told as a store's error. */
+  async #told<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      if (cause instanceof StoreError) throw cause;
+      throw new StoreError("file", `${messageOf(cause)}, in ${this.#folder}`, {
+        hint: "Is it a folder that this process may write to, on a disk with space left?",
+        cause,
+      });
+    }
+  }
+
+  /**
+   * @param change false when there is nothing to change, as when it has been done already.
+   * @param base what is changed.
+   */
+  async #change(change: (totals: Totals) => boolean, base = () => this.#newest()): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const { number, totals } = await this.#newest();
+      const { number, totals } = await base();
       if (!change(totals)) return;
       const next = number + 1;
       const isWritten = await this.#write(next, totals);
       // Where others are further on already, this version was based on one long gone: then it does not count.
-      if (isWritten && Math.max(...(await this.#numbers())) === next) return this.#clean(next);
+      if (isWritten && newestOf(await this.#numbers()) === next) return this.#clean(next);
     }
     throw new StoreError("file", `${ATTEMPTS} other writers came first, in ${this.#folder}`, {
       hint: "Save less often, or use the redis store.",
@@ -109,10 +136,11 @@ export class FileStore implements Store {
     let fault: unknown;
     for (const number of numbers.toSorted((a, b) => b - a)) {
       try {
-        const text = await readFile(this.#path(number), "utf8");
-        const totals = new Totals(randomUUID, file.parse(JSON.parse(text)));
-        return { number: Math.max(...numbers), totals };
+        const state: unknown = JSON.parse(await readFile(this.#path(number), "utf8"));
+        this.#refuseNewer(state);
+        return { number: newestOf(numbers), totals: new Totals(randomUUID, file.parse(state)) };
       } catch (error) {
+        if (error instanceof StoreError) throw error;
         // Others have gone on meanwhile, or the disk has lost this one.
         if ((error as NodeJS.ErrnoException).code === "ENOENT") return this.#newest();
         fault = error;
@@ -125,10 +153,21 @@ export class FileStore implements Store {
     });
   }
 
+  /** To go on from an older version would throw away what was learned since. */
+  #refuseNewer(state: unknown): void {
+    const { format } = (state ?? {}) as { readonly format?: unknown };
+    if (typeof format !== "number" || format <= FORMAT) return;
+    throw new StoreError(
+      "file",
+      `written by a newer cachesage, got format ${format}, know ${FORMAT}, in ${this.#folder}`,
+      { hint: "Update this process, or give it a folder of its own." },
+    );
+  }
+
   /** False when another process has written this version. */
   async #write(number: number, totals: Totals): Promise<boolean> {
     try {
-      const text = JSON.stringify({ format: 1, ...totals.state() });
+      const text = JSON.stringify({ format: FORMAT, ...totals.state() });
       await this.#drafted(text, async (draft) => link(draft, this.#path(number)));
       await this.#syncFolder();
       return true;
@@ -176,10 +215,7 @@ export class FileStore implements Store {
   }
 
   async #numbers(): Promise<readonly number[]> {
-    const names = await readdir(this.#folder).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return [];
-      throw error;
-    });
+    const names = await readdir(this.#folder).catch(onlyMissing<string[]>([]));
     return names.flatMap((name) => {
       const number = name.startsWith(this.#prefix) ? name.slice(this.#prefix.length) : "";
       return /^\d+\.json$/.test(number) ? Number.parseInt(number, 10) : [];
@@ -193,6 +229,18 @@ export class FileStore implements Store {
   #textPath(name: string): string {
     return join(this.#folder, `${this.#prefix}${fileName(name)}.text`);
   }
+}
+
+function newestOf(numbers: readonly number[]): number {
+  return Math.max(0, ...numbers);
+}
+
+/** Takes an error for this value where nothing is there yet. */
+function onlyMissing<T>(instead: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === "ENOENT") return instead;
+    throw error;
+  };
 }
 
 /** Capitals are spelled out: to some file systems they are the same as small letters. */

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { Counter, Gauge, Histogram, type Metric, type Registry } from "prom-client";
 import { z } from "zod";
 import { InvalidOptionsError } from "../errors.ts";
 import { parseOptions } from "../options.ts";
@@ -46,7 +46,7 @@ const MOST_OPEN = 10_000;
  */
 export function prometheus(given: z.input<typeof options>): Telemetry {
   const settings = parseOptions("telemetry prometheus", options, given);
-  const sources = new Set<TelemetrySource>();
+  const sources = new Map<TelemetrySource, Health>();
   const metrics = metricsIn(settings, sources);
   const known = new Set<string>();
   const agentLabel = (agent: string) => {
@@ -56,53 +56,58 @@ export function prometheus(given: z.input<typeof options>): Telemetry {
   return {
     name: "prometheus",
     attach: (source) => {
-      sources.add(source);
+      const health = { isUp: true };
+      sources.set(source, health);
       const shadow = settings.kvTokens === undefined ? undefined : new ShadowTokens(settings.kvTokens);
-      return observe(source, { metrics, agentLabel, shadow }, () => {
+      return observe(source, { metrics, agentLabel, shadow, health }, () => {
+        metrics.take(source);
         sources.delete(source);
-        metrics.up.remove({ engine: source.engine });
       });
     },
   };
+}
+
+/** Whether a connection's engine carried out the latest hint. */
+interface Health {
+  isUp: boolean;
 }
 
 type Metrics = ReturnType<typeof metricsIn>;
 
 function metricsIn(
   { registry, prefix, ttftBuckets }: z.output<typeof options>,
-  sources: ReadonlySet<TelemetrySource>,
+  sources: ReadonlyMap<TelemetrySource, Health>,
 ) {
-  if (registry.getSingleMetric(`${prefix}prompt_tokens_total`))
-    throw new InvalidOptionsError("telemetry prometheus", `the registry has metrics of ${prefix} already`, {
-      hint: "Pass one prometheus() to all connections, or give the second one another prefix.",
-    });
+  const all: Metric[] = [];
+  const made = <Made extends Metric>(metric: Made) => (all.push(metric), metric);
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
-    new Counter({ name: prefix + name, help, labelNames, registers: [registry] });
-  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
-    new Gauge({ name: prefix + name, help, labelNames, registers: [registry] });
+    made(new Counter({ name: prefix + name, help, labelNames, registers: [] }));
   const histogram = <Label extends string>(
     name: string,
     help: string,
     labelNames: Label[],
     buckets: number[],
-  ) => new Histogram({ name: prefix + name, help, labelNames, buckets, registers: [registry] });
+  ) => made(new Histogram({ name: prefix + name, help, labelNames, buckets, registers: [] }));
+  const takes: ((source: TelemetrySource) => void)[] = [];
   /** A counter of what connections count themselves, by result. */
   const kept = (name: string, help: string, read: (stats: TelemetryStats) => Record<string, number>) => {
     const last = new WeakMap<TelemetrySource, Record<string, number>>();
-    return new Counter({
-      name: prefix + name,
-      help,
-      labelNames: ["engine", "result"],
-      registers: [registry],
-      collect() {
-        for (const source of sources) {
-          const [before, now] = [last.get(source), read(source.stats())];
-          last.set(source, now);
-          for (const [result, count] of Object.entries(now))
-            this.inc({ engine: source.engine, result }, Math.max(0, count - (before?.[result] ?? 0)));
-        }
-      },
-    });
+    const take = (source: TelemetrySource) => {
+      const [before, now] = [last.get(source), read(source.stats())];
+      last.set(source, now);
+      for (const [result, count] of Object.entries(now))
+        total.inc({ engine: source.engine, result }, Math.max(0, count - (before?.[result] ?? 0)));
+    };
+    const total = made(
+      new Counter({
+        name: prefix + name,
+        help,
+        labelNames: ["engine", "result"],
+        registers: [],
+        collect: () => [...sources.keys()].forEach(take),
+      }),
+    );
+    takes.push(take);
   };
   kept("predictions_total", "Changes of agent, by whether the most probable one came", ({ nextAgent }) => ({
     hit: nextAgent.right,
@@ -132,24 +137,43 @@ function metricsIn(
       computed: (warmUps?.promptTokens ?? 0) - (warmUps?.cachedTokens ?? 0),
     }),
   );
+  /** Of several connections of one engine: their sum. */
   const current = (name: string, help: string, read: (source: TelemetrySource) => number) =>
-    new Gauge({
-      name: prefix + name,
-      help,
-      labelNames: ["engine"],
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const source of sources) this.inc({ engine: source.engine }, read(source));
-      },
-    });
+    made(
+      new Gauge({
+        name: prefix + name,
+        help,
+        labelNames: ["engine"],
+        registers: [],
+        collect() {
+          this.reset();
+          for (const source of sources.keys()) this.inc({ engine: source.engine }, read(source));
+        },
+      }),
+    );
   current("open_runs", "Runs that have begun and not ended", (source) => source.stats().openRuns);
   current(
     "store_waiting_counts",
     "Learned counts that wait to be sent to the store",
     (source) => source.stats().store?.waiting ?? 0,
   );
-  return {
+  made(
+    new Gauge({
+      name: `${prefix}engine_up`,
+      help: "1 while the engine answers to hints, 0 while it does not",
+      labelNames: ["engine"],
+      registers: [],
+      collect() {
+        this.reset();
+        const down = new Set<string>();
+        for (const [{ engine }, { isUp }] of sources) {
+          if (!isUp) down.add(engine);
+          this.set({ engine }, down.has(engine) ? 0 : 1);
+        }
+      },
+    }),
+  );
+  const metrics = {
     requests: counter("requests_total", "Model calls that ended", ["engine", "agent", "status"]),
     prompt: counter("prompt_tokens_total", "Prompt tokens as the engine reports them", ["engine", "agent"]),
     cached: counter("cached_tokens_total", "Prompt tokens that the engine had in cache", ["engine", "agent"]),
@@ -182,8 +206,22 @@ function metricsIn(
       "policy",
     ]),
     gaps: counter("event_gaps_total", "Gaps in what the engine tells of its cache", ["engine", "reason"]),
-    up: gauge("engine_up", "1 while the engine answers to hints, 0 while it does not", ["engine"]),
+    /** Counts what a connection has counted since it was looked at last. */
+    take: (source: TelemetrySource) => takes.forEach((take) => take(source)),
   };
+  register(all, registry, prefix);
+  return metrics;
+}
+
+/** All of them or none, so that a registry in which one name is taken stays as it was. */
+function register(metrics: readonly Metric[], registry: Registry, prefix: string): void {
+  const names = metrics.map((metric) => (metric as unknown as { readonly name: string }).name);
+  const taken = names.find((name) => registry.getSingleMetric(name));
+  if (taken !== undefined)
+    throw new InvalidOptionsError("telemetry prometheus", `the registry has a metric ${taken} already`, {
+      hint: `Pass one prometheus() to all connections, or give this one another prefix than ${prefix}`,
+    });
+  for (const metric of metrics) registry.registerMetric(metric);
 }
 
 function observe(
@@ -192,10 +230,11 @@ function observe(
     readonly metrics: Metrics;
     readonly agentLabel: (agent: string) => string;
     readonly shadow: ShadowTokens | undefined;
+    readonly health: Health;
   },
   onClose: () => void,
 ): TelemetryObserver {
-  const { metrics, agentLabel, shadow } = parts;
+  const { metrics, agentLabel, shadow, health } = parts;
   const begun = new Map<string, number>();
   /** Tokens by prefix, prefetched and not yet asked for. */
   const ahead = new Map<string, number>();
@@ -235,7 +274,6 @@ function observe(
       for (const id of ahead.keys()) if (id.startsWith(mine)) wasted(id);
     }
   };
-  metrics.up.set({ engine }, 1);
   return {
     event,
     decision: ({ policy, action, outcome }) => {
@@ -243,8 +281,7 @@ function observe(
     },
     outcome: (hint, { status, tokens = 0 }, policy = "unknown") => {
       metrics.actions.inc({ engine, policy, verb: hint.type, status });
-      if (status === "applied" || status === "failed")
-        metrics.up.set({ engine }, status === "applied" ? 1 : 0);
+      if (status === "applied" || status === "failed") health.isUp = status === "applied";
       const id = prefixId(hint.prefix);
       if (hint.type === "cancel") wasted(id);
       else if (hint.type === "prefetch" && status === "applied" && tokens > 0)

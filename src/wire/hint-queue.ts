@@ -1,7 +1,7 @@
-import PQueue from "p-queue";
 import { messageOf } from "../errors.ts";
 import { type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
+import type { Event, RunId } from "../runtime/event.ts";
 import { SideChannel } from "./side-channel.ts";
 
 export interface HintQueueParts {
@@ -26,6 +26,7 @@ const WORTH_REPLACING = 128;
 
 /** A prefetch that was not answered yet. Most are withdrawn before they are sent, so waiting has to cost little. */
 interface Fetch {
+  readonly id: string;
   readonly hint: PrefetchHint;
   /** When it was decided. */
   readonly at: number;
@@ -45,12 +46,15 @@ interface Fetch {
  */
 export class HintQueue {
   readonly #parts: HintQueueParts;
-  readonly #prefetch: PQueue;
+  readonly #prefetchesAtOnce: number;
   readonly #channel: SideChannel;
   readonly #pending = new Map<string, Hint>();
   /** Hints that nobody but this queue knows of. */
   readonly #own = new WeakSet<Hint>();
   readonly #fetching = new Map<string, Fetch>();
+  /** Of these, those whose time has come and that wait for a place. One that is withdrawn leaves at once: each holds on to its run. */
+  readonly #waiting = new Set<Fetch>();
+  readonly #running = new Set<Promise<void>>();
   /** What is under way at the engine. */
   readonly #sent = new Set<AbortController>();
   #isClosed = false;
@@ -59,12 +63,17 @@ export class HintQueue {
   constructor(parts: HintQueueParts) {
     this.#parts = parts;
     this.#channel = new SideChannel(parts.adapter.baseURL, (message) => parts.warn?.(message));
-    this.#prefetch = new PQueue({ concurrency: parts.adapter.prefetchesAtOnce ?? PREFETCHES_AT_ONCE });
+    this.#prefetchesAtOnce = parts.adapter.prefetchesAtOnce ?? PREFETCHES_AT_ONCE;
   }
 
-  /** Takes hints over; returns at once and never throws. */
-  push(actions: readonly Hint[]): void {
+  /**
+   * Takes hints over; returns at once and never throws.
+   *
+   * @param events what they were decided about: prefetches of runs that have ended are withdrawn, also those whose agent came first.
+   */
+  push(actions: readonly Hint[], events: readonly Event[] = []): void {
     if (this.#isClosed) return;
+    for (const event of events) if (event.type === "run-end") this.#end(event.run);
     for (const action of actions) {
       const id = prefixId(action.prefix);
       if (!(action.type in this.#parts.adapter.supports) && action.type !== "cancel") {
@@ -84,7 +93,7 @@ export class HintQueue {
   /** Resolves when everything taken so far is answered or given up, but for prefetches whose time has not come. */
   async idle(): Promise<void> {
     while (this.#flushing || this.#pending.size > 0) await new Promise((resolve) => setImmediate(resolve));
-    await this.#prefetch.onIdle();
+    while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
   /** Drops what waits, aborts what is under way. Idempotent. */
@@ -94,7 +103,6 @@ export class HintQueue {
     for (const fetch of this.#fetching.values()) this.#withdraw(fetch);
     this.#fetching.clear();
     this.#pending.clear();
-    this.#prefetch.clear();
     await this.idle();
   }
 
@@ -139,20 +147,35 @@ export class HintQueue {
     }
     if (earlier) this.#withdraw(earlier);
     const at = performance.now();
-    const fetch: Fetch = { hint, at, timer: undefined, sent: undefined, isWithdrawn: false };
+    const fetch: Fetch = { id, hint, at, timer: undefined, sent: undefined, isWithdrawn: false };
     this.#fetching.set(id, fetch);
     const start = () => {
       fetch.timer = undefined;
-      const priority = Math.round(hint.probability * 1000);
-      void this.#prefetch.add(() => this.#fetch(id, fetch), { priority });
+      this.#waiting.add(fetch);
+      this.#fetchNext();
     };
     if (hint.afterMs === undefined) start();
     else fetch.timer = setTimeout(start, hint.afterMs).unref();
   }
 
-  async #fetch(id: string, fetch: Fetch): Promise<void> {
+  /** Starts those that are probably needed, while there is a place. */
+  #fetchNext(): void {
+    while (this.#running.size < this.#prefetchesAtOnce && this.#waiting.size > 0) {
+      const fetch = likeliest(this.#waiting);
+      this.#waiting.delete(fetch);
+      const running = Promise.resolve()
+        .then(() => this.#fetch(fetch))
+        .finally(() => {
+          this.#running.delete(running);
+          this.#fetchNext();
+        });
+      this.#running.add(running);
+    }
+  }
+
+  async #fetch(fetch: Fetch): Promise<void> {
     const outcome = fetch.isWithdrawn ? WITHDRAWN : await this.#fetchOutcome(fetch);
-    if (this.#fetching.get(id) === fetch) this.#fetching.delete(id);
+    if (this.#fetching.get(fetch.id) === fetch) this.#fetching.delete(fetch.id);
     this.#parts.onOutcome(fetch.hint, outcome);
   }
 
@@ -182,6 +205,10 @@ export class HintQueue {
     );
   }
 
+  #end(run: RunId): void {
+    for (const { id, hint } of this.#fetching.values()) if (hint.prefix.run === run) this.#cancel(id);
+  }
+
   #cancel(id: string): void {
     const fetch = this.#fetching.get(id);
     if (fetch) this.#withdraw(fetch);
@@ -191,7 +218,7 @@ export class HintQueue {
   #withdraw(fetch: Fetch): void {
     fetch.isWithdrawn = true;
     fetch.sent?.abort();
-    if (!fetch.timer) return;
+    if (!fetch.timer && !this.#waiting.delete(fetch)) return;
     clearTimeout(fetch.timer);
     this.#parts.onOutcome(fetch.hint, WITHDRAWN);
   }
@@ -234,6 +261,12 @@ export class HintQueue {
       this.#sent.delete(controller);
     }
   }
+}
+
+function likeliest(fetches: ReadonlySet<Fetch>): Fetch {
+  let best: Fetch | undefined;
+  for (const fetch of fetches) if (!best || fetch.hint.probability > best.hint.probability) best = fetch;
+  return best as Fetch;
 }
 
 /** The hint as it would be decided so many milliseconds later. */

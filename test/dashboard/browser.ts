@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { expect } from "vitest";
 
 const executablePath = "/usr/bin/chromium";
 const args = [
@@ -20,4 +21,32 @@ export const noBrowser = existsSync(executablePath)
 
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath, args });
+}
+
+/** Opens a view and hands it over; whatever the browser complains about fails the test. */
+export type Look = (
+  url: string,
+  view: string,
+  use: (page: Page) => Promise<void>,
+  options?: Parameters<Browser["newPage"]>[0],
+) => Promise<void>;
+
+export async function lookAt(
+  browser: Browser,
+  ...[url, view, use, options]: Parameters<Look>
+): Promise<void> {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
+  const complaints: string[] = [];
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+  try {
+    await page.goto(`${url}#${view}`);
+    await page.locator(".card:visible").first().waitFor();
+    await use(page);
+    expect(complaints).toEqual([]);
+  } finally {
+    await page.close();
+  }
 }

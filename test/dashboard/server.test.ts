@@ -468,6 +468,9 @@ describe("opening", () => {
     expect(same.url).toBe(first.url);
     await first.close();
     const second = await sage.dashboard({ port: 0 });
+    // The first is closed, whoever says so again.
+    await first.close();
+    expect((await sage.dashboard()).url).toBe(second.url);
     expect((await fetch(second.url)).status).toBe(200);
     await sage.close();
     await expect(fetch(second.url)).rejects.toThrow("fetch failed");

@@ -81,3 +81,49 @@ it("keeps two versions, and removes drafts that a killed process left behind", a
   for (let sequence = 1; sequence <= 4; sequence++) await store.add(one("w", sequence));
   expect((await readdir(folder)).toSorted()).toEqual(["default+default+3.json", "default+default+4.json"]);
 });
+
+it("does not go on from an older version where a newer cachesage has written, and says so", async () => {
+  const store = new FileStore(folder);
+  await store.add(one("w", 1));
+  const newer = { format: 2, epoch: "e", changes: 9, writers: [], counts: [["x", 100]] };
+  await writeFile(join(folder, "default+default+2.json"), JSON.stringify(newer));
+  const told = { code: "STORE", message: expect.stringContaining("newer cachesage, got format 2, know 1") };
+  await expect(store.load()).rejects.toMatchObject(told);
+  await expect(store.add(one("w", 2))).rejects.toMatchObject(told);
+  expect(await readdir(folder)).toEqual(["default+default+1.json", "default+default+2.json"]);
+});
+
+it("forgets what cannot be read", async () => {
+  await writeFile(join(folder, "default+default+7.json"), "not ours");
+  const store = new FileStore(folder);
+  await store.reset();
+  await store.add(one("w", 1));
+  expect(await total()).toBe(1);
+});
+
+it("forgets what was before, whoever adds meanwhile", async () => {
+  for (let round = 0; round < 10; round++) {
+    const store = new FileStore(folder);
+    await store.add({ writer: `old${round}`, sequence: 1, counts: new Map([["old", 1]]) });
+    const adds = Array.from({ length: 4 }, (_, i) => new FileStore(folder).add(one(`${round}/${i}`, 1)));
+    await Promise.all([...adds, store.reset()]);
+    expect((await store.load())?.counts.has("old")).toBe(false);
+  }
+});
+
+it("tells in words what the file system complains of", async () => {
+  const place = join(folder, "a-file");
+  await writeFile(place, "");
+  const store = new FileStore(place);
+  const told = {
+    code: "STORE",
+    message: expect.stringContaining(place),
+    hint: expect.stringContaining("may write to"),
+  };
+  await expect(store.add(one("w", 1))).rejects.toMatchObject(told);
+  await expect(store.load()).rejects.toMatchObject(told);
+  await expect(store.put("name", "text")).rejects.toMatchObject(told);
+  await expect(store.get("name")).rejects.toMatchObject(told);
+  await expect(store.reset()).rejects.toMatchObject(told);
+  expect(() => new FileStore("")).toThrow(expect.objectContaining({ code: "INVALID_OPTIONS" }));
+});

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Registry } from "prom-client";
+import { Counter, Registry } from "prom-client";
 import { expect, test } from "vitest";
 import { InvalidOptionsError, type TelemetryObserver } from "../../src/index.ts";
 import { prometheus } from "../../src/telemetry/prometheus.ts";
@@ -169,6 +169,24 @@ test("one is attached to several connections; what they count themselves is read
   ]);
 });
 
+test("of two connections of one engine the one that is left is still told of, and nothing that the other counted is lost", async () => {
+  const registry = new Registry();
+  const telemetry = prometheus({ registry });
+  const [one, two] = [telemetry.attach(source("x")), telemetry.attach(source("x"))];
+  const up = async () => (await samples(registry, "cachesage_engine_up")).map(({ value }) => value);
+  const release = { type: "release", prefix: { agent: "a" } } as const;
+  expect(await up()).toEqual([1]);
+  one.outcome?.(release, { status: "failed" }, undefined);
+  two.outcome?.(release, { status: "applied" }, undefined);
+  expect(await up()).toEqual([0]);
+  one.close?.();
+  expect(await up()).toEqual([1]);
+  two.close?.();
+  expect(await up()).toEqual([]);
+  const counted = (await samples(registry, "cachesage_predictions_total")).map(({ value }) => value);
+  expect(counted).toEqual([6, 4]);
+});
+
 test("late calls that were repeated are counted by who answered first, once they have ended", async () => {
   const registry = new Registry();
   const repeats = { made: 3, won: 1, lost: 1 };
@@ -196,6 +214,18 @@ test("says what is wrong with a registry that is none, or that has these metrics
   expect(() => prometheus({ registry })).toThrow(InvalidOptionsError);
   expect(() => prometheus({ registry, prefix: "other_" })).not.toThrow();
   expect(() => prometheus({ registry: {} } as never)).toThrow(/expected a Registry of prom-client/);
+});
+
+test("a name that the user's own metrics have is told, and the registry stays as it was", () => {
+  const registry = new Registry();
+  const own = new Counter({ name: "llm_requests_total", help: "mine", registers: [registry] });
+  expect(() => prometheus({ registry, prefix: "llm_" })).toThrow(
+    expect.objectContaining({
+      code: "INVALID_OPTIONS",
+      message: expect.stringContaining("llm_requests_total"),
+    }),
+  );
+  expect(registry.getMetricsAsArray()).toEqual([own]);
 });
 
 test("every metric of the Grafana dashboard exists, and every metric is on it", () => {

@@ -33,6 +33,8 @@ const prefetch = (agent: string, tokens: number): Hint => ({
   probability: 0.5,
   tokens,
 });
+const probable = (agent: string, probability: number) =>
+  ({ ...prefetch(agent, 10), probability }) as PrefetchHint;
 const untilAborted = (signal?: AbortSignal) =>
   new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve(), { once: true }));
 
@@ -190,4 +192,69 @@ test("a prefetch that is under way already tells the engine what it is worth by 
   await hints.idle();
   expect(sent.slice(1)).toEqual([{ type: "retain", prefix: { agent: "a", run: "1" }, value: 0.8 }]);
   expect(outcomes.map(([, { status }]) => status)).toEqual(["ignored", "applied"]);
+});
+
+test("a prefetch that is withdrawn while it waits for a place leaves at once, and the likeliest goes first", async () => {
+  const composed: string[] = [];
+  const ends: (() => void)[] = [];
+  const outcomes: string[] = [];
+  const hints = new HintQueue({
+    adapter: {
+      specificationVersion: "v1",
+      name: "test",
+      baseURL: "http://127.0.0.1:1/v1",
+      supports: everything,
+      prefetchesAtOnce: 1,
+      connect: async () => ({ engine: "test", models: [] }),
+      apply: async (batch) => {
+        await new Promise<void>((resolve) => void ends.push(resolve));
+        return batch.map(() => ({ status: "applied" }));
+      },
+      close: async () => {},
+    },
+    compose: ({ prefix }) => {
+      composed.push(prefix.agent);
+      return { messages: [] };
+    },
+    onOutcome: ({ type, prefix }, { status }) => outcomes.push(`${type} ${prefix.agent} ${status}`),
+  });
+  hints.push([
+    probable("first", 0.1),
+    probable("unlikely", 0.2),
+    probable("gone", 0.5),
+    probable("likely", 0.9),
+  ]);
+  await Promise.resolve();
+  hints.push([{ type: "cancel", prefix: { agent: "gone", run: "1" } }]);
+  expect(outcomes).toEqual(["prefetch gone cancelled", "cancel gone applied"]);
+  const idle = hints.idle();
+  for (let ended = 0; ended < 3; ended++) {
+    await expect.poll(() => ends.length).toBe(ended + 1);
+    ends[ended]?.();
+  }
+  await idle;
+  expect(composed).toEqual(["first", "likely", "unlikely"]);
+  expect(outcomes.slice(2)).toEqual(
+    ["first", "likely", "unlikely"].map((name) => `prefetch ${name} applied`),
+  );
+});
+
+test("what is prefetched for a run is withdrawn when the run ends, wherever it is", async () => {
+  const signals: (AbortSignal | undefined)[] = [];
+  const { hints, outcomes } = queue(async (batch, signal) => {
+    signals.push(signal);
+    await untilAborted(signal);
+    return batch.map(() => ({ status: "applied" }));
+  });
+  const many = Array.from({ length: 20 }, (_, i) => prefetch(`agent ${i}`, 10));
+  const waits = { ...prefetch("waits", 10), afterMs: 60_000 } as PrefetchHint;
+  hints.push([...many, waits]);
+  await expect.poll(() => signals.length).toBe(16);
+  hints.push([], [{ type: "run-end", at: 0, run: "another", status: "completed" }]);
+  expect(outcomes).toEqual([]);
+  hints.push([], [{ type: "run-end", at: 0, run: "1", status: "completed" }]);
+  await hints.idle();
+  expect(outcomes).toHaveLength(21);
+  expect(new Set(outcomes.map(([, { status }]) => status))).toEqual(new Set(["cancelled"]));
+  expect(signals).toHaveLength(16);
 });

@@ -60,6 +60,13 @@ it.each(names)("%s without metrics tells nothing, and is not down", async (name)
   await adapter.close();
 });
 
+it.each(names)("%s whose page of metrics is something else tells nothing, and is not down", async (name) => {
+  await using server = await serve('{"error":{"message":"no such page","code":404}}');
+  const adapter = await createEngine(name, [server.url], {});
+  expect(await adapter.status?.()).toEqual({});
+  await adapter.close();
+});
+
 it.each([
   [501, "up"],
   [503, "down"],

@@ -104,7 +104,13 @@ function option(given, isNarrow) {
     splitLine: { lineStyle: { color: line } },
     nameTextStyle: { color: soft },
     ...one,
-    axisLabel: { color: soft, hideOverlap: true, ...one.axisLabel },
+    axisLabel: {
+      color: soft,
+      hideOverlap: true,
+      // Names may be of any length; tooltip and table have them whole.
+      ...(one.type === "category" && { width: isNarrow ? 90 : 160, overflow: "truncate" }),
+      ...one.axisLabel,
+    },
   });
   return {
     animation: false,

@@ -13,21 +13,28 @@ export const fixed = (value, digits = 2) =>
 export const micros = (value) =>
   value === null || value === undefined
     ? NONE
-    : value < 1000
-      ? `${value.toFixed(value < 10 ? 1 : 0)} µs`
+    : value < 999.5
+      ? `${value.toFixed(value < 9.95 ? 1 : 0)} µs`
       : `${(value / 1000).toFixed(1)} ms`;
 
 /** Milliseconds in the unit in which they are read best. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return NONE;
-  if (ms > 0 && ms < 1) return `${ms.toFixed(1)} ms`;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
-  const minutes = Math.floor(ms / 60_000);
+  if (ms > 0 && ms < 0.95) return `${ms.toFixed(1)} ms`;
+  // Each unit ends where rounding would reach the next one.
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  const minutes = Math.floor(seconds / 60);
   return minutes < 60
-    ? `${minutes} min ${Math.round((ms % 60_000) / 1000)} s`
+    ? `${minutes} min ${seconds % 60} s`
     : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
+
+const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
+/** @param at milliseconds since 1970. */
+export const timeOfDay = (at) => clock.format(at);
 
 const two = (value) => String(value).padStart(2, "0");
 

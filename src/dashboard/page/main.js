@@ -1,6 +1,6 @@
 import { disposeAll, redrawAll } from "./chart.js";
 import { h, setText } from "./elements.js";
-import { duration } from "./format.js";
+import { timeOfDay } from "./format.js";
 import agents from "./views/agents.js";
 import cache from "./views/cache.js";
 import decisions from "./views/decisions.js";
@@ -25,11 +25,17 @@ for (const [name, { title }] of Object.entries(views)) {
   document.getElementById("views").append(h("li", {}, link));
 }
 
+/** Milliseconds after which a page that was refused asks again; a browser does that itself only where nobody answers. */
+const RETRY_MS = 3000;
+
 let current;
 let stream;
+let retry;
 let isPaused = false;
 let isLost = false;
 let latest;
+/** Since when the engine does not answer: said once, since a text that changes would be read out each time. */
+let downSince;
 
 /** Opens the view that the address names. */
 function open(isFirst) {
@@ -63,12 +69,14 @@ function open(isFirst) {
 /** Asks for the view anew: another one, or the same with other wishes. */
 function connect() {
   stream?.close();
+  clearTimeout(retry);
   if (isPaused) return void once();
   stream = new EventSource(`api/live?${query()}`);
   stream.addEventListener("message", ({ data }) => take(JSON.parse(data)));
   stream.addEventListener("error", () => {
     isLost = true;
     tell();
+    if (stream.readyState === EventSource.CLOSED) retry = setTimeout(connect, RETRY_MS);
   });
 }
 
@@ -77,7 +85,9 @@ const query = () => new URLSearchParams({ view: current.name, ...current.content
 /** While paused, a view that is opened is shown as it is at that moment. */
 async function once() {
   const response = await fetch(`api/now?${query()}`).catch(() => undefined);
-  if (response?.ok) take(await response.json());
+  if (response?.ok) return take(await response.json());
+  isLost = true;
+  tell();
 }
 
 function take(message) {
@@ -116,6 +126,7 @@ function tell() {
     const hints = head.cacheHints ? "hints on" : "observing only";
     setText(shown, isApp ? `${head.models.join(", ")} · ${hints}` : head.name);
   }
+  downSince = state === "down" ? (downSince ?? timeOfDay(Date.now() - head.downForMs)) : undefined;
   const text = isLost
     ? [
         "The connection is lost.",
@@ -123,7 +134,7 @@ function tell() {
       ]
     : state === "down"
       ? [
-          `The engine has not answered for ${duration(head.downForMs)} (${head.failure}).`,
+          `The engine has not answered since ${downSince} (${head.failure}).`,
           "Your graph goes on without hints. Check that the server runs and can be reached at the address shown under Engines; this page goes on by itself when it does.",
         ]
       : undefined;
@@ -138,8 +149,9 @@ pause.addEventListener("click", () => {
   isPaused = !isPaused;
   pause.setAttribute("aria-pressed", String(isPaused));
   setText(pause, isPaused ? "Paused" : "Pause");
-  if (isPaused) stream?.close();
-  else connect();
+  if (!isPaused) return connect();
+  stream?.close();
+  clearTimeout(retry);
 });
 
 const themes = ["auto", "light", "dark"];

@@ -20,7 +20,7 @@ export function withShares(transitions) {
   }));
 }
 
-function build({ agents, transitions }, colors) {
+function build({ agents, transitions, graphs }, colors) {
   const known = [...new Set(transitions.flatMap(({ from, to }) => [from, to]))];
   const calls = new Map(agents.map((one) => [one.agent, one.calls]));
   const most = Math.max(1, ...calls.values());
@@ -30,27 +30,29 @@ function build({ agents, transitions }, colors) {
       {
         type: "graph",
         layout: "circular",
-        left: 90,
-        right: 90,
-        top: 30,
-        bottom: 30,
+        left: 70,
+        right: 70,
+        top: 24,
+        bottom: 48,
         edgeSymbol: ["none", "arrow"],
         edgeSymbolSize: 8,
         label: {
           show: true,
-          position: "right",
+          position: "bottom",
+          width: 130,
+          overflow: "truncate",
           color: colors.text,
           textBorderColor: colors.card,
           textBorderWidth: 3,
         },
         data: known.map((agent) => ({
           name: nameOf(agent),
+          tooltip: { formatter: `${nameOf(agent)}\n${count(calls.get(agent) ?? 0)} model calls` },
           symbolSize: 14 + 22 * Math.sqrt((calls.get(agent) ?? 0) / most),
           itemStyle: {
-            color:
-              agent in NAMES
-                ? colors.soft
-                : AGENT_COLORS[agents.findIndex((one) => one.agent === agent) % AGENT_COLORS.length],
+            color: NAMES.has(agent)
+              ? colors.soft
+              : AGENT_COLORS[agents.findIndex((one) => one.agent === agent) % AGENT_COLORS.length],
           },
         })),
         links: transitions
@@ -69,7 +71,7 @@ function build({ agents, transitions }, colors) {
                 width: 1 + 6 * weight,
                 opacity: 0.25 + 0.7 * weight,
                 curveness: 0.18,
-                type: declared === null ? [3, 3] : "solid",
+                type: graphs.length > 0 && declared === null ? [3, 3] : "solid",
               },
             };
           }),
@@ -103,7 +105,7 @@ export function flowChart() {
         { ...data, transitions },
         transitions,
         said,
-        "Width: mean probability that was predicted. Dashed: not declared in the graph. Size: model calls.",
+        `Width: mean probability that was predicted. ${data.graphs.length > 0 ? "Dashed: not declared in the graph. " : ""}Size: model calls.`,
       );
     },
   };

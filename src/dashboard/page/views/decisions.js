@@ -2,39 +2,21 @@ import { card, dataTable, facts, grid, h, id, number, setText, words } from "../
 import { count, duration, fixed, shortId } from "../format.js";
 import { cameAfter, details, reasonOf } from "./decision-details.js";
 
-const VERBS = [
-  "retain",
-  "release",
-  "prefetch",
-  "cancel",
-  "pin",
-  "evict",
-  "admit",
-  "hold",
-  "route",
-  "reuse",
-  "ask",
-  "deny",
-];
-const STATUSES = [
-  "applied",
-  "ignored",
-  "rejected",
-  "failed",
-  "cancelled",
-  "dropped",
-  "pending",
-  "observed",
-  "recorded",
-  "binding",
-];
-const select = (name, options) =>
-  h(
-    "select",
-    { name },
-    h("option", { value: "", text: "all" }),
-    ...options.map((one) => h("option", { value: one, text: one })),
-  );
+/** A choice among what has been seen, which grows. */
+function choice(name) {
+  const element = h("select", { name }, h("option", { value: "", text: "all" }));
+  const known = new Set();
+  return {
+    element,
+    update(options) {
+      for (const one of options)
+        if (!known.has(one)) {
+          known.add(one);
+          element.append(h("option", { value: one, text: one }));
+        }
+    },
+  };
+}
 
 export default {
   title: "Decisions",
@@ -42,18 +24,18 @@ export default {
   create({ ask }) {
     let chosen;
     let latest;
-    const policy = select("policy", []);
+    const [byVerb, byStatus, byPolicy] = ["verb", "status", "policy"].map(choice);
     const form = h(
       "form",
       { class: "filter", role: "search", "aria-label": "Filter decisions" },
-      h("label", { text: "Verb" }, select("verb", VERBS)),
-      h("label", { text: "Outcome" }, select("status", STATUSES)),
-      h("label", { text: "Policy" }, policy),
+      h("label", { text: "Verb" }, byVerb.element),
+      h("label", { text: "Outcome" }, byStatus.element),
+      h("label", { text: "Policy" }, byPolicy.element),
       h("label", { text: "Agent or run" }, h("input", { name: "text", type: "search", autocomplete: "off" })),
     );
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", ask);
-    const found = h("p", { class: "note", role: "status" });
+    const found = h("p", { class: "note" });
     const choose = (row) => {
       chosen = row;
       show();
@@ -94,9 +76,9 @@ export default {
       query: () => Object.fromEntries(new FormData(form)),
       elements: [grid(card("", form, table.element, found), detailCard, card("two-thirds", counts.element))],
       update(data) {
-        const options = [...policy.options].map(({ value }) => value);
-        for (const name of data.policies)
-          if (!options.includes(name)) policy.append(h("option", { value: name, text: name }));
+        byVerb.update(data.counts.map((one) => one.verb));
+        byStatus.update(data.counts.map((one) => one.status));
+        byPolicy.update(data.policies);
         counts.update(data.counts.toSorted((a, b) => b.count - a.count));
         setText(
           found,

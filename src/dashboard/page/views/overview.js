@@ -28,7 +28,7 @@ export default {
     const saved = tile("Prefill tokens saved");
     const fast = tile("TTFT, half cached or more");
     const slow = tile("TTFT, less cached");
-    const prefetch = tile("Prefetches used");
+    const prefetch = tile("Prefetched tokens used");
     const faults = tile("Faults");
     const hits = hitRateChart();
     const firstTokens = firstTokenChart();
@@ -70,7 +70,7 @@ export default {
         );
         saved.update(
           compact(cachedTokens),
-          `${lru === null ? "" : `${compact(more)} more than LRU, `}of ${compact(promptTokens)}`,
+          `${lru === null ? "" : `${compact(Math.abs(more))} ${more < 0 ? "fewer" : "more"} than LRU, `}of ${compact(promptTokens)}`,
         );
         fast.update(duration(mostly?.p50), spread(mostly));
         slow.update(
