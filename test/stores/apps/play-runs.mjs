@@ -11,7 +11,14 @@ const store =
     ? await (await load("stores/redis.js")).RedisStore.fromUrl(place, { timeoutMs: 500 })
     : new (await load("stores/file.js")).FileStore(place);
 const predictor = new LearnedPredictor();
-const shared = new SharedState({ store, predictor, everyMs: 150, engine: "none", onFault: () => {} });
+const shared = new SharedState({
+  store,
+  predictor,
+  everyMs: 150,
+  engine: "none",
+  onFault: () => {},
+  warn: () => {},
+});
 await shared.start();
 let at = 0;
 for (let run = Number(first); run < Number(last); run++) {
