@@ -140,3 +140,8 @@ export function messageOf(error: unknown): string {
     return "an error without a text";
   }
 }
+
+/** The same without what to do about it, which errors of ours say on a line of its own. */
+export function problemOf(error: unknown): string {
+  return messageOf(error).split("\n", 1).join("");
+}

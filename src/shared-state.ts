@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { z } from "zod";
-import { messageOf } from "./errors.ts";
+import { problemOf } from "./errors.ts";
 import { countsOf, stateOf } from "./learn/exchange.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
 import { type PolicyStates, savedPolicies } from "./policy-states.ts";
@@ -163,7 +163,7 @@ export class SharedState {
       this.#parts.onFault(error);
       if (!this.#isFailing)
         this.#parts.warn(
-          `${messageOf(error)}; what is learned waits in this process until its store answers`,
+          `${problemOf(error)}; what is learned waits in this process until its store answers`,
         );
       this.#isFailing = true;
     }

@@ -33,7 +33,7 @@ export interface Agreement {
    * while it serves. Null when the engine does not tell.
    */
   readonly slowdown: number | null;
-  /** As `ttft_percent`, at that speed: what is left is the model's own error. */
+  /** As `ttft_percent`, at that speed. */
   readonly ttft_percent_at_its_speed: number | null;
   /** What simulated times rest on, fitted to requests before and after the calls. */
   readonly fit: CostFit;

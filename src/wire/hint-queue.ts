@@ -1,3 +1,4 @@
+import PQueue from "p-queue";
 import { messageOf } from "../errors.ts";
 import { type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
@@ -26,12 +27,13 @@ const WORTH_REPLACING = 128;
 
 /** A prefetch that was not answered yet. Most are withdrawn before they are sent, so waiting has to cost little. */
 interface Fetch {
-  readonly id: string;
   readonly hint: PrefetchHint;
   /** When it was decided. */
   readonly at: number;
   /** Runs until its time has come. */
   timer: NodeJS.Timeout | undefined;
+  /** Then, until there is a place: takes it out of the queue at once, since each holds on to its run's whole state. */
+  waiting: AbortController | undefined;
   /** Set once it is at the engine. */
   sent: AbortController | undefined;
   isWithdrawn: boolean;
@@ -46,15 +48,12 @@ interface Fetch {
  */
 export class HintQueue {
   readonly #parts: HintQueueParts;
-  readonly #prefetchesAtOnce: number;
+  readonly #prefetch: PQueue;
   readonly #channel: SideChannel;
   readonly #pending = new Map<string, Hint>();
   /** Hints that nobody but this queue knows of. */
   readonly #own = new WeakSet<Hint>();
   readonly #fetching = new Map<string, Fetch>();
-  /** Of these, those whose time has come and that wait for a place. One that is withdrawn leaves at once: each holds on to its run. */
-  readonly #waiting = new Set<Fetch>();
-  readonly #running = new Set<Promise<void>>();
   /** What is under way at the engine. */
   readonly #sent = new Set<AbortController>();
   #isClosed = false;
@@ -63,7 +62,7 @@ export class HintQueue {
   constructor(parts: HintQueueParts) {
     this.#parts = parts;
     this.#channel = new SideChannel(parts.adapter.baseURL, (message) => parts.warn?.(message));
-    this.#prefetchesAtOnce = parts.adapter.prefetchesAtOnce ?? PREFETCHES_AT_ONCE;
+    this.#prefetch = new PQueue({ concurrency: parts.adapter.prefetchesAtOnce ?? PREFETCHES_AT_ONCE });
   }
 
   /**
@@ -93,7 +92,7 @@ export class HintQueue {
   /** Resolves when everything taken so far is answered or given up, but for prefetches whose time has not come. */
   async idle(): Promise<void> {
     while (this.#flushing || this.#pending.size > 0) await new Promise((resolve) => setImmediate(resolve));
-    while (this.#running.size > 0) await Promise.all(this.#running);
+    await this.#prefetch.onIdle();
   }
 
   /** Drops what waits, aborts what is under way. Idempotent. */
@@ -147,35 +146,31 @@ export class HintQueue {
     }
     if (earlier) this.#withdraw(earlier);
     const at = performance.now();
-    const fetch: Fetch = { id, hint, at, timer: undefined, sent: undefined, isWithdrawn: false };
+    const fetch: Fetch = {
+      hint,
+      at,
+      timer: undefined,
+      waiting: undefined,
+      sent: undefined,
+      isWithdrawn: false,
+    };
     this.#fetching.set(id, fetch);
     const start = () => {
       fetch.timer = undefined;
-      this.#waiting.add(fetch);
-      this.#fetchNext();
+      fetch.waiting = new AbortController();
+      const priority = Math.round(hint.probability * 1000);
+      const { signal } = fetch.waiting;
+      // Rejects when it is withdrawn.
+      this.#prefetch.add(() => this.#fetch(id, fetch), { priority, signal }).catch(() => {});
     };
     if (hint.afterMs === undefined) start();
     else fetch.timer = setTimeout(start, hint.afterMs).unref();
   }
 
-  /** Starts those that are probably needed, while there is a place. */
-  #fetchNext(): void {
-    while (this.#running.size < this.#prefetchesAtOnce && this.#waiting.size > 0) {
-      const fetch = likeliest(this.#waiting);
-      this.#waiting.delete(fetch);
-      const running = Promise.resolve()
-        .then(() => this.#fetch(fetch))
-        .finally(() => {
-          this.#running.delete(running);
-          this.#fetchNext();
-        });
-      this.#running.add(running);
-    }
-  }
-
-  async #fetch(fetch: Fetch): Promise<void> {
-    const outcome = fetch.isWithdrawn ? WITHDRAWN : await this.#fetchOutcome(fetch);
-    if (this.#fetching.get(fetch.id) === fetch) this.#fetching.delete(fetch.id);
+  async #fetch(id: string, fetch: Fetch): Promise<void> {
+    fetch.waiting = undefined;
+    const outcome = await this.#fetchOutcome(fetch);
+    if (this.#fetching.get(id) === fetch) this.#fetching.delete(id);
     this.#parts.onOutcome(fetch.hint, outcome);
   }
 
@@ -206,7 +201,7 @@ export class HintQueue {
   }
 
   #end(run: RunId): void {
-    for (const { id, hint } of this.#fetching.values()) if (hint.prefix.run === run) this.#cancel(id);
+    for (const [id, { hint }] of this.#fetching) if (hint.prefix.run === run) this.#cancel(id);
   }
 
   #cancel(id: string): void {
@@ -218,8 +213,9 @@ export class HintQueue {
   #withdraw(fetch: Fetch): void {
     fetch.isWithdrawn = true;
     fetch.sent?.abort();
-    if (!fetch.timer && !this.#waiting.delete(fetch)) return;
+    if (!fetch.timer && !fetch.waiting) return;
     clearTimeout(fetch.timer);
+    fetch.waiting?.abort();
     this.#parts.onOutcome(fetch.hint, WITHDRAWN);
   }
 
@@ -261,12 +257,6 @@ export class HintQueue {
       this.#sent.delete(controller);
     }
   }
-}
-
-function likeliest(fetches: ReadonlySet<Fetch>): Fetch {
-  let best: Fetch | undefined;
-  for (const fetch of fetches) if (!best || fetch.hint.probability > best.hint.probability) best = fetch;
-  return best as Fetch;
 }
 
 /** The hint as it would be decided so many milliseconds later. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { EngineError, messageOf } from "../errors.ts";
+import { EngineError, problemOf } from "../errors.ts";
 import { type HintType, type Hint, type Outcome, prefixId } from "../runtime/action.ts";
 import type { Ability, EngineAdapter, EngineInfo, Support } from "../runtime/engine.ts";
 import { combineSignals } from "./combined-signal.ts";
@@ -121,5 +121,5 @@ export function createHttpAdapter(parts: HttpAdapterParts): EngineAdapter {
 function sentenceOf(error: unknown): string {
   if (error instanceof z.ZodError) return "answered in a shape that it should not";
   // What to do about it is for who asked to connect.
-  return messageOf(error).split("\n", 1).join("");
+  return problemOf(error);
 }
