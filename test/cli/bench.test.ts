@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Agreement } from "../../src/bench/agreement.ts";
+import { agreementTable } from "../../src/bench/agreement-table.ts";
 import { runProgram } from "../../src/cli/program.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "cachesage-bench-"));
@@ -92,21 +94,24 @@ describe("bench", () => {
   });
 
   it("compares the simulator with what the engine served, on a cost model of its own", async () => {
-    const { stdout, exitCode } = await bench(...quick, "--arms", "lru", "--compare-simulation");
+    const { stdout, exitCode } = await bench(...quick, "--arms", "lru", "--compare-simulation", "--json");
     expect(exitCode).toBe(0);
-    const line = stdout.split("\n").find((text) => /│ +1 │ +8 │/.test(text)) ?? stdout;
-    const cells = line.split("│").map((cell) => Number.parseFloat(cell));
-    const [, , , engine, simulated, points, ttft, modelled, apart, busy, modelledBusy, atSpeed] = cells;
-    expect(engine).toBeGreaterThan(10);
-    expect(Math.abs((simulated ?? 0) - (engine ?? 0) - (points ?? 0))).toBeLessThan(0.2);
-    expect(Math.abs(points ?? 99)).toBeLessThan(2);
-    expect(ttft).toBeGreaterThan(0);
-    expect(modelled).toBeGreaterThan(0);
-    expect(apart).toBeCloseTo(100 * ((modelled ?? 0) / (ttft ?? 1) - 1), 0);
-    expect(busy).toBeGreaterThan(0);
-    expect(modelledBusy).toBeGreaterThan(0);
-    expect(atSpeed).toBeGreaterThan(0);
-    expect(stdout).toMatch(/seed 1: overheadMs [\d.]+, .*typical error [\d.]+ %/);
+    const { agreement } = JSON.parse(stdout) as { agreement: readonly Agreement[] };
+    const [row] = agreement;
+    if (row === undefined) throw new Error(`no row in ${stdout}`);
+    expect(row).toMatchObject({ trace: "team", seed: 1, calls: 8 });
+    expect(row.hit_rate.engine).toBeGreaterThan(0.1);
+    expect(row.hit_rate_points).toBeCloseTo(100 * (row.hit_rate.simulated - row.hit_rate.engine));
+    expect(Math.abs(row.hit_rate_points)).toBeLessThan(2);
+    expect(row.ttft_ms.engine).toBeGreaterThan(0);
+    expect(row.ttft_ms.simulated).toBeGreaterThan(0);
+    expect(row.ttft_percent).toBeCloseTo(100 * (row.ttft_ms.simulated / row.ttft_ms.engine - 1));
+    expect(row.busy_ms.simulated).toBeGreaterThan(0);
+    expect(row.slowdown).toBeCloseTo((row.busy_ms.engine ?? 0) / row.busy_ms.simulated);
+    expect(row.ttft_ms.at_its_speed).toBeGreaterThan(0);
+    const table = agreementTable(agreement);
+    expect(table).toMatch(/│ +1 │ +8 │/);
+    expect(table).toMatch(/seed 1: overheadMs [\d.]+, .*typical error [\d.]+ %/);
   });
 
   it.each([
