@@ -42,6 +42,10 @@ export function planTrace(workload: Workload, options: PlanOptions): Plan {
     const played = run.calls.filter(({ blocks }) => blocks.length > 0);
     return played.length > 0 ? { ...run, calls: played } : [];
   });
+  if (whole.length === 0)
+    throw new InvalidOptionsError("bench", `no call of ${workload.name} has a prompt in blocks`, {
+      hint: "Record one with `cachesage record`, or see `cachesage inspect` for what the trace holds.",
+    });
   const queue = shuffled(whole, below).map((run, index) =>
     index < concurrency && calls < callsOf(whole)
       ? { ...run, calls: run.calls.slice(below(run.calls.length)) }

@@ -1,3 +1,4 @@
+import { CacheSageError } from "../errors.ts";
 import type { Event } from "../runtime/event.ts";
 import type { DashboardOptionsInput } from "./options.ts";
 import type { Dashboard } from "./server.ts";
@@ -8,6 +9,7 @@ export class LiveDashboard {
   readonly #source: () => Omit<DashboardSource, "watch">;
   readonly #watchers = new Set<Watcher>();
   #open: Promise<Dashboard> | undefined;
+  #isOver = false;
 
   /** @param source what it shows, asked for when it opens. */
   constructor(source: () => Omit<DashboardSource, "watch">) {
@@ -28,12 +30,22 @@ export class LiveDashboard {
     for (const watcher of this.#watchers) watcher.fault(where, error);
   }
 
-  /** Opens it; while it is open, the same one is returned. */
-  open(options?: DashboardOptionsInput): Promise<Dashboard> {
+  /** Opens it; while it is open, the same one is returned. Rejects with CacheSageError once the app's are over. */
+  async open(options?: DashboardOptionsInput): Promise<Dashboard> {
+    if (this.#isOver)
+      throw new CacheSageError(
+        "INVALID_OPTIONS",
+        "[dashboard] cachesage is closed, so that nothing is there to show",
+        {
+          hint: "Open the dashboard before close().",
+        },
+      );
     return (this.#open ??= this.#start(options, () => (this.#open = undefined)));
   }
 
+  /** Closes it, and opens no other one. */
   async close(): Promise<void> {
+    this.#isOver = true;
     const open = await this.#open?.catch(() => undefined);
     await open?.close();
   }

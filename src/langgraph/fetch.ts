@@ -12,6 +12,7 @@ import type { Introductions } from "./introductions.ts";
 import type { Observer } from "./observer.ts";
 import { bodyShape } from "./prompt.ts";
 import { race, type Winner } from "./race.ts";
+import { errorText, Refusals } from "./refusals.ts";
 import { isRepeatable } from "./repeatable.ts";
 import { Request as ModelRequest } from "./request.ts";
 import { type Fetch, routedSend } from "./routed-send.ts";
@@ -49,12 +50,15 @@ interface Way {
   readonly onPlaced?: (baseURL: string) => void;
 }
 
-/** What was added to a call; `key` names it with its endpoint: what is switched off when the server refuses it. */
+/** What was added to a call, and the names of it: what is switched off when the server refuses it. */
 interface Decorated {
   readonly init: RequestInit;
-  readonly key: string;
+  readonly path: string;
+  readonly names: readonly string[];
 }
 
+/** Stands among the names for an adapter's own changes to the messages. */
+const MARKS = "marks";
 const REFUSED: ReadonlySet<number> = new Set([400, 422]);
 /** Endpoints that answer a prompt; embeddings, token counts and others have no prefix to keep. */
 const ANSWERS = /\/(?:completions|responses|messages)$/;
@@ -73,12 +77,13 @@ export class EngineFetch {
   readonly #host: Host;
   readonly #tracker: Tracker;
   readonly #introductions: Introductions;
-  readonly #refused = new Set<string>();
+  readonly #refusals: Refusals;
 
   constructor({ host, tracker, introductions }: Observer) {
     this.#host = host;
     this.#tracker = tracker;
     this.#introductions = introductions;
+    this.#refusals = new Refusals((message) => host.warn(message));
   }
 
   /** A fetch around the user's own, or around the global one. */
@@ -290,20 +295,25 @@ export class EngineFetch {
   #decorate(outgoing: OutgoingCall, { path, body }: EngineCall, init: RequestInit): Decorated | undefined {
     const decoration: unknown = this.#host.decorate(outgoing);
     if (!isObject(decoration)) return undefined;
-    const fields = plainObject(decoration["fields"]);
-    const extra = plainObject(decoration["headers"]);
-    const names = [...Object.keys(fields), ...Object.keys(extra), ...(decoration["edit"] ? ["marks"] : [])];
-    const key = `${path} ${names.toSorted().join(", ")}`;
-    if (this.#refused.has(key)) return undefined;
+    const isTaken = ([name]: readonly [string, unknown]) => !this.#refusals.has(path, name);
+    const fields = Object.entries(plainObject(decoration["fields"])).filter(isTaken);
+    const extra = Object.entries(plainObject(decoration["headers"])).filter(isTaken);
+    const edit = this.#refusals.has(path, MARKS) ? undefined : decoration["edit"];
     const headers = new Headers(init.headers);
-    const missing = Object.entries(extra).filter(([name]) => !headers.has(name));
+    const missing = extra.filter(([name]) => !headers.has(name));
     for (const [name, value] of missing) headers.set(name, String(value));
     // A length that the user set by hand would no longer be true.
     const rewritten = headers.has("content-length")
       ? undefined
-      : edited(splice(body, fields), body, decoration["edit"]);
+      : edited(splice(body, Object.fromEntries(fields)), body, edit);
     if (rewritten === undefined && missing.length === 0) return undefined;
-    return { init: { ...init, ...(missing.length > 0 && { headers }), body: rewritten ?? body }, key };
+    const names = [...fields, ...missing].map(([name]) => name);
+    if (typeof edit === "function") names.push(MARKS);
+    return {
+      init: { ...init, ...(missing.length > 0 && { headers }), body: rewritten ?? body },
+      path,
+      names,
+    };
   }
 
   /** Sends the call once, or without its hints once more. */
@@ -336,10 +346,10 @@ export class EngineFetch {
     });
     let response = await send(input, hints?.init ?? init);
     if (hints && REFUSED.has(response.status)) {
-      response.body?.cancel().catch(() => {});
       const { status } = response;
+      const said = errorText(response);
       response = await send(input, init);
-      if (response.ok) this.#switchOff(hints.key, status);
+      if (response.ok) void said.then((text) => this.#refusals.note(hints.path, hints.names, status, text));
     }
     this.#host.answered?.(worker === undefined ? outgoing : { ...outgoing, worker }, response.headers);
     return response;
@@ -357,16 +367,6 @@ export class EngineFetch {
       else unseen.end(status);
       throw error;
     }
-  }
-
-  #switchOff(key: string, status: number): void {
-    if (this.#refused.has(key)) return;
-    this.#refused.add(key);
-    const [path, ...names] = key.split(" ");
-    this.#host.warn(
-      `the server refused a request with ${names.join(" ")} (HTTP ${status}) and took it without; ` +
-        `these hints are off for ${path}`,
-    );
   }
 
   /** Clients try some failures again, with the same body; the request ends with its node at the latest. */

@@ -55,8 +55,9 @@ describe("what is played of a trace", () => {
     expect(workload.runs.map(({ calls }) => calls.length)).toEqual([10]);
     expect(notes.join("\n")).toContain("10 calls left out");
     expect(() => planTrace(growing(1), { ...options, longestPrompt: 8, blockTokens: 16 })).toThrow(
-      "no call of recorded",
+      "no call of recorded has a prompt of at most 8 tokens",
     );
+    expect(() => planTrace(recorded([[["agent", [], 0]]]), options)).toThrow("has a prompt in blocks");
   });
 });
 

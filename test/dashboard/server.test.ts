@@ -474,5 +474,6 @@ describe("opening", () => {
     expect((await fetch(second.url)).status).toBe(200);
     await sage.close();
     await expect(fetch(second.url)).rejects.toThrow("fetch failed");
+    await expect(sage.dashboard()).rejects.toThrow("cachesage is closed");
   });
 });

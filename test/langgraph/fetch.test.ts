@@ -113,6 +113,48 @@ describe.each([400, 422])("when the server answers %s to a hint", (status) => {
     expect(bench.warnings).toHaveLength(2);
   });
 
+  test.each([
+    ["a field", "extra_forbidden: body.bad", ["good", "x-bad", "x-good"]],
+    ["a header", "X-Bad is not allowed", ["bad", "good", "x-good"]],
+    ["part of a name", "x-badly, good_one", []],
+  ])("an answer that names %s switches off no more than that", async (_what, error, left) => {
+    await using bench = await startBench(
+      ({ body, headers }) => ("bad" in body && headers["x-bad"] ? { status, error } : { text: "ok" }),
+      {
+        decorate: () => ({
+          fields: { bad: 1, good: 2 },
+          headers: { "x-bad": "1", "x-good": "2" },
+        }),
+      },
+    );
+    const graph = bench.sage.instrument(oneNode(bench.model()));
+    for (let i = 0; i < 3; i++) await graph.invoke(input);
+    expect(bench.server.requests).toHaveLength(4);
+    const { body, headers } = bench.server.requests.at(-1) ?? { body: {}, headers: {} };
+    const names = Object.keys({ ...body, ...headers }).filter((name) => /bad|good/.test(name));
+    expect(names.toSorted()).toEqual(left);
+    expect(bench.warnings).toHaveLength(1);
+  });
+
+  test.each([
+    [
+      "whose text never ends",
+      { start: (stream: ReadableStreamDefaultController) => stream.enqueue(Buffer.from("no")) },
+      {},
+    ],
+    ["with a body of a client's own making", {}, { body: { value: {} } }],
+  ])("a refusal %s is not waited for", async (_what, source, own) => {
+    await using bench = await startBench();
+    const fetch: Fetch = async (url, init) =>
+      String(init?.body).includes("seen_by")
+        ? Object.defineProperties(new Response(new ReadableStream(source), { status }), own)
+        : globalThis.fetch(url, init);
+    const graph = bench.sage.instrument(oneNode(bench.model({ configuration: { fetch } })));
+    await graph.invoke(input);
+    expect(only(bench.events, "request-end").map((event) => event.status)).toEqual(["completed"]);
+    await expect.poll(() => bench.warnings, { timeout: 5000 }).toHaveLength(1);
+  });
+
   test("an error that is the user's own reaches the user, and hints stay on", async () => {
     await using bench = await startBench(() => ({ status }));
     const graph = bench.sage.instrument(oneNode(bench.model()));

@@ -32,6 +32,8 @@ export interface Reply {
   /** Several at once, in a chat completion. */
   readonly tools?: readonly ToolCall[];
   readonly status?: number;
+  /** What an answer of that status says. */
+  readonly error?: string;
   /** Milliseconds before it answers. */
   readonly afterMs?: number;
   /** Never answers. */
@@ -100,7 +102,9 @@ export class ScriptedServer implements AsyncDisposable {
     const status = reply.status ?? 200;
     if (status !== 200) {
       response.writeHead(status, { "content-type": "application/json", "retry-after": "0" });
-      response.end(JSON.stringify({ error: { message: `scripted ${status}`, type: "scripted" } }));
+      response.end(
+        JSON.stringify({ error: { message: reply.error ?? `scripted ${status}`, type: "scripted" } }),
+      );
       return;
     }
     const isResponses = path.endsWith("/responses");
