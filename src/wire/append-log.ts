@@ -4,8 +4,8 @@ import type { PolicyLog } from "../runtime/policy.ts";
 
 /**
  * A text file that lines are added to once per turn of the event loop, so that no call waits for a disk; what is left when
- * the process exits is written then. It has one writer: who finds that the file has become another one since writes no more, so that
- * what the other one has written stays in order.
+ * the process exits is written then. A file that is gone or empty was rotated: lines go on in a new one. It has one writer: who
+ * finds that the file has become another one since writes no more, so that what the other one has written stays in order.
  *
  * @throws InvalidOptionsError when the file cannot be written.
  */
@@ -19,12 +19,13 @@ export function openAppendLog(file: string): PolicyLog {
     const text = `${waiting.join("\n")}\n`;
     waiting = [];
     try {
-      if (statSync(file).size !== size)
+      const found = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+      if (found !== size && found > 0)
         throw new Error(
           "another process writes to it, or has cut it off: give each process a file of its own",
         );
       appendFileSync(file, text);
-      size += Buffer.byteLength(text);
+      size = found + Buffer.byteLength(text);
     } catch (error) {
       failure = error;
     }

@@ -86,6 +86,20 @@ test("audit verify: a log in order, and one that was changed", async () => {
   expect(changed.stdout).toContain("line 2");
 });
 
+test("audit verify: a log that was rotated is in order when all its files are named, oldest first", async () => {
+  const lines = log();
+  const [older, newer] = [written(lines.slice(0, 2)), written(lines.slice(2))];
+  const whole = await run(["audit", "verify", older, newer]);
+  expect(whole).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(whole.stdout).toContain("4 entries, all in order");
+  const alone = await run(["audit", "verify", newer]);
+  expect(alone.exitCode).toBe(1);
+  expect(alone.stdout).toContain("is entry 3 where 1 belongs");
+  expect(alone.stderr).toContain("name all files");
+  const cut = written(lines.slice(3));
+  expect((await run(["audit", "verify", older, cut])).stdout).toContain(`${cut}, line 1 is entry 4 where 3`);
+});
+
 test("audit verify: a log that ends early is told by its missing end, and by a head kept elsewhere", async () => {
   const lines = log();
   const { head } = JSON.parse((await run(["audit", "verify", written(lines), "--json"])).stdout) as {

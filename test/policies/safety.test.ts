@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -352,6 +352,32 @@ test("a second writer of an audit log is stopped, and what the first one wrote s
   await second.sage.close();
   const lines = (await readFile(auditLog, "utf8")).trimEnd().split("\n");
   expect(await checkChain(lines)).toMatchObject({ entries: 3, isClosed: true });
+});
+
+test.each([
+  ["renamed", (file: string, old: string) => rename(file, old)],
+  ["copied and emptied", (file: string, old: string) => copyFile(file, old).then(() => truncate(file))],
+])("an audit log that is %s goes on in a new file, in one chain", async (_how, rotate) => {
+  const auditLog = join(folder, `rotated-${_how}.jsonl`);
+  const old = `${auditLog}.1`;
+  await using scripted = await scriptedSage(safety({ auditLog }));
+  const call = async () => {
+    await scripted.sage.tool(refund().own).invoke(order);
+    await delay(5);
+  };
+  await call();
+  await call();
+  await rotate(auditLog, old);
+  await call();
+  await scripted.sage.close();
+  const [before, after] = await Promise.all(
+    [old, auditLog].map(async (file) => (await readFile(file, "utf8")).trimEnd().split("\n")),
+  );
+  expect([before?.length, after?.length]).toEqual([2, 2]);
+  expect(await checkChain([...(before ?? []), ...(after ?? [])])).toMatchObject({
+    entries: 4,
+    isClosed: true,
+  });
 });
 
 test("a rule or a budget that would stop nothing is refused", async () => {
