@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { TraceError } from "../errors.ts";
 import { checkpointOf, metadataAgent, namespacePath } from "../runtime/agent-name.ts";
-import type { AgentId, RunId, SessionId } from "../runtime/event.ts";
+import type { AgentId, RunId, SessionId, Status } from "../runtime/event.ts";
 import {
   BLOCK_TOKENS,
   estimatedTokens,
@@ -31,14 +31,18 @@ export interface Span {
   readonly run: RunId;
   readonly name: string;
   readonly start: number;
+  readonly end?: number | undefined;
+  /** How it ended; that of the outermost span is the run's. */
+  readonly status?: Status | undefined;
   /** Agent of this span and of those inside of it that name none. */
   readonly agent?: AgentId | undefined;
+  /** Agent of those inside of it where no span around them names one; that of the innermost counts. */
+  readonly stage?: AgentId | undefined;
   readonly session?: SessionId | undefined;
 }
 
 /** What a span has on top that is a model call. Tokens left out are estimated at four characters each. */
 export interface ModelCall extends Pick<Place, "step" | "namespace"> {
-  readonly end?: number | undefined;
   /** Or the complaint about it, which is raised unless the call is a mere echo. */
   readonly prompt: PromptBlocks | TraceError;
   readonly answer: Answer;
@@ -116,7 +120,11 @@ export class MessageTrace {
   workload(): Workload {
     const starts = new Map<RunId, number>();
     const sessions = new Map<RunId, SessionId>();
-    for (const { run, start, session } of this.#spans.values()) {
+    const outermost = new Map<RunId, Span>();
+    for (const span of this.#spans.values()) {
+      const { run, start, end, session } = span;
+      if (!span.parent && end !== undefined && end >= (outermost.get(run)?.end ?? end))
+        outermost.set(run, span);
       starts.set(run, Math.min(start, starts.get(run) ?? start));
       if (session !== undefined && !sessions.has(run)) sessions.set(run, session);
     }
@@ -141,7 +149,15 @@ export class MessageTrace {
       const session = sessions.get(id);
       const startMs = microseconds((starts.get(id) ?? 0) - (starts.get(first) ?? 0));
       const own = (calls.get(id) ?? []).toSorted((a, b) => a.startMs - b.startMs);
-      return { id, ...(session !== undefined && { session }), startMs, calls: own };
+      const { end, status } = outermost.get(id) ?? {};
+      return {
+        id,
+        ...(session !== undefined && { session }),
+        startMs,
+        ...(end !== undefined && { durationMs: microseconds(end - (starts.get(id) ?? 0)) }),
+        ...(status !== undefined && { status }),
+        calls: own,
+      };
     });
     return { name: this.#source.name, blockTokens: BLOCK_TOKENS, blockCount: this.#ids.count, runs };
   }
@@ -149,11 +165,13 @@ export class MessageTrace {
   #recorded(span: Span, call: ModelCall, runStart: number) {
     const outer = this.#outer(span);
     if (outer.some(({ run, id }) => this.#calls.has(keyOf(run, id)))) return undefined;
-    const { prompt, answer, end, step, namespace } = call;
+    const { prompt, answer, step, namespace } = call;
     if (prompt instanceof Error) throw prompt;
+    const { end } = span;
     const named = [span, ...outer].find(({ agent }) => agent !== undefined);
+    const staged = outer.find(({ stage }) => stage !== undefined);
     return {
-      agent: named?.agent ?? outer.at(-1)?.name ?? span.name,
+      agent: named?.agent ?? staged?.stage ?? outer.at(-1)?.name ?? span.name,
       blocks: prompt.blocks,
       anchorBlocks: prompt.anchorBlocks,
       promptTokens: call.promptTokens ?? estimatedTokens(prompt.characters),

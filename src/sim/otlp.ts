@@ -1,5 +1,9 @@
 import { z } from "zod";
+import type { Status } from "../runtime/event.ts";
 import { isObject, type Fields } from "../runtime/prompt-text.ts";
+
+/** Code of the status of a span that failed, which some exporters write by its name. */
+const ERROR: readonly unknown[] = [2, "2", "STATUS_CODE_ERROR"];
 
 const nanoseconds = z
   .union([z.string().regex(/^\d+$/), z.number()])
@@ -24,6 +28,12 @@ const span = z.object({
   startTimeUnixNano: nanoseconds,
   endTimeUnixNano: nanoseconds.nullish(),
   attributes,
+  droppedAttributesCount: z.coerce.number().default(0),
+  /** How it ended. */
+  status: z
+    .object({ code: z.union([z.number(), z.string()]).default(0) })
+    .nullish()
+    .transform((ended): Status => (ERROR.includes(ended?.code) ? "failed" : "completed")),
   events: z
     .array(
       z

@@ -77,6 +77,7 @@ export default {
           run: data.traceId,
           name: data.name ?? "",
           start: data.startTime,
+          end: data.endTime ?? undefined,
           agent: agent ?? (data.type === "AGENT" && data.name ? data.name : undefined),
           session: data.sessionId || session,
         };
@@ -88,7 +89,6 @@ export default {
         const answer = answerOf(data.output);
         trace.add(line, span, {
           ...place,
-          end: data.endTime ?? undefined,
           prompt: prompt
             ? trace.blocks(prompt)
             : source.fail(

@@ -56,6 +56,7 @@ export default {
         run: data.trace_id,
         name: data.name,
         start: data.start_time,
+        end: data.end_time ?? undefined,
         agent,
         session,
       };
@@ -68,7 +69,6 @@ export default {
       const isCounted = Boolean(data.prompt_tokens);
       trace.add(line, span, {
         ...place,
-        end: data.end_time ?? undefined,
         prompt: prompt
           ? trace.blocks(prompt)
           : source.fail(

@@ -150,7 +150,7 @@ describe("loading a workload", () => {
 
   it("lists the formats that there are", async () => {
     await expect(loadWorkload(traceFile("{}"))).rejects.toThrow(
-      "Formats are: cachesage, langfuse, langsmith, mooncake, opentelemetry, weka.",
+      "Formats are: cachesage, langfuse, langsmith, mooncake, opentelemetry, phoenix, weka.",
     );
   });
 });

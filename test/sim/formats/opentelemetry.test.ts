@@ -1,44 +1,19 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { loadWorkload } from "../../../src/sim/load.ts";
+import { request, span, type Attributes } from "./otlp.ts";
 import { complaint, fixture, read, shared } from "./trace-file.ts";
-
-type Value = string | number | readonly string[];
 
 const file = fixture("opentelemetry.jsonl");
 const older = fixture("openllmetry.json");
 
-/** A span as OTLP/JSON has it; `at` in milliseconds. */
-function span(
-  id: string,
-  parent: string,
-  at: number,
-  attributes: Readonly<Record<string, Value>>,
-  name = id,
-) {
-  const valueOf = (value: Value) =>
-    typeof value === "string"
-      ? { stringValue: value }
-      : typeof value === "number"
-        ? { intValue: String(value) }
-        : { arrayValue: { values: value.map((one) => ({ stringValue: one })) } };
-  return {
-    traceId: "t",
-    spanId: id,
-    parentSpanId: parent,
-    name,
-    startTimeUnixNano: `${1_700_000_000_000 + at}000000`,
-    endTimeUnixNano: `${1_700_000_000_000 + at + 5}250000`,
-    attributes: Object.entries(attributes).map(([key, value]) => ({ key, value: valueOf(value) })),
-  };
-}
-
-function request(...spans: readonly unknown[]) {
-  return { resourceSpans: [{ resource: {}, scopeSpans: [{ scope: {}, spans }] }] };
-}
-
 function logs(...logRecords: readonly unknown[]) {
   return { resourceLogs: [{ scopeLogs: [{ logRecords }] }] };
+}
+
+/** As OTLP/JSON has it. */
+function event(name: string, attributes: Attributes) {
+  return { name, attributes: span("", "", 0, attributes).attributes };
 }
 
 const chat = {
@@ -156,6 +131,24 @@ describe("the opentelemetry format", () => {
     });
   });
 
+  it.each([
+    [undefined, "completed"],
+    [{ code: 1 }, "completed"],
+    [{ code: 2, message: "no room" }, "failed"],
+    [{ code: "STATUS_CODE_ERROR" }, "failed"],
+  ])("tells from the outermost span how a run ended: %j", async (status, expected) => {
+    const { runs } = await read([
+      request({ ...span("c", "root", 3, chat), status: { code: 2 } }, { ...span("root", "", 0, {}), status }),
+    ]);
+    expect(runs[0]).toMatchObject({ durationMs: 5.25, status: expected });
+  });
+
+  it("knows no end of a run whose outermost span is not in the file", async () => {
+    const { runs } = await read([request(span("c", "elsewhere", 0, chat))]);
+    expect(runs[0]).not.toHaveProperty("status");
+    expect(runs[0]).not.toHaveProperty("durationMs");
+  });
+
   it("counts a call once that framework and client both saw", async () => {
     const { runs } = await read([
       request(
@@ -180,10 +173,6 @@ describe("the opentelemetry format", () => {
     ];
     const asks = { content: null, tool_calls: [{ id: "1", function: { name: "f", arguments: "{}" } }] };
     const isCall = { "gen_ai.operation.name": "chat" };
-    const event = (name: string, attributes: Readonly<Record<string, Value>>) => ({
-      name,
-      attributes: span("", "", 0, attributes).attributes,
-    });
     const bare = span("c", "", 0, isCall);
     const details = {
       "gen_ai.input.messages": JSON.stringify(messages),
