@@ -107,6 +107,10 @@ const compared = (name, router, options = {}) =>
 
 export default async () => {
   await compared("a model call", { decideTokens: 96, lookupMs: 0 });
-  const lookup = { decideTokens: 8, lookupMs: 100 };
-  await compared("a short model call and a lookup of 100 ms", lookup, { overlapCalls: false });
+  for (const lookupMs of [100, 250])
+    await compared(
+      `a short model call and a lookup of ${lookupMs} ms`,
+      { decideTokens: 8, lookupMs },
+      { overlapCalls: false },
+    );
 };
