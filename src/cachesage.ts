@@ -344,7 +344,7 @@ export class CacheSage {
    * Serves a page, by default to this machine only, that shows live what is observed and decided: ids, counts and hashes,
    * never prompt text. There is one at a time; until the first is opened it costs nothing.
    *
-   * @throws InvalidOptionsError, CacheSageError `INVALID_OPTIONS` when the address cannot be listened on.
+   * @throws InvalidOptionsError, CacheSageError `INVALID_OPTIONS` when the address cannot be listened on, or after `close()`.
    */
   dashboard(given?: DashboardOptionsInput): Promise<Dashboard> {
     return this.#dashboard.open(given);

@@ -57,7 +57,8 @@ export default defineCommand({
     else if (problem) io.stdout(`${place} ${problem.what}; ${entries} entries before it are in order\n`);
     else io.stdout(`${entries} entries, all in order; head ${check.head || "none"}\n`);
     if (!json && !problem && !isHeadSeen) io.stdout(`the log never got to ${head}: entries are missing\n`);
-    if (problem?.line === 1) io.stderr("Of a log that was rotated, name all files, the oldest first.\n");
+    if (problem?.line === 1 && problem.what.startsWith("is entry"))
+      io.stderr("Of a log that was rotated, name all files, the oldest first.\n");
     if (!isClosed && !problem)
       io.stderr(
         "The log was not closed: its writer still runs, was killed, or the last entries are missing.\n",

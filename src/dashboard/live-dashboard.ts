@@ -30,12 +30,12 @@ export class LiveDashboard {
     for (const watcher of this.#watchers) watcher.fault(where, error);
   }
 
-  /** Opens it; while it is open, the same one is returned. Rejects with CacheSageError once the app's are over. */
+  /** Opens it; while it is open, the same one is returned. Rejects with CacheSageError after `close`. */
   async open(options?: DashboardOptionsInput): Promise<Dashboard> {
     if (this.#isOver)
       throw new CacheSageError(
         "INVALID_OPTIONS",
-        "[dashboard] cachesage is closed, so that nothing is there to show",
+        "[dashboard] cachesage is closed: there is nothing to show",
         {
           hint: "Open the dashboard before close().",
         },
