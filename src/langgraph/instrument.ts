@@ -14,6 +14,10 @@ import { createGatedTool, gateToolNode } from "./tool-gate.ts";
 import { flatten } from "./topology.ts";
 import type { Tracker } from "./tracker.ts";
 
+const UNSEEN =
+  "an instrumented graph runs without cachesage's handler, so that neither who is next nor the end of a run is seen: before LangGraph.js " +
+  "1.4.4, callbacks that are given at a call replace those of the graph. Put sage.handler among them, or update @langchain/langgraph";
+
 /** Marks the bodies that are scoped, with the trackers that do it; shared by all copies of the package. */
 const SCOPED_BY = Symbol.for("cachesage.scoped-by");
 
@@ -94,6 +98,7 @@ function scoped(body: object, graph: PregelLike, observer: Observer): object {
     const entered = guard(host, "node", () => unattended.enter(configOf(config)));
     if (!entered) return own();
     const { span, isOurs } = entered;
+    if (isOurs) warnOfUnseen(observer);
     const call = speculator
       ? () => {
           guard(host, "node", () => speculator.entered(graph, span, input, configOf(config)));
@@ -121,6 +126,16 @@ function scoped(body: object, graph: PregelLike, observer: Observer): object {
       return isMethod ? value.bind(target) : value;
     },
   });
+}
+
+/** Those who were told. */
+const warned = new WeakSet<Observer>();
+
+/** No callback told of a node that runs. */
+function warnOfUnseen(observer: Observer): void {
+  if (warned.has(observer)) return;
+  warned.add(observer);
+  observer.host.warn(UNSEEN);
 }
 
 /** Adds the handler to a graph's own callbacks, once. LangGraph merges them with those of a call. */

@@ -101,6 +101,34 @@ test("wrapNode alone tells activations, Commands and requests, in one run", asyn
   expect(bench.sage.handler.pending).toBe(0);
 });
 
+test("an instrumented graph whose callbacks were replaced is still seen, but for its end, with one warning", async () => {
+  await using bench = await startBench();
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("planner", calls(bench, false))
+      .addNode("coder", calls(bench, false))
+      .addEdge(START, "planner")
+      .addEdge("planner", "coder")
+      .compile(),
+  );
+  await graph.invoke(input, session);
+  expect(bench.warnings).toEqual([]);
+  // As LangGraph.js before 1.4.4 does where a call brings callbacks of its own.
+  graph.config = { ...graph.config, callbacks: [] };
+  bench.events.length = 0;
+  await graph.invoke(input, session);
+  await graph.invoke(input, session);
+  expect(only(bench.events, "request-start").map(({ agent }) => agent)).toEqual([
+    "planner",
+    "coder",
+    "planner",
+    "coder",
+  ]);
+  expect(only(bench.events, "run-end")).toEqual([]);
+  expect(bench.warnings).toHaveLength(1);
+  expect(bench.warnings[0]).toContain("Put sage.handler among them");
+});
+
 test.each([true, false])(
   "an explicit name wins from the start (instrumented: %s)",
   async (isInstrumented) => {
