@@ -8,11 +8,15 @@ import { wireUsage } from "./usage.ts";
 
 /** Answers longer than this many characters are passed on without looking for usage in them. */
 const MAX_ANSWER = 4_000_000;
+/** After these events of Responses and of Anthropic's Messages nothing follows; of Chat Completions it is `[DONE]`. */
+const LAST: ReadonlySet<unknown> = new Set(["response.completed", "response.incomplete", "message_stop"]);
 
 /** Reads along in an answer. */
 interface Reader {
   read(text: string): void;
   usage(): Usage | undefined;
+  /** The answer is whole; consumers need not read what the server may send after it. */
+  isWhole(): boolean;
 }
 
 /**
@@ -64,7 +68,7 @@ function readAlong(
         }
       },
       cancel(reason) {
-        request.end("cancelled", along.usage());
+        request.end(along.isWhole() ? "completed" : "cancelled", along.usage());
         return source.cancel(reason);
       },
     },
@@ -78,6 +82,7 @@ function jsonReader(): Reader {
     read: (more) => {
       if (text.length < MAX_ANSWER) text += more;
     },
+    isWhole: () => false,
     usage: () => {
       try {
         const answer: unknown = JSON.parse(text);
@@ -92,12 +97,14 @@ function jsonReader(): Reader {
 function streamReader(request: Request): Reader {
   let usage: Usage | undefined;
   let hasToken = false;
+  let isWhole = false;
   const parser = createParser({
-    onEvent: ({ data }) => {
-      if (hasToken && !data.includes('"usage"')) return;
-      if (data === "[DONE]") return;
+    onEvent: ({ event: name, data }) => {
+      if (data === "[DONE]" || LAST.has(name)) isWhole = true;
+      if (data === "[DONE]" || (hasToken && !data.includes('"usage"'))) return;
       const event: unknown = JSON.parse(data);
       if (!isObject(event)) return;
+      if (LAST.has(event["type"])) isWhole = true;
       if (!hasToken && carriesToken(event)) {
         hasToken = true;
         request.token();
@@ -106,5 +113,5 @@ function streamReader(request: Request): Reader {
       if (isObject(final["usage"])) usage = wireUsage(final["usage"]);
     },
   });
-  return { read: (text) => parser.feed(text), usage: () => usage };
+  return { read: (text) => parser.feed(text), usage: () => usage, isWhole: () => isWhole };
 }

@@ -239,6 +239,35 @@ test("a slow reader holds the server back, also when fetch reads along", async (
   }
 });
 
+test.each([
+  ["/chat/completions", "[DONE]"],
+  ["/responses", "response.completed"],
+])("a consumer of %s that reads up to %s and no further has the whole answer", async (path, mark) => {
+  await using bench = await startBench(() => ({ text: "a long answer", cached: 4 }));
+  const graph = bench.sage.instrument(
+    new StateGraph(MessagesAnnotation)
+      .addNode("worker", async () => {
+        const body = JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "x" }] });
+        const { body: stream } = await bench.sage.fetch(`${bench.server.url}${path}`, {
+          method: "POST",
+          body,
+        });
+        const reader = (stream as ReadableStream<Uint8Array>).getReader();
+        for (
+          let text = "";
+          !text.includes(mark);
+          text += Buffer.from((await reader.read()).value ?? []).toString()
+        );
+        await reader.cancel();
+        return {};
+      })
+      .addEdge(START, "worker")
+      .compile(),
+  );
+  await graph.invoke(input);
+  expect(only(bench.events, "request-end").map((event) => event.status)).toEqual(["completed"]);
+});
+
 test("an answer read along is the same answer", async () => {
   await using bench = await startBench(() => ({ text: "grüße" }));
   const body = JSON.stringify({ model: "m", messages: [{ role: "user", content: "x" }] });
