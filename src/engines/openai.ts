@@ -100,25 +100,27 @@ function cacheKey({ agent, anchor }: PrefixRef): string {
     .slice(0, 24)}`;
 }
 
+/** Where Chat Completions and Responses have the messages, and what they call a part that is text. */
+const MESSAGES = { messages: "text", input: "input_text" } as const;
+
 /** Marks the end of the leading system messages, unless the user has set marks of their own. Without a mark `explicit` caches nothing. */
 function markAnchor(body: Body, mode: "implicit" | "explicit"): Body | undefined {
-  const { messages } = body;
-  if (!Array.isArray(messages) || JSON.stringify(messages).includes('"prompt_cache_breakpoint"'))
-    return undefined;
-  const head = (messages as readonly Body[]).findIndex(
-    ({ role }) => role !== "system" && role !== "developer",
-  );
-  const last = (messages as readonly Body[])[head - 1];
+  const name = (["messages", "input"] as const).find((one) => Array.isArray(body[one]));
+  if (name === undefined) return undefined;
+  const messages = list(body[name]);
+  if (JSON.stringify(messages).includes('"prompt_cache_breakpoint"')) return undefined;
+  const head = messages.findIndex(({ role }) => role !== "system" && role !== "developer");
+  const last = messages[head - 1];
   if (!last) return undefined;
   const { content } = last;
   const parts: readonly Body[] =
-    typeof content === "string" ? [{ type: "text", text: content }] : list(content);
+    typeof content === "string" ? [{ type: MESSAGES[name], text: content }] : list(content);
   if (parts.length === 0) return undefined;
   const marked = [...parts.slice(0, -1), { ...parts.at(-1), prompt_cache_breakpoint: { mode: "explicit" } }];
   return {
     ...body,
     prompt_cache_options: body["prompt_cache_options"] ?? { mode, ttl: LIFETIME },
-    messages: (messages as readonly Body[]).with(head - 1, { ...last, content: marked }),
+    [name]: messages.with(head - 1, { ...last, content: marked }),
   };
 }
 

@@ -1,7 +1,7 @@
 import type Anthropic from "@anthropic-ai/sdk";
 import { ChatAnthropic } from "@langchain/anthropic";
 import { MessagesAnnotation, StateGraph } from "@langchain/langgraph";
-import { ChatOpenAI } from "@langchain/openai";
+import { ChatOpenAI, ChatOpenAICompletions } from "@langchain/openai";
 import type OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 import { CacheSage } from "../../src/cachesage.ts";
@@ -23,7 +23,10 @@ const call = (url: string) => ({ url, identity });
 const system = "You write.";
 
 /** Plays two turns of one agent on a model. */
-async function play(sage: CacheSage, model: ChatOpenAI | ChatAnthropic): Promise<void> {
+async function play(
+  sage: CacheSage,
+  model: ChatOpenAI | ChatOpenAICompletions | ChatAnthropic,
+): Promise<void> {
   const graph = sage.instrument(
     new StateGraph(MessagesAnnotation)
       .addNode("writer", async ({ messages }) => ({
@@ -69,7 +72,8 @@ describe("OpenAI", () => {
       cacheHints: true,
       onEvent: (event) => void events.push(event),
     });
-    await play(sage, new ChatOpenAI({ model: "gpt-5.6", apiKey: "k", ...sage.model() }));
+    // ChatOpenAI itself takes the Responses API for these models from 1.6 on.
+    await play(sage, new ChatOpenAICompletions({ model: "gpt-5.6", apiKey: "k", ...sage.model() }));
     await sage.close();
     const bodies = server.requests.map(({ body }) => body as OpenAI.ChatCompletionCreateParams);
     const marked: OpenAI.ChatCompletionMessageParam[] = [
@@ -91,6 +95,49 @@ describe("OpenAI", () => {
       ttl: "30m",
     };
     expect(bodies[0]?.prompt_cache_options).toEqual(cacheOptions);
+  });
+
+  test("in the Responses API the mark is at the anchor's end as well", async () => {
+    await using server = await startTrialServer(({ path }) =>
+      path === "/v1/responses"
+        ? {
+            id: "r1",
+            object: "response",
+            created_at: 1,
+            model: "gpt-5.6",
+            status: "completed",
+            output: [
+              {
+                type: "message",
+                id: "m1",
+                role: "assistant",
+                status: "completed",
+                content: [{ type: "output_text", text: "ok", annotations: [] }],
+              },
+            ],
+            usage: { input_tokens: 2000, output_tokens: 1, total_tokens: 2001 },
+          }
+        : undefined,
+    );
+    const engineOptions = { breakpoints: true, mode: "explicit" };
+    const sage = await CacheSage.connect(`${server.url}/v1`, {
+      engine: "openai",
+      engineOptions,
+      cacheHints: true,
+    });
+    const chat = { model: "gpt-5.6", apiKey: "k", useResponsesApi: true };
+    await play(sage, new ChatOpenAI({ ...chat, ...sage.model() }));
+    await sage.close();
+    const bodies = server.requests.map(({ body }) => body as OpenAI.Responses.ResponseCreateParams);
+    expect(bodies).toHaveLength(2);
+    const part: OpenAI.Responses.ResponseInputText = {
+      type: "input_text",
+      text: system,
+      prompt_cache_breakpoint: { mode: "explicit" },
+    };
+    expect(bodies[0]?.input?.[0]).toMatchObject({ role: "developer", content: [part] });
+    expect(JSON.stringify(bodies[0]?.input?.[1])).not.toContain("prompt_cache_breakpoint");
+    expect(bodies[0]?.prompt_cache_options).toEqual({ mode: "explicit", ttl: "30m" });
   });
 
   test("marks of the user's own are left alone, and without a key nothing is asked or prefetched", async () => {
