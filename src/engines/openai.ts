@@ -101,11 +101,14 @@ function cacheKey({ agent, anchor }: PrefixRef): string {
 }
 
 /** Where Chat Completions and Responses have the messages, and what they call a part that is text. */
-const MESSAGES = { messages: "text", input: "input_text" } as const;
+const MESSAGES = [
+  ["messages", "text"],
+  ["input", "input_text"],
+] as const;
 
 /** Marks the end of the leading system messages, unless the user has set marks of their own. Without a mark `explicit` caches nothing. */
 function markAnchor(body: Body, mode: "implicit" | "explicit"): Body | undefined {
-  const name = (["messages", "input"] as const).find((one) => Array.isArray(body[one]));
+  const [name, type] = MESSAGES.find(([one]) => Array.isArray(body[one])) ?? [];
   if (name === undefined) return undefined;
   const messages = list(body[name]);
   if (JSON.stringify(messages).includes('"prompt_cache_breakpoint"')) return undefined;
@@ -113,8 +116,7 @@ function markAnchor(body: Body, mode: "implicit" | "explicit"): Body | undefined
   const last = messages[head - 1];
   if (!last) return undefined;
   const { content } = last;
-  const parts: readonly Body[] =
-    typeof content === "string" ? [{ type: MESSAGES[name], text: content }] : list(content);
+  const parts: readonly Body[] = typeof content === "string" ? [{ type, text: content }] : list(content);
   if (parts.length === 0) return undefined;
   const marked = [...parts.slice(0, -1), { ...parts.at(-1), prompt_cache_breakpoint: { mode: "explicit" } }];
   return {

@@ -307,8 +307,8 @@ export class EngineFetch {
       ? undefined
       : edited(splice(body, Object.fromEntries(fields)), body, edit);
     if (rewritten === undefined && missing.length === 0) return undefined;
-    const names = [...fields, ...missing].map(([name]) => name);
-    if (typeof edit === "function") names.push(MARKS);
+    const inBody = rewritten === undefined ? [] : [...fields.map(([name]) => name), ...(edit ? [MARKS] : [])];
+    const names = [...inBody, ...missing.map(([name]) => name)];
     return {
       init: { ...init, ...(missing.length > 0 && { headers }), body: rewritten ?? body },
       path,

@@ -138,7 +138,7 @@ function warnOfUnseen(observer: Observer): void {
   observer.host.warn(UNSEEN);
 }
 
-/** Adds the handler to a graph's own callbacks, once. LangGraph merges them with those of a call. */
+/** Adds the handler to a graph's own callbacks, once. LangGraph merges them with those of a call, from 1.4.4 on. */
 function attach(graph: PregelLike, handler: CacheSageHandler): void {
   const callbacks: unknown = graph.config?.callbacks;
   graph.config = { ...graph.config, callbacks: withHandler(callbacks, handler) };

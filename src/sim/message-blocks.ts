@@ -10,7 +10,7 @@ import {
   type Fields,
   type PromptText,
 } from "../runtime/prompt-text.ts";
-import type { TraceSource } from "./trace-format.ts";
+import type { TraceRecord, TraceSource } from "./trace-format.ts";
 import { BlockIds, type RecordedCall, type RecordedRun, type Workload } from "./workload.ts";
 
 /** A prompt as the ids of its blocks; `characters` counts the partial last block too. */
@@ -71,6 +71,18 @@ export function fromJson(value: unknown): unknown {
 /** The first thing that is wrong with a record. */
 export function firstIssue({ issues: [issue] }: z.ZodError): string {
   return `${issue?.path.join(".") || "record"}: ${issue?.message}`;
+}
+
+/** A record as its format has it. Throws TraceError with the first thing that is wrong, and `hint`. */
+export function recordOf<Schema extends z.ZodType>(
+  source: Pick<TraceSource, "fail">,
+  { line, value }: TraceRecord,
+  schema: Schema,
+  hint?: string,
+): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw source.fail(line, firstIssue(parsed.error), hint);
+  return parsed.data;
 }
 
 /** Agent, session, superstep and namespace from the metadata that LangGraph gives every call. */

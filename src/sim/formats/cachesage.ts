@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { firstIssue } from "../message-blocks.ts";
+import { recordOf } from "../message-blocks.ts";
 import type { TraceFormat } from "../trace-format.ts";
 import { BlockIds, type RecordedCall, type RecordedRun } from "../workload.ts";
 
@@ -64,9 +64,7 @@ export default {
     let marksTools = false;
     for await (const { line, value } of source.records) {
       if (isRunEnd(value)) {
-        const parsed = runEnd.safeParse(value);
-        if (!parsed.success) throw source.fail(line, firstIssue(parsed.error));
-        const { session, end_ms: durationMs, status } = parsed.data;
+        const { session, end_ms: durationMs, status } = recordOf(source, { line, value }, runEnd);
         const known = facts.get(session);
         if (!known) throw source.fail(line, `end of session ${session}, of which no call came before`);
         const ended = ends.get(session);
@@ -75,9 +73,7 @@ export default {
         facts.set(session, { ...known, durationMs, status });
         continue;
       }
-      const parsed = call.safeParse(value);
-      if (!parsed.success) throw source.fail(line, firstIssue(parsed.error));
-      const { data } = parsed;
+      const data = recordOf(source, { line, value }, call);
       const isLocal = data.prompt === "hash_ids64";
       const size = data.block_tokens ?? (isLocal ? LOCAL_BLOCK : ESTIMATED_BLOCK);
       blockTokens ??= size;

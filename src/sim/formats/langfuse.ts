@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { answerOf, isObject, promptText, type Fields } from "../../runtime/prompt-text.ts";
-import { firstIssue, fromJson, MessageTrace, placeOf, time } from "../message-blocks.ts";
+import { recordOf, fromJson, MessageTrace, placeOf, time } from "../message-blocks.ts";
 import type { TraceFormat } from "../trace-format.ts";
 
 /** Kinds of observation; all but a generation are no call of a chat model. */
@@ -62,14 +62,12 @@ export default {
     const trace = new MessageTrace(source);
     for await (const { line, value } of source.records)
       for (const record of unpacked(value)) {
-        const parsed = observation.safeParse(record);
-        if (!parsed.success)
-          throw source.fail(
-            line,
-            firstIssue(parsed.error),
-            "Each record is an observation; export these, not traces or scores.",
-          );
-        const { data } = parsed;
+        const data = recordOf(
+          source,
+          { line, value: record },
+          observation,
+          "Each record is an observation; export these, not traces or scores.",
+        );
         const { session, agent, ...place } = placeOf(isObject(data.metadata) ? data.metadata : {});
         const span = {
           id: data.id,

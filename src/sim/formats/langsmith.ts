@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { answerOf, isObject, promptText } from "../../runtime/prompt-text.ts";
-import { firstIssue, fromJson, MessageTrace, placeOf, time } from "../message-blocks.ts";
+import { recordOf, fromJson, MessageTrace, placeOf, time } from "../message-blocks.ts";
 import type { TraceFormat, TraceRecord, TraceSource } from "../trace-format.ts";
 
 const KINDS = ["llm", "chain", "tool", "retriever", "embedding", "prompt", "parser"];
@@ -40,14 +40,12 @@ export default {
   async read(source) {
     const trace = new MessageTrace(source);
     for await (const { line, value } of unpackedAll(source)) {
-      const parsed = run.safeParse(value);
-      if (!parsed.success)
-        throw source.fail(
-          line,
-          firstIssue(parsed.error),
-          "Each record is a Run as client.listRuns gives it.",
-        );
-      const { data } = parsed;
+      const data = recordOf(
+        source,
+        { line, value },
+        run,
+        "Each record is a Run as client.listRuns gives it.",
+      );
       const { metadata, invocation_params: parameters } = data.extra ?? {};
       const { session, agent, ...place } = placeOf(isObject(metadata) ? metadata : (data.metadata ?? {}));
       const span = {

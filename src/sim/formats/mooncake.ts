@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isObject } from "../../runtime/prompt-text.ts";
-import { firstIssue } from "../message-blocks.ts";
+import { recordOf } from "../message-blocks.ts";
 import type { TraceFormat } from "../trace-format.ts";
 import { BlockIds, type RecordedRun } from "../workload.ts";
 
@@ -40,14 +40,12 @@ export default {
     const ids = new BlockIds();
     const runs: RecordedRun[] = [];
     for await (const { line, value } of source.records) {
-      const parsed = (isObject(value) && "blocks" in value ? inRuns : published).safeParse(value);
-      if (!parsed.success)
-        throw source.fail(
-          line,
-          firstIssue(parsed.error),
-          "A request has timestamp, input_length, output_length and hash_ids: numbers of its blocks, counted from 0.",
-        );
-      const { data } = parsed;
+      const data = recordOf(
+        source,
+        { line, value },
+        isObject(value) && "blocks" in value ? inRuns : published,
+        "A request has timestamp, input_length, output_length and hash_ids: numbers of its blocks, counted from 0.",
+      );
       runs.push({
         id: String(runs.length),
         startMs: data.timestamp,

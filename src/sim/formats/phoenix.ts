@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Status } from "../../runtime/event.ts";
 import { isObject } from "../../runtime/prompt-text.ts";
-import { firstIssue, MessageTrace, time } from "../message-blocks.ts";
+import { recordOf, MessageTrace, time } from "../message-blocks.ts";
 import { at, nested } from "../nested-fields.ts";
 import { openInference } from "../openinference.ts";
 import { addSpan } from "../span-words.ts";
@@ -37,14 +37,13 @@ export default {
     const trace = new MessageTrace(source);
     for await (const { line, value } of source.records)
       for (const record of unpacked(value)) {
-        const parsed = span.safeParse(record);
-        if (!parsed.success)
-          throw source.fail(
-            line,
-            firstIssue(parsed.error),
-            "Each record is a span as GET /v1/projects/{project}/spans gives it.",
-          );
-        const { name, context, parent_id: parent, span_kind: kind, start_time: start, ...rest } = parsed.data;
+        const told = recordOf(
+          source,
+          { line, value: record },
+          span,
+          "Each record is a span as GET /v1/projects/{project}/spans gives it.",
+        );
+        const { name, context, parent_id: parent, span_kind: kind, start_time: start, ...rest } = told;
         const { end_time: end, status_code: status } = rest;
         const attributes = { ...rest.attributes, "openinference.span.kind": kind };
         const ids = { id: context.span_id, parent, run: context.trace_id };

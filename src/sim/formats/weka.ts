@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { AgentId } from "../../runtime/event.ts";
-import { firstIssue } from "../message-blocks.ts";
+import { recordOf } from "../message-blocks.ts";
 import type { TraceFormat } from "../trace-format.ts";
 import type { RecordedRun } from "../workload.ts";
 
@@ -51,10 +51,7 @@ export default {
     const runs = new Map<string, RecordedRun>();
     let blockTokens: number | undefined;
     for await (const { line, value } of source.records) {
-      const parsed = trace.safeParse(value);
-      if (!parsed.success)
-        throw source.fail(line, firstIssue(parsed.error), "Each record is one trace file as published.");
-      const { data } = parsed;
+      const data = recordOf(source, { line, value }, trace, "Each record is one trace file as published.");
       blockTokens ??= data.block_size;
       if (data.block_size !== blockTokens)
         throw source.fail(
