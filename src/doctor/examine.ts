@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
 import type { HintType } from "../runtime/action.ts";
@@ -6,7 +7,7 @@ import type { EngineHttp } from "../wire/engine-http.ts";
 import { tryEvents } from "./events.ts";
 import type { Finding, PrefixTimes } from "./finding.ts";
 import { tryMetrics, tryServed } from "./metrics.ts";
-import { TrialRequests } from "./trial-requests.ts";
+import { type Prompt, type Trial, TrialRequests } from "./trial-requests.ts";
 import { tryVerb } from "./verbs.ts";
 
 /** All that was found out about a server. */
@@ -54,7 +55,7 @@ export async function examine(patient: Patient): Promise<Diagnosis> {
   const requests = new TrialRequests(http, model, signal);
   const prompt = requests.prompt();
   const cold = await requests.ask(prompt);
-  const warm = await requests.ask(prompt);
+  const warm = await askAgain(requests, prompt, signal);
   const refusal = cold.refusal ?? warm.refusal;
   if (refusal !== undefined)
     throw new EngineError(
@@ -83,6 +84,21 @@ export async function examine(patient: Patient): Promise<Diagnosis> {
   for (const verb of verbs) findings.push(await tryVerb(verb, { ...patient, requests }));
   findings.push(await tryServed(adapter, requests.totals.get()));
   return { ...base, prefix, findings };
+}
+
+/** Asks for a prompt that was asked before, and once more after each of these milliseconds while nothing of it was cached. */
+const AGAIN_AFTER_MS = [100, 400, 1600];
+
+/** A router in front of several replicas learns which of them has a prompt by events that come after the answer. */
+async function askAgain(requests: TrialRequests, prompt: Prompt, signal: AbortSignal): Promise<Trial> {
+  let warm = await requests.ask(prompt);
+  for (const ms of AGAIN_AFTER_MS) {
+    if (warm.cachedTokens !== 0) break;
+    // Of a signal that fires the next request tells.
+    await delay(ms, undefined, { signal }).catch(() => {});
+    warm = await requests.ask(prompt);
+  }
+  return warm;
 }
 
 async function modelsAt(http: EngineHttp, engine: string, signal: AbortSignal): Promise<readonly string[]> {

@@ -201,6 +201,24 @@ test.skipIf(noLlamaServer)("llama-server without its flags is told which ones to
   expect(stdout).toMatch(/prefetch +│ works +│ emulated; afterwards \d+ of \d+ tokens were cached/);
 });
 
+test("a router that learns late which replica has a prompt is asked again before it is said to cache nothing", async () => {
+  const asked = new Map<string, number>();
+  await using server = await startTrialServer(({ path, body }) => {
+    if (path === "/health") return { status: "healthy", instances: [] };
+    if (path === "/v1/models") return { data: [{ id: "tiny" }] };
+    if (path !== "/v1/chat/completions") return undefined;
+    const prompt = JSON.stringify((body as { messages: unknown }).messages);
+    const times = (asked.get(prompt) ?? 0) + 1;
+    asked.set(prompt, times);
+    return {
+      usage: { prompt_tokens: 600, prompt_tokens_details: { cached_tokens: times > 2 ? 592 : 0 } },
+    };
+  });
+  const diagnosis = JSON.parse((await doctor("dynamo", server.url, "--json")).stdout) as Diagnosis;
+  expect(verdictsOf(diagnosis)).toMatchObject({ "cached tokens": "works" });
+  expect(diagnosis.prefix).toMatchObject({ coldCachedTokens: 0, warmCachedTokens: 592 });
+});
+
 test("a strict server without cached tokens is told apart from a lenient one with", async () => {
   await using server = await startTrialServer(({ path, body }) => {
     if (path === "/health") return { status: "healthy", instances: [] };
