@@ -32,7 +32,7 @@ export interface Span {
   readonly name: string;
   readonly start: number;
   readonly end?: number | undefined;
-  /** How it ended; that of the outermost span is the run's. */
+  /** How it ended; that of the outermost span is the run's, unless one inside of it waits for a human. */
   readonly status?: Status | undefined;
   /** Agent of this span and of those inside of it that name none. */
   readonly agent?: AgentId | undefined;
@@ -133,10 +133,12 @@ export class MessageTrace {
     const starts = new Map<RunId, number>();
     const sessions = new Map<RunId, SessionId>();
     const outermost = new Map<RunId, Span>();
+    const asking = new Set<RunId>();
     for (const span of this.#spans.values()) {
-      const { run, start, end, session } = span;
+      const { run, start, end, session, status } = span;
       if (!span.parent && end !== undefined && end >= (outermost.get(run)?.end ?? end))
         outermost.set(run, span);
+      if (status === "interrupted") asking.add(run);
       starts.set(run, Math.min(start, starts.get(run) ?? start));
       if (session !== undefined && !sessions.has(run)) sessions.set(run, session);
     }
@@ -160,15 +162,15 @@ export class MessageTrace {
     const runs = ids.map((id): RecordedRun => {
       const session = sessions.get(id);
       const startMs = microseconds((starts.get(id) ?? 0) - (starts.get(first) ?? 0));
-      const own = (calls.get(id) ?? []).toSorted((a, b) => a.startMs - b.startMs);
-      const { end, status } = outermost.get(id) ?? {};
+      const { end, status: own } = outermost.get(id) ?? {};
+      const status = asking.has(id) && own !== "failed" ? "interrupted" : own;
       return {
         id,
         ...(session !== undefined && { session }),
         startMs,
         ...(end !== undefined && { durationMs: microseconds(end - (starts.get(id) ?? 0)) }),
         ...(status !== undefined && { status }),
-        calls: own,
+        calls: (calls.get(id) ?? []).toSorted((a, b) => a.startMs - b.startMs),
       };
     });
     return { name: this.#source.name, blockTokens: BLOCK_TOKENS, blockCount: this.#ids.count, runs };

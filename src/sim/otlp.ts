@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Status } from "../runtime/event.ts";
 import { isObject, type Fields } from "../runtime/prompt-text.ts";
+import { endingOf } from "./ending.ts";
 
 /** Code of the status of a span that failed, which some exporters write by its name. */
 const ERROR: readonly unknown[] = [2, "2", "STATUS_CODE_ERROR"];
@@ -31,9 +32,11 @@ const span = z.object({
   droppedAttributesCount: z.coerce.number().default(0),
   /** How it ended. */
   status: z
-    .object({ code: z.union([z.number(), z.string()]).default(0) })
+    .object({ code: z.union([z.number(), z.string()]).default(0), message: z.string().default("") })
     .nullish()
-    .transform((ended): Status => (ERROR.includes(ended?.code) ? "failed" : "completed")),
+    .transform((ended): Status =>
+      ended && ERROR.includes(ended.code) ? endingOf(ended.message) : "completed",
+    ),
   events: z
     .array(
       z

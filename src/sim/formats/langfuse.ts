@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { answerOf, isObject, promptText, type Fields } from "../../runtime/prompt-text.ts";
+import { endingOf } from "../ending.ts";
 import { recordOf, fromJson, MessageTrace, placeOf, time } from "../message-blocks.ts";
 import type { TraceFormat } from "../trace-format.ts";
 
@@ -30,6 +31,8 @@ const observation = z.object({
   sessionId: z.string().nullish(),
   input: z.unknown().transform(fromJson).optional(),
   output: z.unknown().transform(fromJson).optional(),
+  level: z.string().nullish(),
+  statusMessage: z.string().nullish(),
   metadata: z.unknown().transform(fromJson).optional(),
   usageDetails: z.record(z.string(), tokens).nullish(),
   usage: z
@@ -76,6 +79,7 @@ export default {
           name: data.name ?? "",
           start: data.startTime,
           end: data.endTime ?? undefined,
+          status: data.level?.toUpperCase() === "ERROR" ? endingOf(data.statusMessage ?? "") : undefined,
           agent: agent ?? (data.type === "AGENT" && data.name ? data.name : undefined),
           session: data.sessionId || session,
         };

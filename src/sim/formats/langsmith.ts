@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { answerOf, isObject, promptText } from "../../runtime/prompt-text.ts";
+import { endingOf } from "../ending.ts";
 import { recordOf, fromJson, MessageTrace, placeOf, time } from "../message-blocks.ts";
 import type { TraceFormat, TraceRecord, TraceSource } from "../trace-format.ts";
 
@@ -18,6 +19,7 @@ const run = z.object({
   run_type: z.string().toLowerCase().pipe(z.enum(KINDS)),
   start_time: time,
   end_time: time.nullish(),
+  error: z.string().nullish(),
   inputs: json,
   outputs: json,
   extra: fields,
@@ -55,6 +57,7 @@ export default {
         name: data.name,
         start: data.start_time,
         end: data.end_time ?? undefined,
+        status: data.error ? endingOf(data.error) : undefined,
         agent,
         session,
       };

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Status } from "../../runtime/event.ts";
 import { isObject } from "../../runtime/prompt-text.ts";
+import { endingOf } from "../ending.ts";
 import { recordOf, MessageTrace, time } from "../message-blocks.ts";
 import { at, nested } from "../nested-fields.ts";
 import { openInference } from "../openinference.ts";
@@ -14,10 +14,8 @@ const span = z.object({
   span_kind: z.string(),
   start_time: time,
   end_time: time.nullish(),
-  status_code: z
-    .string()
-    .nullish()
-    .transform((code): Status => (code?.toUpperCase() === "ERROR" ? "failed" : "completed")),
+  status_code: z.string().nullish(),
+  status_message: z.string().nullish(),
   attributes: z.record(z.string(), z.unknown()).default({}),
 });
 
@@ -44,10 +42,11 @@ export default {
           "Each record is a span as GET /v1/projects/{project}/spans gives it.",
         );
         const { name, context, parent_id: parent, span_kind: kind, start_time: start, ...rest } = told;
-        const { end_time: end, status_code: status } = rest;
+        const { end_time: end, status_code: code, status_message: message } = rest;
+        const status = code?.toUpperCase() === "ERROR" ? endingOf(message ?? "") : "completed";
         const attributes = { ...rest.attributes, "openinference.span.kind": kind };
         const ids = { id: context.span_id, parent, run: context.trace_id };
-        const own = { ...ids, name, start, end: end ?? undefined, status };
+        const own = { ...ids, name, start, end: end ?? undefined, status } as const;
         addSpan(source, trace, line, own, openInference({ name, attributes }));
       }
     return trace.workload();
