@@ -73,14 +73,17 @@ export function configureRun(run: Run, config: ConfigLike | undefined): void {
 }
 
 /**
- * An object that lives as long as one invocation of the root graph and is passed to everything in it: the run
- * control, in older versions the caller's abort signal, which LangGraph hands down to nested graphs.
+ * Objects that live as long as one invocation of the root graph. `writer` is passed down by everything but RunnableLambdas and tools,
+ * and streaming calls tell of it alone; the abort signal, which LangGraph always makes anew, gets into those as well, and into the
+ * graphs that they call. The run control is neither: an application may give one to all its runs.
  */
-export function runToken(config: ConfigLike | undefined): object | undefined {
-  if (isObject(config?.control)) return config.control;
+export function runTokens(config: ConfigLike | undefined): readonly object[] {
+  const tokens: object[] = [];
   const signals = config?.configurable?.["__pregel_abort_signals"];
-  const external = isObject(signals) ? signals["externalAbortSignal"] : undefined;
-  return isObject(external) ? external : undefined;
+  const signal = isObject(signals) ? signals["externalAbortSignal"] : undefined;
+  if (typeof config?.writer === "function") tokens.push(config.writer);
+  if (isObject(signal)) tokens.push(signal);
+  return tokens;
 }
 
 /** The id that the caller gave the run, or a new one. */

@@ -40,8 +40,8 @@ export interface Framework {
   /** Observes a compiled graph, its subgraphs, or the graph inside createAgent, in place; anything else is let be. */
   readonly instrument: <T>(graph: T) => T;
   /**
-   * Observes one node function, or names a Runnable. In runs that no handler sees, the run's start is told and its
-   * end is not: a single node cannot know it.
+   * Observes one node function, or names a Runnable. In runs that no handler sees, the run's start is told, and its end late: when
+   * its thread's next run begins, or when its objects are collected as garbage.
    */
   readonly wrapNode: WrapNode;
   /** Middleware for langchain's createAgent. */

@@ -1,12 +1,12 @@
 import { guard } from "./safe-host.ts";
-import { contextOf, sessionOf } from "./config.ts";
+import { ambientConfig, contextOf, sessionOf } from "./config.ts";
 import { explicitAgent } from "./explicit-agent.ts";
 import type { Host } from "./host.ts";
 import { checkpointOf, namespacePath } from "./identity.ts";
 import { unwrapped, type NextAgents } from "./next-agents.ts";
 import { ModelCalls } from "./model-calls.ts";
 import { planOf } from "./plan.ts";
-import { agentNameOf, isCommand, isObject, text } from "./shapes.ts";
+import { agentNameOf, type ConfigLike, isCommand, isObject, text } from "./shapes.ts";
 import { identityOf, isNode, nodeOf, type Node } from "./span.ts";
 import { statusOf } from "./status.ts";
 import type { Tracker } from "./tracker.ts";
@@ -34,6 +34,7 @@ export class CacheSageHandler {
   readonly #tracker: Tracker;
   readonly #next: NextAgents;
   readonly #calls: ModelCalls;
+  #around: ConfigLike | undefined;
 
   /** @param name LangChain takes handlers of one name for one handler in some places. */
   constructor(host: Host, tracker: Tracker, next: NextAgents, unattended: Unattended, name = "cachesage") {
@@ -47,6 +48,15 @@ export class CacheSageHandler {
   /** Number of spans and requests that have started and not ended; 0 when no run is open. */
   get pending(): number {
     return this.#tracker.size + this.#calls.size;
+  }
+
+  /**
+   * False. LangChain reads this right before it tells of a model call, still in the call's async context; what it then calls, it
+   * calls outside of it.
+   */
+  get ignoreLLM(): boolean {
+    this.#around = guard(this.#host, "ignoreLLM", ambientConfig);
+    return false;
   }
 
   /** LangChain tells handlers from other values by this method. */
@@ -169,7 +179,8 @@ export class CacheSageHandler {
   ): void {
     guard(this.#host, "handleChatModelStart", () => {
       const parameters = isObject(extra?.["invocation_params"]) ? extra["invocation_params"] : {};
-      this.#calls.start({ id, parentId, metadata, name }, messages[0] ?? [], parameters["tools"]);
+      const around = this.#takeAround(extra);
+      this.#calls.start({ id, parentId, metadata, name, around }, messages[0] ?? [], parameters["tools"]);
     });
   }
 
@@ -178,13 +189,14 @@ export class CacheSageHandler {
     prompts: readonly string[],
     id: string,
     parentId?: string,
-    _extra?: Fields,
+    extra?: Fields,
     _tags?: readonly string[],
     metadata?: Fields,
     name?: string,
   ): void {
     guard(this.#host, "handleLLMStart", () => {
-      this.#calls.start({ id, parentId, metadata, name }, prompts[0] ?? "");
+      const around = this.#takeAround(extra);
+      this.#calls.start({ id, parentId, metadata, name, around }, prompts[0] ?? "");
     });
   }
 
@@ -215,6 +227,15 @@ export class CacheSageHandler {
 
   handleLLMError(error: unknown, id: string): void {
     guard(this.#host, "handleLLMError", () => this.#calls.fail(id, statusOf(error)));
+  }
+
+  /** The config around a model call, and what its options tell of it where it streams: LangChain then leaves no config around it. */
+  #takeAround(extra: Fields | undefined): ConfigLike {
+    const { writer } = isObject(extra?.["options"]) ? extra["options"] : {};
+    const around = { ...this.#around, ...(writer !== undefined && { writer }) };
+    // It holds the state of a graph, which nobody is to keep.
+    this.#around = undefined;
+    return around;
   }
 }
 

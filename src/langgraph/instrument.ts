@@ -15,7 +15,7 @@ import { flatten } from "./topology.ts";
 import type { Tracker } from "./tracker.ts";
 
 const UNSEEN =
-  "an instrumented graph runs without cachesage's handler, so that neither who is next nor the end of a run is seen: before LangGraph.js " +
+  "an instrumented graph runs without cachesage's handler, so that who is next is not seen, and the end of a run late: before LangGraph.js " +
   "1.4.4, callbacks that are given at a call replace those of the graph. Put sage.handler among them, or update @langchain/langgraph";
 
 /** Marks the bodies that are scoped, with the trackers that do it; shared by all copies of the package. */

@@ -1,10 +1,9 @@
 import type { Identity, PromptShape, Status } from "../runtime/event.ts";
-import { ambientConfig } from "./config.ts";
 import type { Host } from "./host.ts";
 import { checkpointOf, namespacePath } from "./identity.ts";
 import { shapeOf, textShape } from "./prompt.ts";
 import { Request } from "./request.ts";
-import { isObject, text } from "./shapes.ts";
+import { type ConfigLike, isObject, text } from "./shapes.ts";
 import { activationOf, identityAt, identityOf, nodeOf, type Span } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
 import type { Unattended } from "./unattended.ts";
@@ -19,6 +18,8 @@ interface CallStart {
   readonly parentId: string | undefined;
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
   readonly name: string | undefined;
+  /** What is known of the config around it. */
+  readonly around: ConfigLike | undefined;
 }
 
 /** Model calls that callbacks see. */
@@ -95,7 +96,7 @@ export class ModelCalls {
       const identity = identityOf(around);
       return identity && { span: around, identity: refined(identity, around, metadata), isOurs: false };
     }
-    const config = { ...ambientConfig(), ...(metadata && { metadata }), callbacks: undefined };
+    const config = { ...call.around, ...(metadata && { metadata }), callbacks: undefined };
     const entered = this.#unattended.enter(config, isInGraph(metadata) ? undefined : name);
     const identity = entered && identityOf(entered.span);
     return identity && { span: entered.span, identity, isOurs: entered.isOurs };

@@ -19,7 +19,6 @@ export interface ConfigLike {
   readonly callbacks?: unknown;
   readonly metadata?: Readonly<Record<string, unknown>>;
   readonly configurable?: Readonly<Record<string, unknown>>;
-  readonly control?: unknown;
   readonly signal?: unknown;
   readonly tags?: readonly string[];
   readonly writer?: unknown;

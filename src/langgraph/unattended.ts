@@ -1,13 +1,13 @@
-import type { AgentId } from "../runtime/event.ts";
-import { ambientConfig, contextOf, parentIdOf, runIdOf, runToken, sessionOf } from "./config.ts";
-import { namespacePath } from "./identity.ts";
+import type { AgentId, SessionId } from "../runtime/event.ts";
+import { ambientConfig, contextOf, parentIdOf, runIdOf, runTokens, sessionOf } from "./config.ts";
+import { checkpointOf, namespacePath } from "./identity.ts";
 import { text, type ConfigLike } from "./shapes.ts";
 import type { Run } from "./run.ts";
 import type { Span } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
 
-/** Runs known by their session only, in the order they were seen. */
-const MAX_SESSIONS = 1024;
+/** Names by which runs are known; the one seen longest ago goes first. */
+const MAX_NAMES = 4096;
 
 /** A node that cachesage was told of: by a callback already, or by this call. */
 export interface Entered {
@@ -18,12 +18,17 @@ export interface Entered {
 
 /**
  * Runs in which no callback handler of ours sees the graph: the user wrapped single nodes, put in the middleware, or
- * gave the handler to the model only. Their start is known and their end is not, so `run-end` is left out.
+ * gave the handler to the model only. Their start is known and their end is not: they end when the next one begins on their
+ * session, or when LangGraph has let go of all that is theirs, which is when the garbage collector comes by.
  */
 export class Unattended {
   readonly #tracker: Tracker;
   readonly #runs = new WeakMap<object, Run>();
-  readonly #sessions = new Map<string, Run>();
+  /** How many of their tokens are still there. */
+  readonly #tokens = new WeakMap<Run, number>();
+  /** By session, and by the task of the root graph: of some calls nothing else is known. */
+  readonly #named = new Map<string, Run>();
+  readonly #collected = new FinalizationRegistry<Run>((run) => this.#unlink(run));
   #spans = 0;
 
   constructor(tracker: Tracker) {
@@ -62,28 +67,68 @@ export class Unattended {
   }
 
   /** The run of a call; a new one when it was not seen before. */
-  run(config: ConfigLike | undefined): Run {
-    const token = runToken(config) ?? runToken(ambientConfig());
-    const known = token && this.#runs.get(token);
-    if (known) return known;
+  run(given: ConfigLike | undefined): Run {
+    const config = runTokens(given).length > 0 ? given : { ...ambientConfig(), ...given };
+    const tokens = runTokens(config);
     const session = sessionOf(config?.metadata, config?.configurable);
-    const earlier = token || session === undefined ? undefined : this.#sessions.get(session);
-    if (earlier) return earlier;
-    const run = this.#tracker.startRun(
-      runIdOf(config),
-      session,
-      undefined,
-      contextOf(config?.metadata, config?.configurable),
-    );
-    if (token) this.#runs.set(token, run);
-    if (session !== undefined) this.#remember(session, run);
+    const task = rootTask(config);
+    const thread = session === undefined ? undefined : `:${session}`;
+    // Of a node's own config a new token is a new invocation, if only one that is resumed in the same task.
+    const names = isWhole(config) ? [] : tokens.length > 0 ? [task] : [task, thread];
+    const run = this.#known(tokens, names) ?? this.#start(config, session, thread);
+    for (const token of tokens) this.#link(token, run);
+    for (const name of [task, thread]) if (name !== undefined) this.#name(name, run);
     return run;
   }
 
-  #remember(session: string, run: Run): void {
-    this.#sessions.delete(session);
-    if (this.#sessions.size >= MAX_SESSIONS)
-      this.#sessions.delete(this.#sessions.keys().next().value as string);
-    this.#sessions.set(session, run);
+  #known(tokens: readonly object[], names: readonly (string | undefined)[]): Run | undefined {
+    for (const token of tokens) {
+      const run = this.#runs.get(token);
+      if (run?.ended === false) return run;
+    }
+    for (const name of names) {
+      const run = name === undefined ? undefined : this.#named.get(name);
+      if (run?.ended === false) return run;
+    }
+    return undefined;
   }
+
+  #start(config: ConfigLike | undefined, session: SessionId | undefined, thread: string | undefined): Run {
+    const earlier = thread === undefined ? undefined : this.#named.get(thread);
+    if (earlier?.open.size === 0) this.#tracker.endRun(earlier, "completed");
+    const context = contextOf(config?.metadata, config?.configurable);
+    return this.#tracker.startRun(runIdOf(config), session, undefined, context);
+  }
+
+  #link(token: object, run: Run): void {
+    if (this.#runs.get(token) === run) return;
+    this.#collected.register(token, run);
+    this.#runs.set(token, run);
+    this.#tokens.set(run, (this.#tokens.get(run) ?? 0) + 1);
+  }
+
+  #unlink(run: Run): void {
+    const left = (this.#tokens.get(run) ?? 1) - 1;
+    this.#tokens.set(run, left);
+    if (left > 0) return;
+    for (const open of run.open) open.end("cancelled");
+    this.#tracker.endRun(run, "completed");
+  }
+
+  #name(name: string, run: Run): void {
+    this.#named.delete(name);
+    if (this.#named.size >= MAX_NAMES) this.#named.delete(this.#named.keys().next().value as string);
+    this.#named.set(name, run);
+  }
+}
+
+/** Whether it is all that LangGraph gives a node, of which RunnableLambdas, tools and streaming calls have parts. */
+function isWhole(config: ConfigLike | undefined): boolean {
+  return typeof config?.writer === "function" && config.configurable !== undefined;
+}
+
+/** The task of the root graph that a call is in: known from its metadata alone, and another one in every superstep. */
+function rootTask(config: ConfigLike | undefined): string | undefined {
+  const namespace = config?.configurable?.["checkpoint_ns"] ?? checkpointOf(config?.metadata);
+  return typeof namespace === "string" && namespace.includes(":") ? namespace.split("|", 1)[0] : undefined;
 }
