@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -39,16 +38,6 @@ export function findProgram(name: string): string | undefined {
 export function skipped(server: string, reason: string): string {
   process.stderr.write(`skipped: ${server}: ${reason}\n`);
   return reason;
-}
-
-/** A TCP port of this machine that nobody uses. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** A program that runs, and that a test ends. */
