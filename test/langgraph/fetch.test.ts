@@ -159,7 +159,7 @@ describe.each([400, 422])("when the server answers %s to a hint", (status) => {
     const graph = bench.sage.instrument(oneNode(bench.model({ configuration: { fetch } })));
     await graph.invoke(input);
     expect(only(bench.events, "request-end").map((event) => event.status)).toEqual(["completed"]);
-    await expect.poll(() => bench.warnings, { timeout: 5000 }).toHaveLength(1);
+    await expect.poll(() => bench.warnings).toHaveLength(1);
   });
 
   test("an error that is the user's own reaches the user, and hints stay on", async () => {

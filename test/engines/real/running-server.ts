@@ -72,7 +72,8 @@ export async function startServer(command: ServerCommand): Promise<RunningServer
   const running = launch(command);
   const deadline = performance.now() + readyMs;
   while (performance.now() < deadline && !running.hasEnded()) {
-    const isReady = await fetch(`${url}${readyPath}`).then(
+    // A server that is not up yet may take a question and never answer it.
+    const isReady = await fetch(`${url}${readyPath}`, { signal: AbortSignal.timeout(5000) }).then(
       ({ ok }) => ok,
       () => false,
     );
