@@ -21,9 +21,13 @@ const options = definition.options.parse({
   kvTokens: 1792,
 });
 
-/** Plays three runs at a time, each on a task of its own. Returns cached prompt tokens of both agents with examples. */
+/**
+ * Plays three runs at a time, each on a task of its own, whose calls are made in turn: what is found does not depend on how fast the
+ * machine is. Returns cached prompt tokens of both agents with examples.
+ */
 async function play(engine: EngineAdapter): Promise<number> {
   let cached = 0;
+  let latest: Promise<unknown> = Promise.resolve();
   await using sage = await CacheSage.connect({
     engine,
     cacheHints: true,
@@ -35,7 +39,9 @@ async function play(engine: EngineAdapter): Promise<number> {
   const model = new ChatOpenAI({ model: "nano", temperature: 0, maxTokens: 2, ...sage.model() });
   const node = (agent: keyof typeof AGENTS) => async (state: typeof MessagesAnnotation.State) => {
     const system = { role: "system" as const, content: `You are the ${agent}.` };
-    return { messages: [await model.invoke([system, ...AGENTS[agent], ...state.messages])] };
+    const answer = latest.then(() => model.invoke([system, ...AGENTS[agent], ...state.messages]));
+    latest = answer;
+    return { messages: [await answer] };
   };
   const graph = sage.instrument(
     new StateGraph(MessagesAnnotation)

@@ -22,7 +22,7 @@ function start(...words: readonly string[]) {
     env: {},
   });
   const url = async () => {
-    await expect.poll(() => written.stdout, { timeout: 10_000 }).toContain("\n");
+    await expect.poll(() => written.stdout).toContain("\n");
     return (JSON.parse(written.stdout) as { url: string }).url;
   };
   const now = async (view: string): Promise<Record<string, Record<string, unknown>>> =>
@@ -56,7 +56,7 @@ describe("cachesage dash", () => {
     const file = join(folder, "trace.jsonl");
     await writeFile(file, recording);
     const command = start(file, "--seconds", "0.2", "--capacity", "20", "--concurrency", "2");
-    await expect.poll(() => command.written.stderr, { timeout: 10_000 }).toContain("The recording is over");
+    await expect.poll(() => command.written.stderr).toContain("The recording is over");
     const { head, data } = await command.now("overview");
     expect(head).toMatchObject({ kind: "recording", name: "trace" });
     expect(data?.["requests"]).toBe(24);
@@ -73,15 +73,13 @@ describe("cachesage dash", () => {
     await writeFile(file, '{"prompt": "a secret"}\n');
     const command = start(file, "--seconds", "0.2", "--capacity", "20");
     await expect
-      .poll(async () => (await command.now("overview"))["problem"]?.["title"], { timeout: 10_000 })
+      .poll(async () => (await command.now("overview"))["problem"]?.["title"])
       .toBe("The recording cannot be shown");
     const { problem } = await command.now("overview");
     expect(problem?.["text"]).toContain("of no known format");
     expect(JSON.stringify(problem)).not.toContain("secret");
     await writeFile(file, recording);
-    await expect
-      .poll(async () => (await command.now("overview"))["head"]?.["name"], { timeout: 10_000 })
-      .toBe("late");
+    await expect.poll(async () => (await command.now("overview"))["head"]?.["name"]).toBe("late");
     expect(await command.stop()).toBe(0);
   });
 

@@ -91,8 +91,8 @@ describe("what is wrong is one clear sentence, and what to do is another", () =>
     const secure = createServer({ key, cert }).listen(0, "127.0.0.1");
     await once(secure, "listening");
     const { port } = secure.address() as AddressInfo;
-    expect((await doctor(engine, `https://localhost:${port}`)).stderr).toMatch(
-      /the TLS certificate of localhost:\d+ is not trusted, got DEPTH_ZERO_SELF_SIGNED_CERT\nGive Node/,
+    expect((await doctor(engine, `https://127.0.0.1:${port}`)).stderr).toMatch(
+      /the TLS certificate of 127\.0\.0\.1:\d+ is not trusted, got DEPTH_ZERO_SELF_SIGNED_CERT\nGive Node/,
     );
     secure.close();
     await using plain = await startTrialServer(() => ({}));

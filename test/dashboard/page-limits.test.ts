@@ -1,5 +1,6 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { signal } from "../langgraph/signal.ts";
 import { type Look, lookAt, noBrowser, startBrowser } from "./browser.ts";
 import { ScriptedApp, viewOf } from "./scripted-app.ts";
 
@@ -46,13 +47,17 @@ describe.skipIf(noBrowser)("the page where something is unusual", () => {
     const dashboard = await new ScriptedApp().open();
     const page = await browser.newPage();
     let asked = 0;
-    await page.route("**/api/live?*", (route) =>
-      ++asked === 1 ? route.fulfill({ status: 503, body: "Too many pages are open." }) : route.continue(),
-    );
+    const seen = signal<void>();
+    await page.route("**/api/live?*", async (route) => {
+      if (++asked === 1) return route.fulfill({ status: 503, body: "Too many pages are open." });
+      await seen.promise;
+      return route.continue();
+    });
     await page.goto(dashboard.url);
     await page.getByText("The connection is lost.").waitFor();
-    await page.locator(".card:visible").first().waitFor({ timeout: 10_000 });
-    expect(await page.locator("#banner").isHidden()).toBe(true);
+    seen.resolve();
+    await page.locator(".card:visible").first().waitFor();
+    await expect.poll(() => page.locator("#banner").isHidden()).toBe(true);
     await page.close();
     await dashboard.close();
   });

@@ -1,6 +1,7 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { serveDashboard } from "../../src/dashboard/server.ts";
+import { freePort } from "../free-port.ts";
 import { type Look, lookAt, noBrowser, startBrowser } from "./browser.ts";
 import { ScriptedApp } from "./scripted-app.ts";
 
@@ -8,9 +9,9 @@ const VIEWS = ["overview", "agents", "cache", "decisions", "runs", "policies", "
 
 if (noBrowser) process.stderr.write(`skipped: ${noBrowser}\n`);
 
-async function played(runs = 8) {
+async function played(runs = 8, port = 0) {
   const app = new ScriptedApp();
-  const dashboard = await app.open();
+  const dashboard = await app.open({ port });
   app.declare();
   app.play(runs);
   // One that is still open, so that there are prefixes to show.
@@ -98,7 +99,8 @@ describe.skipIf(noBrowser)("the page in Chromium", () => {
           await page.getByRole("link", { name }).click();
           await page.getByRole("heading", { level: 1, name }).waitFor();
         }
-        expect(performance.now() - started).toBeLessThan(5000);
+        // A page that cannot keep up never gets there; one that can takes far less than a second, where nothing else is at work.
+        expect(performance.now() - started).toBeLessThan(15_000);
       } finally {
         clearInterval(load);
       }
@@ -192,28 +194,28 @@ describe.skipIf(noBrowser)("the page in Chromium", () => {
     app.status = undefined;
     await look(dashboard.url, "engines", async (page) => {
       const banner = page.locator("#banner");
-      await banner.waitFor({ timeout: 5000 });
+      await banner.waitFor();
       expect(await banner.textContent()).toMatch(
         /engine has not answered since \d\d:\d\d:\d\d \(ENGINE_UNREACHABLE.*Check that the server runs/,
       );
       expect(await page.locator("#engine").textContent()).toBe("scripted: does not answer");
       app.status = { capacityTokens: 4000, residentTokens: 10 };
-      await banner.waitFor({ state: "hidden", timeout: 5000 });
+      await banner.waitFor({ state: "hidden" });
     });
     await dashboard.close();
   });
 
   it("says so when the app has gone, and goes on when it is back", async () => {
-    const { app, dashboard } = await played();
-    const { port } = new URL(dashboard.url);
+    const port = await freePort();
+    const { app, dashboard } = await played(8, port);
     const page = await browser.newPage();
     await page.goto(dashboard.url);
     await page.locator(".card:visible").first().waitFor();
     await dashboard.close();
     await page.getByText("The connection is lost.").waitFor();
-    const again = await app.open({ port: Number(port) });
-    await page.locator("#banner").waitFor({ state: "hidden", timeout: 15_000 });
-    expect(await page.locator("#engine").textContent()).toBe("scripted: up");
+    const again = await app.open({ port });
+    await page.locator("#banner").waitFor({ state: "hidden" });
+    await expect.poll(() => page.locator("#engine").textContent()).toBe("scripted: up");
     await page.close();
     await again.close();
   });
@@ -287,9 +289,9 @@ describe.skipIf(noBrowser)("the page in Chromium", () => {
     await look(dashboard.url, "decisions", async (page) => {
       const focused = (what = "textContent") => page.evaluate(`document.activeElement.${what}`);
       await page.keyboard.press("Tab");
-      expect(await focused()).toBe("Skip to the numbers");
+      await expect.poll(() => focused()).toBe("Skip to the numbers");
       await page.keyboard.press("Enter");
-      expect(await focused("id")).toBe("main");
+      await expect.poll(() => focused("id")).toBe("main");
       // Filter, then open the details of the first decision that is left.
       await page.getByLabel("Verb").focus();
       await page.keyboard.type("prefetch");
@@ -303,9 +305,10 @@ describe.skipIf(noBrowser)("the page in Chromium", () => {
       )
         await page.keyboard.press("Tab");
       await page.keyboard.press("Enter");
-      expect(await focused("getAttribute('aria-pressed')")).toBe("true");
-      const facts = await page.locator("dl.facts").textContent();
-      expect(facts).toMatch(/Verbprefetch.*Probability\d+\.\d %/);
+      await expect.poll(() => focused("getAttribute('aria-pressed')")).toBe("true");
+      await expect
+        .poll(() => page.locator("dl.facts").textContent())
+        .toMatch(/Verbprefetch.*Probability\d+\.\d %/);
       // Another view takes the focus to its heading.
       await page.getByRole("link", { name: "Engines" }).focus();
       await page.keyboard.press("Enter");
@@ -317,9 +320,10 @@ describe.skipIf(noBrowser)("the page in Chromium", () => {
   it("draws the stretch that is still being filled dashed", async () => {
     const { dashboard } = await played(30);
     await look(dashboard.url, "overview", async (page) => {
-      expect(
-        await page.locator("figure").first().locator("path[stroke-dasharray]").count(),
-      ).toBeGreaterThanOrEqual(3);
+      // A chart is drawn with the next frame.
+      await expect
+        .poll(() => page.locator("figure").first().locator("path[stroke-dasharray]").count())
+        .toBeGreaterThanOrEqual(3);
     });
     await dashboard.close();
   });

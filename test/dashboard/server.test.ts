@@ -1,5 +1,4 @@
 import { request as send } from "node:http";
-import { setTimeout as wait } from "node:timers/promises";
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
 import { describe, expect, it } from "vitest";
@@ -198,11 +197,18 @@ describe("what is sent", () => {
   });
 });
 
+/** Resolves when the engine has told its capacity. */
+async function asked(url: string): Promise<void> {
+  await expect
+    .poll(() => viewOf<{ capacityTokens: number | null }>(url, "cache"), { interval: 1 })
+    .toMatchObject({ capacityTokens: 4000 });
+}
+
 describe("what is shown", () => {
   it("hit rate and shadows over the very same requests", async () => {
     const app = new ScriptedApp();
     const dashboard = await app.open();
-    await wait(20);
+    await asked(dashboard.url);
     app.declare();
     app.play(10);
     const { shadows, ...data } = await viewOf<Record<string, number> & { shadows: Record<string, unknown> }>(
@@ -239,7 +245,7 @@ describe("what is shown", () => {
     const app = new ScriptedApp();
     app.play(1);
     const dashboard = await app.open();
-    await wait(20);
+    await asked(dashboard.url);
     app.play(1, 1);
     const state = async () =>
       (await viewOf<{ shadows: { state: string } }>(dashboard.url, "overview")).shadows.state;
@@ -384,7 +390,7 @@ describe("what is shown", () => {
       ((await (await fetch(`${dashboard.url}api/now`)).json()) as { head: Record<string, unknown> }).head;
     await expect.poll(head).toMatchObject({ state: "down", failure: "ENGINE_UNREACHABLE" });
     app.status = { capacityTokens: 10 };
-    await expect.poll(head, { timeout: 5000 }).toMatchObject({ state: "up", failure: null });
+    await expect.poll(head).toMatchObject({ state: "up", failure: null });
     await dashboard.close();
   });
 });

@@ -217,9 +217,13 @@ describe("prefetch", () => {
   });
 
   test("is cancelled by its verb, by another of its prefix, by its request, by the caller and by reset", async () => {
-    const busy = () => ask(engine, prompt(9), { max_tokens: 40 });
-    let work = busy();
-    await expect.poll(() => engine.stats().running, { interval: 1 }).toBe(1);
+    // Longer than all that is said meanwhile takes.
+    const busy = async () => {
+      const work = ask(engine, prompt(9), { max_tokens: 200 });
+      await expect.poll(() => engine.stats().running, { interval: 1 }).toBe(1);
+      return { work };
+    };
+    let { work } = await busy();
     const cancelled = engine.applyHints(hints(prefetch(1, "run/1/A")));
     expect(await outcomes(["kv.cancel", { prefix: "run/1/A" }])).toMatchObject([{ status: "applied" }]);
     expect((await cancelled).outcomes).toMatchObject([{ status: "cancelled", tokens: 0 }]);
@@ -228,11 +232,10 @@ describe("prefetch", () => {
     expect((await replaced).outcomes).toMatchObject([{ status: "cancelled" }]);
     await Promise.all([work, ask(engine, prompt(2), named("run/1/A", "anchor/A"))]);
     expect((await overtaken).outcomes[0]?.reason).toContain("has arrived");
-    work = busy();
+    ({ work } = await busy());
     const controller = new AbortController();
     const response = post(engine, "/kv_hints", hints(prefetch(3, "run/3/A")), controller.signal);
     const dropped = engine.applyHints(hints(prefetch(4, "run/4/A")));
-    await expect.poll(() => engine.stats().running, { interval: 1 }).toBe(1);
     controller.abort();
     await expect(response).rejects.toThrow("abort");
     await Promise.all([work, engine.reset()]);

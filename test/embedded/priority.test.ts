@@ -9,12 +9,12 @@ beforeAll(async () => {
 afterAll(() => engine.close());
 beforeEach(() => engine.reset());
 
-const slow = (seed: number) => [system(words(500, seed)), user("Go on.")];
+const slow = (seed: number, count = 500) => [system(words(count, seed)), user("Go on.")];
 
 /** Asks; the order in which the answers ended is kept. */
 function asker(ended: string[]) {
-  return (name: string, priority: number | null, seed: number, max_tokens: number) =>
-    ask(engine, slow(seed), { priority, max_tokens }).then((answer) => {
+  return (name: string, priority: number | null, seed: number, max_tokens: number, count?: number) =>
+    ask(engine, slow(seed, count), { priority, max_tokens }).then((answer) => {
       ended.push(name);
       return answer;
     });
@@ -45,7 +45,8 @@ test("a late urgent request is answered before earlier ones, takes a place, and 
 test("a prompt that has begun pauses for a more urgent one, and goes on with what is computed", async () => {
   const ended: string[] = [];
   const request = asker(ended);
-  const begun = request("begun", 1, 5, 1);
+  // Some thirty steps, so that it is not through before the other one has come.
+  const begun = request("begun", 1, 5, 1, 1300);
   await expect.poll(() => engine.stats().computedTokens, { interval: 0 }).toBeGreaterThan(0);
   const answers = await Promise.all([begun, request("urgent", 0, 6, 1)]);
   expect(ended).toEqual(["urgent", "begun"]);

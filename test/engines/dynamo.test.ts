@@ -127,8 +127,10 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
     const extra = { nvext: { extra_fields: ["worker_id"] } };
     const id = "x-dynamo-session-id";
     const places: { parent: unknown; child: unknown }[] = [];
-    for (let family = 0; family < 8; family++) {
-      const seed = 9500 + 10 * family;
+    const areApart = () => places.some(({ parent, child }) => parent !== child);
+    // The router draws lots for a new session: of many children hardly ever all go where their parents are.
+    for (let family = 0; family < 8 || (family < 40 && !areApart()); family++) {
+      const seed = 20_000 + 10 * family;
       const parent = workerOf(await chat(seed, extra, { [id]: `parent-${family}` }));
       const headers = { [id]: `child-${family}`, "x-dynamo-parent-session-id": `parent-${family}` };
       places.push({ parent, child: workerOf(await chat(seed + 1, extra, headers)) });
@@ -137,7 +139,7 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
       for (let turn = 3; turn < 6; turn++)
         expect(workerOf(await chat(seed + turn, extra, { [id]: `parent-${family}` }))).toBe(parent);
     }
-    expect(places.some(({ parent, child }) => parent !== child)).toBe(true);
+    expect(areApart()).toBe(true);
   });
 
   test("its events tell which worker holds what", async () => {
@@ -150,7 +152,7 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
         if (event.type === "block-stored" && event.parent === undefined) tokens.push([...event.tokens]);
       }
     })();
-    await expect.poll(() => tokens.length, { timeout: 10_000 }).toBeGreaterThan(3);
+    await expect.poll(() => tokens.length).toBeGreaterThan(3);
     const sources = new Set(tokens.flatMap((prompt) => resident.find(prompt).map(({ source }) => source)));
     expect(sources.size).toBeGreaterThan(0);
     for (const source of sources) expect(server.events.map(({ endpoint }) => endpoint)).toContain(source);
@@ -169,7 +171,7 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
     // What a publisher says before the subscription has reached it is lost.
     let seed = 9700;
     const heldAfterCall = () => chat(seed++).then(held);
-    await expect.poll(heldAfterCall, { timeout: 10_000, interval: 250 }).toBeGreaterThan(200);
+    await expect.poll(heldAfterCall, { interval: 250 }).toBeGreaterThan(200);
     for (const cache of caches()) {
       expect(ends).toContain(cache.source);
       expect(cache.residentTokens).toBe(16 * cache.residentBlocks);
@@ -180,7 +182,7 @@ describe.skipIf(noDynamo)("a real Dynamo frontend with two mocker workers", { ti
     const stored = () => caches().reduce((sum, { storedBlocks }) => sum + storedBlocks, 0);
     const before = stored();
     await chat(9800);
-    await expect.poll(stored, { timeout: 10_000 }).toBeGreaterThan(before + 200 / 16);
+    await expect.poll(stored).toBeGreaterThan(before + 200 / 16);
     process.stderr.write(
       `dynamo: lag of cache events ${caches().map(({ lagMs }) => lagMs?.toFixed(1))} ms\n`,
     );

@@ -143,7 +143,9 @@ describe.skipIf(noLlamaServer)("a real llama-server", { timeout: 120_000 }, () =
     await own.apply([prefetch("m", "counted", 60)]);
     const { prompt, cached } = await chat(60, own.decorate?.(call("counted", "m"), [])?.fields);
     expect(own.warmUps?.promptTokens).toBeGreaterThan(400);
-    expect(await own.status?.()).toMatchObject({ served: { promptTokens: prompt, cachedTokens: cached } });
+    await expect
+      .poll(async () => (await own.status?.())?.served)
+      .toMatchObject({ promptTokens: prompt, cachedTokens: cached });
     await own.close();
   });
 

@@ -74,15 +74,15 @@ describe.skipIf(noVllm)("a real vLLM", { timeout: 120_000 }, () => {
     })();
     // What was computed before this stream began comes with the replay.
     const first = (await adapter.tokenize?.({ model: "tiny", messages: messagesOf(1) })) ?? [];
-    await expect.poll(() => resident.find(first)[0]?.tokens, { timeout: 10_000 }).toBeGreaterThan(200);
+    await expect.poll(() => resident.find(first)[0]?.tokens).toBeGreaterThan(200);
     const { prompt, cached } = await chat(2);
     expect(cached).toBeLessThan(prompt / 2);
     const second = (await adapter.tokenize?.({ model: "tiny", messages: messagesOf(2) })) ?? [];
     const whole = Math.floor(second.length / 32) * 32;
-    await expect.poll(() => resident.find(second)[0]?.tokens, { timeout: 10_000 }).toBe(whole);
+    await expect.poll(() => resident.find(second)[0]?.tokens).toBe(whole);
     expect(resident.find(second)[0]?.media).toEqual(["GPU"]);
     for (let seed = 100; seed < 130; seed++) await chat(seed);
-    await expect.poll(() => resident.find(second)[0]?.tokens ?? 0, { timeout: 10_000 }).toBeLessThan(whole);
+    await expect.poll(() => resident.find(second)[0]?.tokens ?? 0).toBeLessThan(whole);
     const held = resident.find(second)[0]?.tokens ?? 0;
     expect((await chat(2)).cached).toBe(held);
     expect(seen.filter(({ type }) => type === "gap")).toEqual([]);

@@ -3,12 +3,14 @@ import { Command, interrupt, MemorySaver, MessagesAnnotation, START, StateGraph 
 import { createReactAgent } from "@langchain/langgraph/prebuilt";
 import type { ChatOpenAI } from "@langchain/openai";
 import { tool } from "langchain";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { lines, only, seenBy, session, startBench, type Bench } from "./bench.ts";
 import { signal } from "./signal.ts";
 
 const State = MessagesAnnotation;
+
+afterEach(() => void vi.useRealTimers());
 
 function settled(bench: Bench): readonly string[] {
   expect(bench.faults).toEqual([]);
@@ -150,14 +152,19 @@ test("a tool that throws has failed, and its agent goes on", async () => {
 function hurried(model: ChatOpenAI) {
   return new StateGraph(State)
     .addNode("slow", async (_state, config) => ({ messages: [await model.invoke("hi", config)] }), {
-      timeout: 50,
+      timeout: 60_000,
     })
     .addEdge(START, "slow")
     .compile();
 }
 
 test("a node that takes longer than its timeout fails the run as it does without cachesage", async () => {
-  await using bench = await startBench(() => ({ hang: true }));
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  // Its time is over once its call has come here.
+  await using bench = await startBench(() => {
+    vi.advanceTimersByTime(60_000);
+    return { hang: true };
+  });
   const error = { name: "NodeTimeoutError" };
   await expect(hurried(bench.plainModel()).invoke({ messages: [] })).rejects.toMatchObject(error);
   const graph = bench.sage.instrument(hurried(bench.model()));

@@ -36,6 +36,8 @@ export interface Reply {
   readonly error?: string;
   /** Milliseconds before it answers. */
   readonly afterMs?: number;
+  /** What has to happen before it answers. */
+  readonly after?: Promise<unknown>;
   /** Never answers. */
   readonly hang?: boolean;
   /** Cached prompt tokens to report; absent: the server does not say. */
@@ -70,7 +72,8 @@ export class ScriptedServer implements AsyncDisposable {
       };
       this.requests.push(received);
       const reply = this.script(received, this.requests.length - 1);
-      if (reply.afterMs === undefined) this.#reply(received, reply, response);
+      if (reply.after) void reply.after.then(() => this.#reply(received, reply, response));
+      else if (reply.afterMs === undefined) this.#reply(received, reply, response);
       else setTimeout(() => this.#reply(received, reply, response), reply.afterMs);
     });
   });

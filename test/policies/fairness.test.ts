@@ -2,6 +2,7 @@ import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { expect, test } from "vitest";
 import fairness from "../../src/policies/fairness.ts";
 import { eightAtOnce, GateSimulation } from "./gate-simulation.ts";
+import { signal } from "../langgraph/signal.ts";
 import { scriptedSage } from "./scripted-sage.ts";
 
 const steady = () => ({ firstTokenMs: 50, totalMs: 100 });
@@ -131,9 +132,10 @@ test("nobody waits for ever behind a stream of others", () => {
 
 test("in a real graph, another tenant's call goes before the rest of a burst", async () => {
   const order: string[] = [];
+  const everyoneIsHeld = signal<void>();
   await using scripted = await scriptedSage({ fairness: { concurrency: 1 } }, ({ body }) => {
     order.push(String(body.messages?.at(-1)?.content));
-    return { text: "ok", afterMs: 20 };
+    return { text: "ok", after: everyoneIsHeld.promise };
   });
   const model = scripted.model();
   const graph = scripted.sage.instrument(
@@ -145,10 +147,13 @@ test("in a real graph, another tenant's call goes before the rest of a burst", a
   const ask = (tenant: string) =>
     graph.invoke({ messages: [{ role: "user", content: tenant }] }, { configurable: { tenant } });
   const burst = Array.from({ length: 6 }, () => ask("greedy"));
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  await Promise.all([...burst, ask("other")]);
+  const held = () => scripted.verdicts().filter((verdict) => verdict === "fairness: hold worker").length;
+  await expect.poll(held, { interval: 1 }).toBe(5);
+  const other = ask("other");
+  await expect.poll(held, { interval: 1 }).toBe(6);
+  everyoneIsHeld.resolve();
+  await Promise.all([...burst, other]);
   expect(order).toHaveLength(7);
   expect(order.indexOf("other")).toBeLessThan(3);
-  expect(scripted.verdicts()).toContain("fairness: hold worker");
   expect(scripted.sage.stats.faults).toBe(0);
 });

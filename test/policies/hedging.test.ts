@@ -3,7 +3,8 @@ import hedging from "../../src/policies/hedging.ts";
 import type { LateRequestSubject, RequestSubject } from "../../src/runtime/call.ts";
 import type { Worker } from "../../src/runtime/engine.ts";
 import type { PolicyContext } from "../../src/runtime/policy.ts";
-import type { Script } from "../langgraph/scripted-server.ts";
+import type { Reply, Script } from "../langgraph/scripted-server.ts";
+import { signal } from "../langgraph/signal.ts";
 import { GateSimulation } from "./gate-simulation.ts";
 import { only } from "../langgraph/bench.ts";
 import { twoServers, type TwoServers } from "./two-servers.ts";
@@ -14,16 +15,25 @@ const hangsAfter =
   (calls: number): Script =>
   (_request, index) =>
     index < calls ? { text: "slow" } : { hang: true };
-const lateAfterFour: Script = (_request, index) =>
-  index < 4 ? { text: "a" } : { text: "mine", afterMs: 150 };
-const failingAfterFour: Script = (_request, index) =>
-  index < 4 ? { text: "a" } : { status: 500, afterMs: 100 };
 const policies = { hedging: { budget: 1, minCalls: 4 } };
 
 /** Lets the policy measure its agent: calls of one session all go to one server, the home. */
 async function warmUp(two: TwoServers, isStreamed: boolean, fields = {}): Promise<void> {
   const model = two.model(fields);
   for (let i = 0; i < 4; i++) await two.ask(model, `warm up ${i}`, { session: "s", isStreamed });
+}
+
+/** From now on calls are late at the server that had all until now: it answers once the other one is asked as well. */
+function makeLate({ servers }: TwoServers, reply: Reply, repeated: Reply): void {
+  const asked = signal<void>();
+  for (const server of servers)
+    server.script =
+      server.requests.length > 0
+        ? () => ({ ...reply, after: asked.promise })
+        : () => {
+            asked.resolve();
+            return repeated;
+          };
 }
 
 describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
@@ -54,10 +64,9 @@ describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
   });
 
   test("stands when the first one answers first after all, and nothing of the second is seen", async () => {
-    await using two = await twoServers([lateAfterFour, lateAfterFour], { policies });
+    await using two = await twoServers([fast, fast], { policies });
     await warmUp(two, isStreamed);
-    const home = two.servers.findIndex(({ requests }) => requests.length > 0);
-    (two.servers[1 - home] as TwoServers["servers"][0]).script = () => ({ hang: true });
+    makeLate(two, { text: "mine" }, { hang: true });
     expect(await two.ask(two.model(), "late", { session: "s", isStreamed })).toBe("mine");
     expect(two.sage.stats.repeats).toEqual({ made: 1, won: 0, lost: 1 });
     expect([...two.sage.ledger][0]?.outcome?.reason).toBe("the first one answered first after all");
@@ -79,10 +88,9 @@ describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
   });
 
   test("fails like the first one when both fail", async () => {
-    await using two = await twoServers([failingAfterFour, failingAfterFour], { policies });
+    await using two = await twoServers([fast, fast], { policies });
     await warmUp(two, isStreamed);
-    const home = two.servers.findIndex(({ requests }) => requests.length > 0);
-    (two.servers[1 - home] as TwoServers["servers"][0]).script = () => ({ status: 429 });
+    makeLate(two, { status: 500 }, { status: 429 });
     await expect(two.ask(two.model(), "late", { session: "s", isStreamed })).rejects.toMatchObject({
       status: 500,
     });
@@ -90,21 +98,23 @@ describe.each([true, false])("a late call, streamed: %s", (isStreamed) => {
   });
 });
 
-/** Requests at both servers after a call that takes 200 ms, five calls in all. */
-async function requestsAfter(two: TwoServers, fields = {}, content = "late"): Promise<number> {
+/** Requests at both servers after a call that takes 200 ms, or, where it is to be repeated, until it is; five calls in all. */
+async function requestsAfter(two: TwoServers, { isRepeated = false, fields = {} } = {}): Promise<number> {
   await warmUp(two, false, fields);
-  for (const server of two.servers) server.script = () => ({ text: "done", afterMs: 200 });
-  expect(await two.ask(two.model(fields), content, { session: "s" })).toBe("done");
+  if (isRepeated) makeLate(two, { text: "done" }, { hang: true });
+  else for (const server of two.servers) server.script = () => ({ text: "done", afterMs: 200 });
+  expect(await two.ask(two.model(fields), "late", { session: "s" })).toBe("done");
   return two.servers[0].requests.length + two.servers[1].requests.length;
 }
 
 test("a call that the server keeps something of is never repeated", async () => {
   await using two = await twoServers([fast, fast], { policies });
-  expect(await requestsAfter(two, { useResponsesApi: true })).toBe(5);
+  expect(await requestsAfter(two, { fields: { useResponsesApi: true } })).toBe(5);
   await using kept = await twoServers([fast, fast], { policies });
-  expect(await requestsAfter(kept, { modelKwargs: { store: true } })).toBe(5);
+  expect(await requestsAfter(kept, { fields: { modelKwargs: { store: true } } })).toBe(5);
   await using forgotten = await twoServers([fast, fast], { policies });
-  expect(await requestsAfter(forgotten, { useResponsesApi: true, modelKwargs: { store: false } })).toBe(6);
+  const fields = { useResponsesApi: true, modelKwargs: { store: false } };
+  expect(await requestsAfter(forgotten, { isRepeated: true, fields })).toBe(6);
 });
 
 test("neither is one whose run has no model call left in safety's budget, in any mode that stops or asks", async () => {
@@ -117,7 +127,7 @@ test("neither is one whose run has no model call left in safety's budget, in any
     await using two = await twoServers([fast, fast], {
       policies: { ...policies, safety: { mode, budget: { modelCalls } } },
     });
-    expect(await requestsAfter(two)).toBe(requests);
+    expect(await requestsAfter(two, { isRepeated: requests === 6 })).toBe(requests);
     expect(two.faults).toEqual([]);
   }
 });

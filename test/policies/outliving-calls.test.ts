@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { expect, test } from "vitest";
+import { signal } from "../langgraph/signal.ts";
 import { scriptedSage } from "./scripted-sage.ts";
 
 const input = { messages: [{ role: "user" as const, content: "Hello" }] };
@@ -8,9 +9,10 @@ const input = { messages: [{ role: "user" as const, content: "Hello" }] };
 const budget = { holdBudgetMs: 600_000 };
 
 test("a call that is held when its run ends is made all the same", async () => {
+  const over = signal<void>();
   await using scripted = await scriptedSage(
     { fairness: { concurrency: 1 } },
-    () => ({ text: "ok", afterMs: 100 }),
+    () => ({ text: "ok", after: over.promise }),
     budget,
   );
   const model = scripted.model();
@@ -32,6 +34,7 @@ test("a call that is held when its run ends is made all the same", async () => {
     while (scripted.verdicts().length < 2) await delay(1);
   }).invoke(input);
   expect(scripted.verdicts()).toEqual(["fairness: admit worker", "fairness: hold worker"]);
+  over.resolve();
   expect(await held).toMatchObject({ content: "ok" });
   await other;
   expect(scripted.sage.stats.faults).toBe(0);
@@ -46,8 +49,9 @@ test("a call that is made after its run has ended holds up none that come after 
   const model = scripted.model();
   let after: Promise<unknown> | undefined;
   const ask = async (isLate: boolean) => {
+    const over = signal<void>();
     const call = async () => {
-      if (isLate) await delay(20);
+      if (isLate) await over.promise;
       return model.invoke("Hello");
     };
     const graph = scripted.sage.instrument(
@@ -61,7 +65,9 @@ test("a call that is made after its run has ended holds up none that come after 
         .addEdge(START, "worker")
         .compile(),
     );
-    return (await graph.invoke(input)).messages.length;
+    const { messages } = await graph.invoke(input);
+    over.resolve();
+    return messages.length;
   };
   for (let i = 0; i < 3; i++) {
     expect(await ask(true)).toBe(1);

@@ -1,10 +1,10 @@
 import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkChain } from "../../src/audit/chain.ts";
+import { signal } from "../langgraph/signal.ts";
 import { scriptedSage, type ScriptedSage } from "./scripted-sage.ts";
 
 let folder: string;
@@ -48,19 +48,21 @@ test("in log mode the audit log says what was wrong, whichever policy lets the c
 
 test("closing ends what is held, in the ledger as well, and nothing follows the end of the audit log", async () => {
   const auditLog = join(folder, "closed.jsonl");
+  const closed = signal<void>();
   await using scripted = await scriptedSage({ fairness: { concurrency: 1 }, safety: { auditLog } }, () => ({
     text: "ok",
-    afterMs: 30,
+    after: closed.promise,
   }));
   const model = scripted.model();
   let results: readonly PromiseSettledResult<unknown>[] = [];
   const run = graphOf(scripted, async () => {
     results = await Promise.allSettled(["1", "2", "3"].map((text) => model.invoke(text)));
   }).invoke(input);
-  while (scripted.server.requests.length === 0) await delay(1);
+  const holds = () => [...scripted.sage.ledger].filter(({ action }) => action.type === "hold");
+  await expect.poll(() => [scripted.server.requests.length, holds().length], { interval: 1 }).toEqual([1, 2]);
   await scripted.sage.close();
-  const holds = [...scripted.sage.ledger].filter(({ action }) => action.type === "hold");
-  expect(holds.map(({ outcome }) => outcome?.status)).toEqual(["cancelled", "cancelled"]);
+  closed.resolve();
+  expect(holds().map(({ outcome }) => outcome?.status)).toEqual(["cancelled", "cancelled"]);
   await run;
   expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected"]);
   expect(await checkChain(await linesOf(auditLog))).toMatchObject({ isClosed: true, entries: 3 });

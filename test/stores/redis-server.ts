@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
+import { freePort } from "../free-port.ts";
 
 /** Whether `redis-server` can be run here; says why tests are skipped where it cannot. */
 export const hasRedis = spawnSync("redis-server", ["--version"]).status === 0;
@@ -25,7 +25,10 @@ export class RedisServer {
     const chosen = port ?? (await freePort());
     const words = ["--port", String(chosen), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
     const server = spawn("redis-server", words, { stdio: ["ignore", "pipe", "inherit"] });
-    for await (const line of createInterface(server.stdout)) if (line.includes("Ready to accept")) break;
+    let isReady = false;
+    for await (const line of createInterface(server.stdout))
+      if ((isReady = line.includes("Ready to accept"))) break;
+    if (!isReady) throw new Error(`redis-server ended before it was ready at port ${chosen}`);
     server.stdout.resume();
     return new RedisServer(`redis://127.0.0.1:${chosen}`, server);
   }
@@ -49,12 +52,4 @@ export class RedisServer {
     this.#process.kill("SIGKILL");
     await exited;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }

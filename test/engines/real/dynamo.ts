@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { freePort, launch, type RunningServer, skipped, startServer } from "./running-server.ts";
+import { freePort } from "../../free-port.ts";
+import { launch, type RunningServer, skipped, startServer } from "./running-server.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 const python = process.env["DYNAMO_PYTHON"];

@@ -4,7 +4,8 @@ import path from "node:path";
 import { ensureModelFile } from "../../../src/embedded/model/model-file.ts";
 import { presets } from "../../../src/embedded/model/presets.ts";
 import { modelFolder } from "../../embedded/nano.ts";
-import { findProgram, freePort, type RunningServer, skipped, startServer } from "./running-server.ts";
+import { freePort } from "../../free-port.ts";
+import { findProgram, type RunningServer, skipped, startServer } from "./running-server.ts";
 
 const program = findProgram("llama-server");
 

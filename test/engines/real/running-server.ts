@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -41,16 +40,6 @@ export function skipped(server: string, reason: string): string {
   return reason;
 }
 
-/** A TCP port of this machine that nobody uses. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 /** A program that runs, and that a test ends. */
 export interface RunningProgram extends AsyncDisposable {
   /** All that it printed. */
@@ -83,7 +72,8 @@ export async function startServer(command: ServerCommand): Promise<RunningServer
   const running = launch(command);
   const deadline = performance.now() + readyMs;
   while (performance.now() < deadline && !running.hasEnded()) {
-    const isReady = await fetch(`${url}${readyPath}`).then(
+    // A server that is not up yet may take a question and never answer it.
+    const isReady = await fetch(`${url}${readyPath}`, { signal: AbortSignal.timeout(5000) }).then(
       ({ ok }) => ok,
       () => false,
     );

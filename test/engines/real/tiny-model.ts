@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { controlTokens, trainVocabulary } from "../../../src/embedded/model/vocabulary.ts";
@@ -76,7 +76,11 @@ export async function writeTinyModel(): Promise<string> {
       },
     },
   };
-  for (const [name, content] of Object.entries(files))
-    await writeFile(path.join(folder, name), JSON.stringify(content));
+  for (const [name, content] of Object.entries(files)) {
+    // Another test's server may be reading what is there.
+    const draft = path.join(folder, `${name}.${process.pid}`);
+    await writeFile(draft, JSON.stringify(content));
+    await rename(draft, path.join(folder, name));
+  }
   return folder;
 }

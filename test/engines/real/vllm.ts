@@ -1,4 +1,5 @@
-import { freePort, type RunningServer, skipped, startServer } from "./running-server.ts";
+import { freePort } from "../../free-port.ts";
+import { type RunningServer, skipped, startServer } from "./running-server.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 const python = process.env["VLLM_PYTHON"];
