@@ -6,6 +6,7 @@ import type { Predictor } from "../runtime/policy.ts";
 import { CHARACTERS_PER_TOKEN } from "../runtime/prompt-text.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
 import { commonLength, HeldPrefixes, type HeldPrefix } from "./held-prefixes.ts";
+import { UnheldBlocks } from "./unheld-blocks.ts";
 import { InTurn } from "./in-turn.ts";
 
 /** Ended runs whose prefixes are kept because their session may go on. */
@@ -31,8 +32,6 @@ export type Learner = Pick<Predictor, "observe" | "next" | "reuse">;
 /** A prefix of a run, or an anchor, with what is needed to ask for its value. */
 interface Prefix extends HeldPrefix {
   readonly ref: PrefixRef;
-  /** Blocks at its start that every prompt of the agent has. */
-  readonly common: number;
 }
 
 /** What runs of an agent have in common: system message and tools, and what their histories begin with alike. */
@@ -53,6 +52,7 @@ export class LearnedPolicy implements CachePolicy {
   readonly #blockCharacters: number;
   readonly #ablation: Ablation;
   readonly #held: HeldPrefixes<Prefix>;
+  readonly #unheld: UnheldBlocks;
   /** By block. All places are there from the start: an array with gaps would be looked up like a map. */
   readonly #parts: (PromptPart | undefined)[];
   readonly #runs = new Map<number, Map<string, Prefix>>();
@@ -76,7 +76,8 @@ export class LearnedPolicy implements CachePolicy {
     this.#blockCharacters = context.blockTokens * CHARACTERS_PER_TOKEN;
     this.#ablation = ablation;
     this.#parts = Array<undefined>(context.blockCount).fill(undefined);
-    this.#held = new HeldPrefixes(context.blockCount, (prefix) => this.#rate(prefix));
+    this.#unheld = new UnheldBlocks(context.blockCount);
+    this.#held = new HeldPrefixes(context.blockCount, this.#unheld, (prefix) => this.#rate(prefix));
   }
 
   request(arrival: Arrival): void {
@@ -100,6 +101,9 @@ export class LearnedPolicy implements CachePolicy {
     });
     const earlier = prefixes.get(agent);
     const common = this.#holdAnchor(arrival, anchor.hash);
+    const known = earlier ? commonLength(earlier.blocks, blocks) : 0;
+    const isLearning = this.#ablation.withoutPrediction !== true && this.#ablation.anchorsOnly !== true;
+    this.#unheld.used(arrival, known, common, isLearning ? this.#runs.size - this.#paused.size : 0);
     const own = toPrefix({ agent, run: runId }, blocks, blocks.length, common, index);
     this.#held.hold(own, earlier);
     prefixes.set(agent, own);

@@ -50,6 +50,34 @@ test("a chat's prefix stays after its run when its thread is known", () => {
   expect(hits).toBeGreaterThanOrEqual(unknown.hits);
 });
 
+/**
+ * Single calls, none of which says whose it is: every third one asks about one of four documents of ten blocks, the others
+ * have prompts of their own of thirty.
+ */
+function questions(): Schedule {
+  const ids = new BlockIds();
+  const calls = Array.from({ length: 900 }, (_, index): ScheduledCall => {
+    const isAsked = index % 3 === 0;
+    const blocks = Array.from({ length: isAsked ? 12 : 30 }, (_block, at) =>
+      ids.id(isAsked && at < 10 ? `document ${(index / 3) % 4} ${at}` : `${index} ${at}`),
+    );
+    const size = { promptTokens: 16 * blocks.length, outputTokens: 20 };
+    const call = { agent: "", blocks: Int32Array.from(blocks), anchorBlocks: 0, ...size };
+    return { call, run: index, recorded: { id: String(index), calls: [call] }, at: index, isLast: true };
+  });
+  const runs = calls.map(({ recorded }) => recorded);
+  const workload = { name: "questions", blockTokens: 16, blockCount: ids.count, runs };
+  return { workload, concurrency: 1, seed: 1, isTimed: false, calls, workingSet: ids.count };
+}
+
+test("what runs come to again and again stays, though no open run or agent speaks for it", () => {
+  const played = questions();
+  // A document is asked about every 12 calls, in which 280 blocks come.
+  const capacity = 150;
+  expect(replay(played, lru, { capacity }).hits).toBe(0);
+  expect(replay(played, cachesage, { capacity }).hits).toBeGreaterThan(0.8 * 10 * 296);
+});
+
 /** Runs of one agent that calls again and again with a prompt that grows, as a coding agent does: all are alike. */
 function loops(): Workload {
   const ids = new BlockIds();
