@@ -1,3 +1,4 @@
+import { ANY_ANCHOR } from "../learn/anchors.ts";
 import { LearnedPredictor } from "../learn/predictor.ts";
 import { endOf, placeOf } from "../learn/survival.ts";
 import type { PrefixRef } from "../runtime/action.ts";
@@ -63,6 +64,8 @@ export class LearnedPolicy implements CachePolicy {
   #now = 0;
   /** By agent and hash. */
   readonly #anchors = new Map<string, Anchor>();
+  /** Each agent's latest prompt, and the anchor that it came with. */
+  readonly #latestOf = new Map<string, { blocks: Int32Array; run: number; hash: string }>();
   #latest: Pick<Arrival, "run" | "agent"> = { run: -1, agent: "" };
   readonly #runsInTurn = new InTurn(this.#runs);
   readonly #anchorsInTurn = new InTurn(this.#anchors);
@@ -233,7 +236,8 @@ export class LearnedPolicy implements CachePolicy {
   }
 
   /** @returns how many blocks the anchor takes: those of system message and tools at least. */
-  #holdAnchor({ agent, blocks, anchorBlocks, run, index }: Arrival, hash: string): number {
+  #holdAnchor(arrival: Arrival, hash: string): number {
+    const { agent, blocks, anchorBlocks, run, index } = arrival;
     const key = `${agent} ${hash}`;
     const known = this.#anchors.get(key);
     let common = Math.min(known?.common ?? anchorBlocks, blocks.length);
@@ -242,7 +246,23 @@ export class LearnedPolicy implements CachePolicy {
     const prefix = toPrefix({ agent, anchor: hash }, blocks, common, common, index);
     this.#held.hold(prefix, known?.prefix);
     this.#anchors.set(key, { prefix, blocks, run, common });
+    this.#holdBeginning(arrival, hash);
     return common;
+  }
+
+  /** Where runs come to an agent with several anchors, holds what those begin with alike. */
+  #holdBeginning({ agent, blocks, run, index }: Arrival, hash: string): void {
+    const key = `${agent} ${ANY_ANCHOR}`;
+    const before = this.#latestOf.get(agent);
+    const known = this.#anchors.get(key);
+    this.#latestOf.set(agent, { blocks, run, hash });
+    let common = before ? commonLength(before.blocks, blocks) : 0;
+    if (before?.run === run || before?.hash === hash) common = Math.min(known?.common ?? 0, common);
+    if (common === 0 && !known) return;
+    const prefix = toPrefix({ agent, anchor: ANY_ANCHOR }, blocks, common, common, index);
+    this.#held.hold(prefix, known?.prefix);
+    if (common > 0) this.#anchors.set(key, { prefix, blocks, run, common });
+    else this.#anchors.delete(key);
   }
 
   #rate(prefix: Prefix): void {
