@@ -109,8 +109,9 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
       const prefix = this.#heap[0];
       const { least } = this.#unheld;
       if (least && (!prefix || !isBefore(prefix, least))) {
-        this.#unheld.remove(least.block);
-        return least.block;
+        const { block } = least;
+        this.#unheld.remove(block);
+        return block;
       }
       if (!prefix) throw new Error("no block is in the cache");
       prefix.length--;

@@ -256,9 +256,11 @@ export class LearnedPolicy implements CachePolicy {
     const before = this.#latestOf.get(agent);
     const known = this.#anchors.get(key);
     this.#latestOf.set(agent, { blocks, run, hash });
+    const isTold = before !== undefined && before.run !== run && before.hash !== hash;
+    if (!isTold && !known) return;
     let common = before ? commonLength(before.blocks, blocks) : 0;
-    if (before?.run === run || before?.hash === hash) common = Math.min(known?.common ?? 0, common);
-    if (common === 0 && !known) return;
+    if (!isTold) common = Math.min(known?.common ?? 0, common);
+    else if (common === 0 && !known) return;
     const prefix = toPrefix({ agent, anchor: ANY_ANCHOR }, blocks, common, common, index);
     this.#held.hold(prefix, known?.prefix);
     if (common > 0) this.#anchors.set(key, { prefix, blocks, run, common });

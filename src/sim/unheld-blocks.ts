@@ -22,8 +22,11 @@ export class UnheldBlocks {
   readonly #usedAt: Int32Array;
   readonly #revisits = new Revisits();
   readonly #least: Least = { block: -1, usedAt: 0, value: 0 };
-  /** By class: value of what was used last by this request, as of now. */
-  readonly #values = Array.from({ length: CLASSES }, () => ({ usedAt: -1, now: -1, value: 0 }));
+  /** Its class; -1 while it has to be looked for. */
+  #leastClass = -1;
+  /** By class: value of what was used last by this request, and how long it stands. */
+  readonly #values = Array.from({ length: CLASSES }, () => ({ usedAt: -1, until: 0, value: 0 }));
+  #size = 0;
   #now = 0;
   #openRuns = 1;
 
@@ -45,7 +48,10 @@ export class UnheldBlocks {
   used({ index, run, blocks }: Arrival, known: number, common: number, openRuns: number): void {
     this.#now = index;
     this.#openRuns = openRuns;
-    let [runs, usedAt, count] = [0, 0, 0];
+    this.#leastClass = -1;
+    let runs = 0;
+    let usedAt = 0;
+    let count = 0;
     for (let at = 0; at < blocks.length; at++) {
       const block = blocks[at] as number;
       if (at >= known && this.#latestRun[block] !== run) {
@@ -56,7 +62,9 @@ export class UnheldBlocks {
         if (at >= common && others === runs && before === usedAt) count++;
         else if (at >= common) {
           if (count > 0) this.#revisits.came(runs, index - usedAt, count);
-          [runs, usedAt, count] = [others, before, 1];
+          runs = others;
+          usedAt = before;
+          count = 1;
         }
       }
       this.#latestRun[block] = run;
@@ -70,18 +78,33 @@ export class UnheldBlocks {
   }
 
   add(block: number): void {
-    this.#lists.use(block, classOf(this.#runs[block] as number));
+    const found = classOf(this.#runs[block] as number);
+    const usedAt = this.#usedAt[block] as number;
+    if (this.#size === 0) this.#setLeast(found, block, usedAt, this.#valueOf(found, usedAt));
+    // Else it is the last to go of its class.
+    else if (this.#lists.oldestOf(found) === undefined) this.#leastClass = -1;
+    this.#lists.use(block, found);
+    this.#size++;
   }
 
   /** Does nothing when the block is not among them. */
   remove(block: number): void {
+    if (!this.#lists.has(block)) return;
     this.#lists.remove(block);
+    this.#size--;
+    const least = this.#least;
+    const next =
+      this.#leastClass < 0 || block !== least.block ? undefined : this.#lists.oldestOf(this.#leastClass);
+    // What came with it has the same value.
+    if (next !== undefined && this.#usedAt[next] === least.usedAt) least.block = next;
+    else this.#leastClass = -1;
   }
 
   /** The one that is worth least, among equals the one used longest ago; undefined when there is none. */
   get least(): Least | undefined {
+    if (this.#size === 0) return undefined;
     const least = this.#least;
-    least.block = -1;
+    if (this.#leastClass >= 0) return least;
     let value = 0;
     for (let found = 0; found < CLASSES; found++) {
       const block = this.#lists.oldestOf(found);
@@ -89,20 +112,27 @@ export class UnheldBlocks {
       const usedAt = this.#usedAt[block] as number;
       // More runs come to a prompt's beginning than to what follows it, and it must not go before.
       value = Math.max(value, this.#valueOf(found, usedAt));
-      if (least.block >= 0 && (value > least.value || usedAt >= least.usedAt)) continue;
-      least.block = block;
-      least.usedAt = usedAt;
-      least.value = value;
+      if (this.#leastClass >= 0 && (value > least.value || usedAt >= least.usedAt)) continue;
+      this.#setLeast(found, block, usedAt, value);
     }
-    return least.block < 0 ? undefined : least;
+    return least;
+  }
+
+  #setLeast(found: number, block: number, usedAt: number, value: number): void {
+    this.#leastClass = found;
+    this.#least.block = block;
+    this.#least.usedAt = usedAt;
+    this.#least.value = value;
   }
 
   #valueOf(found: number, usedAt: number): number {
-    const known = this.#values[found] as { usedAt: number; now: number; value: number };
-    if (known.usedAt === usedAt && known.now === this.#now) return known.value;
+    const known = this.#values[found] as { usedAt: number; until: number; value: number };
+    if (known.usedAt === usedAt && this.#now < known.until) return known.value;
+    const idle = this.#now - usedAt;
     known.usedAt = usedAt;
-    known.now = this.#now;
-    known.value = this.#revisits.value(found, this.#now - usedAt, this.#openRuns);
+    // Times are told apart by quarters of a doubling: of half a quarter nothing changes much.
+    known.until = this.#now + 1 + idle / 8;
+    known.value = this.#revisits.value(found, idle, this.#openRuns);
     return known.value;
   }
 }
