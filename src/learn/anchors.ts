@@ -3,6 +3,9 @@ import { type AnchorVariant, AnchorVariants } from "./anchor-variants.ts";
 import { rateToValue } from "./value.ts";
 import { rounded } from "./state.ts";
 
+/** Names what an agent's anchors all begin with: a user's name or the date may stand at their end. */
+export const ANY_ANCHOR = "";
+
 /** Calls over which arrival rates are averaged: old counts are halved when this many have been seen. */
 const WINDOW = 4096;
 
@@ -19,8 +22,9 @@ interface Prompts {
   shared: number;
   sharedSamples: number;
   readonly variants: AnchorVariants;
-  /** Open runs that have called the agent, and how many of the others are expected to call it at their next step. */
+  /** Open runs that have called the agent, and how many of these and of the others are expected to call it at their next step. */
   openRuns: number;
+  returning: number;
   arrivals: number;
   /** How often runs called the agent again, and their steps since they first did. */
   returns: number;
@@ -71,15 +75,17 @@ export class Anchors {
    * agent call it at its rate of returns, and the others at its share of all calls. Of those that know it one is left out in
    * the long run: its own prefix, which the anchor is a part of, has a better forecast.
    *
-   * @param hash the anchor; default: the agent's latest.
+   * @param hash the anchor, or ANY_ANCHOR; default: the agent's latest.
    */
   value(agent: number, hash: string | undefined, openRuns: number): number {
     const own = this.#agents[agent];
     if (!own || this.#total === 0) return 0;
-    const variant = own.variants.find(hash ?? own.variants.latest);
-    const share = own.variants.share(variant);
-    const arrivals = (variant?.arrivals ?? 0) + share * own.arrivals;
-    const again = (Math.max(0, (variant?.openRuns ?? 0) - 1) * own.returns) / Math.max(1, own.steps);
+    const isAny = hash === ANY_ANCHOR;
+    const variant = isAny ? undefined : own.variants.find(hash ?? own.variants.latest);
+    const share = isAny ? 1 : own.variants.share(variant);
+    const known = (isAny ? own.openRuns : variant?.openRuns) ?? 0;
+    const arrivals = ((isAny ? own.returning : variant?.arrivals) ?? 0) + share * own.arrivals;
+    const again = (Math.max(0, known - 1) * own.returns) / Math.max(1, own.steps);
     const first = share * Math.max(0, openRuns - own.openRuns) * this.#shareOf(own.calls, own.calledAt);
     const opening = share * openRuns * this.#shareOf(own.opening, own.openedAt);
     return rateToValue(Math.max(arrivals, again + first) + opening);
@@ -92,9 +98,11 @@ export class Anchors {
 
   /** An open run is expected to call the agent at its next step. @param variant the anchor of its latest call, if there was one. */
   arrive(agent: number, variant: AnchorVariant | undefined, probability: number): void {
-    const target = variant ?? this.#own(agent);
+    const own = this.#own(agent);
+    const target = variant ?? own;
     // Rounding may leave a trace below zero when the last run has gone.
     target.arrivals = Math.max(0, target.arrivals + probability);
+    if (variant) own.returning = Math.max(0, own.returning + probability);
   }
 
   /** An open run calls the agent with this anchor. @param before the anchor of its call before, if there was one. */
@@ -187,6 +195,7 @@ export class Anchors {
       sharedSamples: 0,
       variants: new AnchorVariants(),
       openRuns: 0,
+      returning: 0,
       arrivals: 0,
       returns: 0,
       steps: 0,

@@ -9,22 +9,38 @@ const STARTS = Float64Array.from({ length: CLASSES + 1 }, (_, i) => 2 ** (i / PA
 const MEANS = Float64Array.from({ length: CLASSES }, (_, i) =>
   meanOf(STARTS[i] as number, STARTS[i + 1] as number),
 );
-/** Samples that count in full; beyond, old ones are halved. */
+/** Samples that count in full where nothing else is said. */
 const WINDOW = 1024;
 
 /** How long something takes, by the logarithm of milliseconds: enough for times that spread over orders of magnitude. */
 export class Waits {
+  readonly #window: number;
   readonly #counts = new Float64Array(CLASSES);
   #samples = 0;
   /** Classes from here on are empty. */
   #end = 0;
 
-  add(milliseconds: number): void {
+  /** @param window samples that count in full; beyond, old ones are halved. */
+  constructor(window = WINDOW) {
+    this.#window = window;
+  }
+
+  /** How many were seen; old ones count less. */
+  get samples(): number {
+    return this.#samples;
+  }
+
+  /** @param weight number of such waits. */
+  add(milliseconds: number, weight = 1): void {
     const found = classOf(milliseconds);
-    this.#counts[found] = (this.#counts[found] as number) + 1;
+    this.#counts[found] = (this.#counts[found] as number) + weight;
     this.#end = Math.max(this.#end, found + 1);
-    this.#samples++;
-    if (this.#samples <= WINDOW) return;
+    this.#samples += weight;
+    if (this.#samples > this.#window) this.halve();
+  }
+
+  /** Lets all that was seen count half. */
+  halve(): void {
     this.#samples /= 2;
     for (let i = 0; i < this.#end; i++) this.#counts[i] = (this.#counts[i] as number) / 2;
   }
@@ -60,14 +76,15 @@ export class Waits {
    *
    * @param tick milliseconds between two looks at it: no horizon is shorter, or one chance in a hundred to end within a
    * millisecond would count for more than a certain end within a second.
+   * @param never number of waits that do not end.
    */
-  rate(elapsed: number, tick: number): number {
+  rate(elapsed: number, tick: number, never = 0): number {
     const now = Math.max(1, elapsed);
     const place = PARTS * Math.log2(now);
     const first = Math.min(CLASSES - 1, Math.floor(place));
     // Of the times in the class that it is in, those are left that are longer.
     const share = Math.max(0, first + 1 - place);
-    let left = 1 + (this.#counts[first] as number) * share;
+    let left = 1 + never + (this.#counts[first] as number) * share;
     for (let i = first + 1; i < this.#end; i++) left += this.#counts[i] as number;
     let best = 0;
     let came = 0;

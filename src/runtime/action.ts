@@ -6,7 +6,7 @@ export interface PrefixRef {
   readonly agent: AgentId;
   /** Absent for the anchor (system message and tools), which every run of the agent shares. */
   readonly run?: RunId;
-  /** Which of an agent's anchors, by hash; default: its latest. */
+  /** Which of an agent's anchors, by hash; empty: what they all begin with; default: its latest. */
   readonly anchor?: string;
 }
 

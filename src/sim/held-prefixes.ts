@@ -1,8 +1,18 @@
-import { RecencyList } from "./recency-list.ts";
+import type { UnheldBlocks } from "./unheld-blocks.ts";
+
+/** What is worth least goes first, among equals what was used longest ago. */
+interface Worth {
+  /** In [0, 1]. */
+  readonly value: number;
+  /** Number of the request that used it last. */
+  readonly usedAt: number;
+}
 
 /** A prefix that holds blocks in cache: those of one prompt, from its start up to where its tail was given up. */
 export interface HeldPrefix {
   readonly blocks: Int32Array;
+  /** Blocks at its start that every prompt of the agent has. */
+  readonly common: number;
   /** Blocks still held. */
   length: number;
   /** Number of the request that used it last. */
@@ -19,21 +29,21 @@ export interface HeldPrefix {
 
 /**
  * Which prefixes want which blocks. A block is worth what the most valuable of its prefixes is; a prefix gives blocks up from
- * its tail, so that it is never cut at its head; blocks that none holds any more go first, least recently used first.
+ * its tail, so that it is never cut at its head. Blocks that none holds any more are worth what other runs make of them.
  */
 export class HeldPrefixes<Prefix extends HeldPrefix> {
   /** By block: how many prefixes hold it. */
   readonly #holders: Int32Array;
-  readonly #free: RecencyList;
+  readonly #unheld: UnheldBlocks;
   /** Heap by value; among equals the one used longest ago on top. */
   readonly #heap: Prefix[] = [];
   readonly #rate: (prefix: Prefix) => void;
   #prompts = 0;
 
-  /** @param rate sets a prefix's value and how far it stands. */
-  constructor(blockCount: number, rate: (prefix: Prefix) => void) {
+  /** @param unheld takes blocks that no prefix holds any more. @param rate sets a prefix's value and how far it stands. */
+  constructor(blockCount: number, unheld: UnheldBlocks, rate: (prefix: Prefix) => void) {
     this.#holders = new Int32Array(blockCount);
-    this.#free = new RecencyList(blockCount);
+    this.#unheld = unheld;
     this.#rate = rate;
   }
 
@@ -64,9 +74,13 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
     else if (prefix.value < before) this.#up(prefix.slot);
   }
 
-  /** Value of what would go first; -1 when a block is resident that nobody holds, infinite when none is resident. */
+  /** Value of what would go first; infinite when no block is resident. */
   get least(): number {
-    return this.#free.oldest === undefined ? (this.#heap[0]?.value ?? Number.POSITIVE_INFINITY) : -1;
+    const { least } = this.#unheld;
+    return Math.min(
+      least?.value ?? Number.POSITIVE_INFINITY,
+      this.#heap[0]?.value ?? Number.POSITIVE_INFINITY,
+    );
   }
 
   /** What a prefix would be worth if so many of its blocks were held. */
@@ -89,20 +103,27 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
     this.#up(prefix.slot);
   }
 
-  /** A resident block that nobody holds, or the last block of the least valuable prefix. Throws when there is none. */
+  /** A resident block that nobody holds and that is worth no more than the least valuable prefix. Throws when there is none. */
   victim(): number {
     for (;;) {
-      const { oldest } = this.#free;
-      if (oldest !== undefined) {
-        this.#free.remove(oldest);
-        return oldest;
-      }
       const prefix = this.#heap[0];
+      const { least } = this.#unheld;
+      if (least && (!prefix || !isBefore(prefix, least))) {
+        const { block } = least;
+        this.#unheld.remove(block);
+        return block;
+      }
       if (!prefix) throw new Error("no block is in the cache");
       prefix.length--;
-      this.#drop(prefix.blocks[prefix.length] as number);
+      const block = prefix.blocks[prefix.length] as number;
+      this.#drop(block);
       if (prefix.length === 0) this.#remove(prefix);
       else if (prefix.length < prefix.steadyTo || prefix.ratedAfter < this.#prompts) this.revalue(prefix);
+      // Of what all prompts of an agent have the value counts other runs already.
+      if (prefix.length < prefix.common && this.#holders[block] === 0) {
+        this.#unheld.remove(block);
+        return block;
+      }
     }
   }
 
@@ -115,7 +136,7 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
     for (let block = 0; block < counted.length; block++) {
       if (counted[block] !== this.#holders[block])
         throw new Error(`block ${block} has ${counted[block]} holders, counted ${this.#holders[block]}`);
-      if (isResident(block) !== ((counted[block] as number) > 0 || this.#free.has(block)))
+      if (isResident(block) !== ((counted[block] as number) > 0 || this.#unheld.has(block)))
         throw new Error(
           `block ${block} is ${isResident(block) ? "" : "not "}in cache, but its holders say otherwise`,
         );
@@ -130,7 +151,7 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
   #take(block: number): void {
     const before = this.#holders[block] as number;
     this.#holders[block] = before + 1;
-    if (before === 0) this.#free.remove(block);
+    if (before === 0) this.#unheld.remove(block);
   }
 
   /** Lets go of all but the first `kept` blocks, which another prefix holds in its place. */
@@ -143,7 +164,7 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
   #drop(block: number): void {
     const left = (this.#holders[block] as number) - 1;
     this.#holders[block] = left;
-    if (left === 0) this.#free.use(block);
+    if (left === 0) this.#unheld.add(block);
   }
 
   #remove(prefix: Prefix): void {
@@ -158,16 +179,12 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
     this.#down(last.slot);
   }
 
-  #isBefore(a: Prefix, b: Prefix): boolean {
-    return a.value < b.value || (a.value === b.value && a.usedAt < b.usedAt);
-  }
-
   #up(from: number): void {
     let at = from;
     const prefix = this.#heap[at] as Prefix;
     while (at > 0) {
       const parent = this.#heap[(at - 1) >> 1] as Prefix;
-      if (!this.#isBefore(prefix, parent)) break;
+      if (!isBefore(prefix, parent)) break;
       this.#place(parent, at);
       at = (at - 1) >> 1;
     }
@@ -179,9 +196,9 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
     const prefix = this.#heap[at] as Prefix;
     for (let child = 2 * at + 1; child < this.#heap.length; child = 2 * at + 1) {
       const right = this.#heap[child + 1];
-      if (right && this.#isBefore(right, this.#heap[child] as Prefix)) child++;
+      if (right && isBefore(right, this.#heap[child] as Prefix)) child++;
       const first = this.#heap[child] as Prefix;
-      if (!this.#isBefore(first, prefix)) break;
+      if (!isBefore(first, prefix)) break;
       this.#place(first, at);
       at = child;
     }
@@ -192,6 +209,10 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
     this.#heap[at] = prefix;
     prefix.slot = at;
   }
+}
+
+function isBefore(a: Worth, b: Worth): boolean {
+  return a.value < b.value || (a.value === b.value && a.usedAt < b.usedAt);
 }
 
 /** Blocks that two prompts begin with alike. */

@@ -1,3 +1,4 @@
+import { ANY_ANCHOR } from "../learn/anchors.ts";
 import { LearnedPredictor } from "../learn/predictor.ts";
 import { endOf, placeOf } from "../learn/survival.ts";
 import type { PrefixRef } from "../runtime/action.ts";
@@ -6,6 +7,7 @@ import type { Predictor } from "../runtime/policy.ts";
 import { CHARACTERS_PER_TOKEN } from "../runtime/prompt-text.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
 import { commonLength, HeldPrefixes, type HeldPrefix } from "./held-prefixes.ts";
+import { UnheldBlocks } from "./unheld-blocks.ts";
 import { InTurn } from "./in-turn.ts";
 
 /** Ended runs whose prefixes are kept because their session may go on. */
@@ -31,8 +33,6 @@ export type Learner = Pick<Predictor, "observe" | "next" | "reuse">;
 /** A prefix of a run, or an anchor, with what is needed to ask for its value. */
 interface Prefix extends HeldPrefix {
   readonly ref: PrefixRef;
-  /** Blocks at its start that every prompt of the agent has. */
-  readonly common: number;
 }
 
 /** What runs of an agent have in common: system message and tools, and what their histories begin with alike. */
@@ -53,6 +53,7 @@ export class LearnedPolicy implements CachePolicy {
   readonly #blockCharacters: number;
   readonly #ablation: Ablation;
   readonly #held: HeldPrefixes<Prefix>;
+  readonly #unheld: UnheldBlocks;
   /** By block. All places are there from the start: an array with gaps would be looked up like a map. */
   readonly #parts: (PromptPart | undefined)[];
   readonly #runs = new Map<number, Map<string, Prefix>>();
@@ -63,6 +64,8 @@ export class LearnedPolicy implements CachePolicy {
   #now = 0;
   /** By agent and hash. */
   readonly #anchors = new Map<string, Anchor>();
+  /** Each agent's latest prompt, and the anchor that it came with. */
+  readonly #latestOf = new Map<string, { blocks: Int32Array; run: number; hash: string }>();
   #latest: Pick<Arrival, "run" | "agent"> = { run: -1, agent: "" };
   readonly #runsInTurn = new InTurn(this.#runs);
   readonly #anchorsInTurn = new InTurn(this.#anchors);
@@ -76,7 +79,8 @@ export class LearnedPolicy implements CachePolicy {
     this.#blockCharacters = context.blockTokens * CHARACTERS_PER_TOKEN;
     this.#ablation = ablation;
     this.#parts = Array<undefined>(context.blockCount).fill(undefined);
-    this.#held = new HeldPrefixes(context.blockCount, (prefix) => this.#rate(prefix));
+    this.#unheld = new UnheldBlocks(context.blockCount);
+    this.#held = new HeldPrefixes(context.blockCount, this.#unheld, (prefix) => this.#rate(prefix));
   }
 
   request(arrival: Arrival): void {
@@ -100,6 +104,9 @@ export class LearnedPolicy implements CachePolicy {
     });
     const earlier = prefixes.get(agent);
     const common = this.#holdAnchor(arrival, anchor.hash);
+    const known = earlier ? commonLength(earlier.blocks, blocks) : 0;
+    const isLearning = this.#ablation.withoutPrediction !== true && this.#ablation.anchorsOnly !== true;
+    this.#unheld.used(arrival, known, common, isLearning ? this.#runs.size - this.#paused.size : 0);
     const own = toPrefix({ agent, run: runId }, blocks, blocks.length, common, index);
     this.#held.hold(own, earlier);
     prefixes.set(agent, own);
@@ -229,7 +236,8 @@ export class LearnedPolicy implements CachePolicy {
   }
 
   /** @returns how many blocks the anchor takes: those of system message and tools at least. */
-  #holdAnchor({ agent, blocks, anchorBlocks, run, index }: Arrival, hash: string): number {
+  #holdAnchor(arrival: Arrival, hash: string): number {
+    const { agent, blocks, anchorBlocks, run, index } = arrival;
     const key = `${agent} ${hash}`;
     const known = this.#anchors.get(key);
     let common = Math.min(known?.common ?? anchorBlocks, blocks.length);
@@ -238,7 +246,25 @@ export class LearnedPolicy implements CachePolicy {
     const prefix = toPrefix({ agent, anchor: hash }, blocks, common, common, index);
     this.#held.hold(prefix, known?.prefix);
     this.#anchors.set(key, { prefix, blocks, run, common });
+    this.#holdBeginning(arrival, hash);
     return common;
+  }
+
+  /** Where runs come to an agent with several anchors, holds what those begin with alike. */
+  #holdBeginning({ agent, blocks, run, index }: Arrival, hash: string): void {
+    const key = `${agent} ${ANY_ANCHOR}`;
+    const before = this.#latestOf.get(agent);
+    const known = this.#anchors.get(key);
+    this.#latestOf.set(agent, { blocks, run, hash });
+    const isTold = before !== undefined && before.run !== run && before.hash !== hash;
+    if (!isTold && !known) return;
+    let common = before ? commonLength(before.blocks, blocks) : 0;
+    if (!isTold) common = Math.min(known?.common ?? 0, common);
+    else if (common === 0 && !known) return;
+    const prefix = toPrefix({ agent, anchor: ANY_ANCHOR }, blocks, common, common, index);
+    this.#held.hold(prefix, known?.prefix);
+    if (common > 0) this.#anchors.set(key, { prefix, blocks, run, common });
+    else this.#anchors.delete(key);
   }
 
   #rate(prefix: Prefix): void {

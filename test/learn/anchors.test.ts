@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Anchors } from "../../src/learn/anchors.ts";
+import { ANY_ANCHOR, Anchors } from "../../src/learn/anchors.ts";
 import { rateToValue } from "../../src/learn/value.ts";
 import { AnchorVariants } from "../../src/learn/anchor-variants.ts";
 
@@ -45,6 +45,17 @@ test("runs that have not called the agent yet come with each anchor at its share
   expect(anchors.value(3, "x", 4)).toBeCloseTo(rateToValue(2.5 / 4), 12);
   expect(anchors.value(3, "x", 6)).toBeCloseTo(rateToValue((2.5 / 4) * 2), 12);
   expect(anchors.value(3, "y", 6)).toBeCloseTo(rateToValue((0.5 / 4) * 2), 12);
+});
+
+test("what all anchors begin with is worth the uses of all runs", () => {
+  const { anchors, variants } = fourRuns("w", "x", "y", "z");
+  for (const variant of variants) anchors.arrive(3, variant, 0.25);
+  anchors.arrive(3, undefined, 0.5);
+  expect(anchors.value(3, "z", 4)).toBeCloseTo(rateToValue(0.25 + 0.5 * 0.05), 12);
+  expect(anchors.value(3, ANY_ANCHOR, 4)).toBeCloseTo(rateToValue(1.5), 12);
+  // Five returns in five steps: three of the four, and each of the two open runs that have not called it.
+  for (let i = 0; i < 5; i++) anchors.away(3, 1, true);
+  expect(anchors.value(3, ANY_ANCHOR, 6)).toBeCloseTo(rateToValue(3 + 2), 12);
 });
 
 test("an anchor of runs that have all left is worth what new ones may bring", () => {

@@ -50,6 +50,57 @@ test("a chat's prefix stays after its run when its thread is known", () => {
   expect(hits).toBeGreaterThanOrEqual(unknown.hits);
 });
 
+/**
+ * Single calls, none of which says whose it is: every third one asks about one of four documents of ten blocks, the others
+ * have prompts of their own of thirty.
+ */
+function questions(): Schedule {
+  const ids = new BlockIds();
+  const calls = Array.from({ length: 900 }, (_, index): ScheduledCall => {
+    const isAsked = index % 3 === 0;
+    const blocks = Array.from({ length: isAsked ? 12 : 30 }, (_block, at) =>
+      ids.id(isAsked && at < 10 ? `document ${(index / 3) % 4} ${at}` : `${index} ${at}`),
+    );
+    const size = { promptTokens: 16 * blocks.length, outputTokens: 20 };
+    const call = { agent: "", blocks: Int32Array.from(blocks), anchorBlocks: 0, ...size };
+    return { call, run: index, recorded: { id: String(index), calls: [call] }, at: index, isLast: true };
+  });
+  const runs = calls.map(({ recorded }) => recorded);
+  const workload = { name: "questions", blockTokens: 16, blockCount: ids.count, runs };
+  return { workload, concurrency: 1, seed: 1, isTimed: false, calls, workingSet: ids.count };
+}
+
+test("what runs come to again and again stays, though no open run or agent speaks for it", () => {
+  const played = questions();
+  // A document is asked about every 12 calls, in which 280 blocks come.
+  const capacity = 150;
+  expect(replay(played, lru, { capacity }).hits).toBe(0);
+  expect(replay(played, cachesage, { capacity }).hits).toBeGreaterThan(0.8 * 10 * 296);
+});
+
+/** Runs of four agents in one of three orders, whose system messages are long, and end with the user's name. */
+function named(): Workload {
+  const ids = new BlockIds();
+  const runs = Array.from({ length: 60 }, (_, run): RecordedRun => {
+    const calls = Array.from({ length: 8 }, (_call, turn) => {
+      const agent = `agent ${(turn * (1 + (run % 3))) % 4}`;
+      const blocks = Int32Array.from({ length: 24 + 3 * turn }, (_block, at) =>
+        ids.id(at < 20 ? `${agent} ${at}` : `${agent} ${run} ${at}`),
+      );
+      return { agent, blocks, anchorBlocks: 21, promptTokens: 16 * blocks.length, outputTokens: 50 };
+    });
+    return { id: String(run), calls };
+  });
+  return { name: "named", blockTokens: 16, blockCount: ids.count, runs };
+}
+
+test("what an agent's anchors begin with alike is kept as one that all runs use", () => {
+  const played = schedule(named(), { concurrency: 8, seed: 1, order: "random" });
+  // Four beginnings of 20 blocks, and little more.
+  const { hits, calls } = replay(played, cachesage, { capacity: 100 });
+  expect(hits / calls).toBeGreaterThan(20);
+});
+
 /** Runs of one agent that calls again and again with a prompt that grows, as a coding agent does: all are alike. */
 function loops(): Workload {
   const ids = new BlockIds();

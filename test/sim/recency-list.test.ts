@@ -51,6 +51,22 @@ test("a block that is not in the list has no newer one, and none is taken from a
   expect(() => list.takeOldest()).toThrow("no block is in the list");
 });
 
+test("of several lists a block is in one", () => {
+  const list = new RecencyList(4, 2);
+  for (const used of [0, 1, 2]) list.use(used, used === 1 ? 1 : 0);
+  expect([list.oldestOf(0), list.newer(0), list.newer(2), list.oldestOf(1), list.newer(1)]).toEqual([
+    0,
+    2,
+    undefined,
+    1,
+    undefined,
+  ]);
+  list.use(0, 1);
+  expect([list.oldestOf(0), list.oldestOf(1), list.newer(1)]).toEqual([2, 1, 0]);
+  list.remove(1);
+  expect([list.has(1), list.oldestOf(1)]).toEqual([false, 0]);
+});
+
 function walk(list: RecencyList): number[] {
   const found: number[] = [];
   for (let at = list.oldest; at !== undefined; at = list.newer(at)) found.push(at);
