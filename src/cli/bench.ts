@@ -39,7 +39,7 @@ const options = z.strictObject({
     .default(800)
     .describe("Time between a run's calls in milliseconds: its mean, or the most of recorded gaps."),
   answerTokens: z.int().positive().max(1024).default(16).describe("Most tokens of an answer."),
-  model: z.string().min(1).default("pico").describe("Random-weight preset (pico, nano, bench)."),
+  model: z.string().min(1).default("pico").describe("Random-weight preset (pico, micro, nano, mini, bench)."),
   arms: z
     .array(z.enum(arms))
     .min(1)

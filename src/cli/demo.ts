@@ -24,8 +24,10 @@ const options = z.strictObject({
     .describe("Who is next: a seeded transition table, chance, or the model's NEXT: line."),
   model: z
     .string()
-    .default("pico")
-    .describe("Random-weight preset (pico, nano, bench) or the path of a .gguf file."),
+    .optional()
+    .describe(
+      "Random-weight preset (pico, micro, nano, mini, bench) or the path of a .gguf file; by default the largest preset that computes 1,000 tokens of prompt within 100 ms here.",
+    ),
   engine: z.url().optional().describe("A server that already runs; arms lru and hints only."),
   engineName: z.string().default("embedded").describe("What runs there; see: cachesage engines."),
   engineOptions: z.string().default("{}").describe("Options of its adapter as a JSON object."),

@@ -1,6 +1,7 @@
 import { type Arm, armsInTurn, inOrder } from "../arms/arm.ts";
 import { type ArmRow, toRow } from "../arms/rows.ts";
 import { playTeam } from "./arms.ts";
+import { fittingModel } from "./fitting-model.ts";
 import { drawPath, random, type Route } from "./routing.ts";
 import { tasks as realTasks } from "./tasks.ts";
 
@@ -13,7 +14,8 @@ export interface DemoOptions {
   readonly toolMs: number;
   readonly answerTokens: number;
   readonly route: Route;
-  readonly model: string;
+  /** Undefined: the preset that fits the machine. */
+  readonly model?: string | undefined;
   readonly engine?: string | undefined;
   readonly engineName?: string;
   readonly engineOptions?: Readonly<Record<string, unknown>>;
@@ -47,7 +49,9 @@ export async function playDemo(options: DemoOptions): Promise<DemoResult> {
   let unnamed = 0;
   let answers = 0;
   // A server that runs already cannot be told to forget.
-  const played = options.engine === undefined ? options.arms : options.arms.filter((arm) => arm !== "none");
+  const isOwn = options.engine === undefined;
+  const played = isOwn ? options.arms : options.arms.filter((arm) => arm !== "none");
+  const model = options.model ?? (isOwn ? await chooseModel(options) : "");
   for (const [turn, seed] of options.seed.entries()) {
     const pinned = Array.from({ length: options.runs }, () => new Map<number, string>());
     for (const arm of armsInTurn(played, turn)) {
@@ -58,6 +62,7 @@ export async function playDemo(options: DemoOptions): Promise<DemoResult> {
       options.progress(`${label}: 0/${runs.length} runs`, false);
       const result = await playTeam(arm, {
         ...options,
+        model,
         runs,
         engine: options.engine,
         nonce: `${seed}-${arm}`,
@@ -82,6 +87,13 @@ export async function playDemo(options: DemoOptions): Promise<DemoResult> {
       : []),
   ];
   return { rows: inOrder(rows), notes };
+}
+
+async function chooseModel({ signal, progress }: DemoOptions): Promise<string> {
+  progress("choosing a model for this machine", false);
+  const { model, prefillMs } = await fittingModel(signal);
+  progress(`model ${model}: 1,000 tokens of prompt take ${prefillMs.toFixed(0)} ms here`, true);
+  return model;
 }
 
 /** The path, tool times and tool arguments of one run, the same whenever seed and index are. */

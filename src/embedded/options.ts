@@ -8,7 +8,7 @@ export const embeddedOptions = z.strictObject({
     .string()
     .min(1)
     .default("nano")
-    .describe("Preset with random weights (pico, nano, bench) or path of a GGUF file"),
+    .describe("Preset with random weights (pico, micro, nano, mini, bench) or path of a GGUF file"),
   host: z.string().min(1).default("127.0.0.1").describe("Address to listen on"),
   port: z.int().min(0).max(65535).default(0).describe("Port to listen on; 0 takes any free one"),
   kvTokens: z

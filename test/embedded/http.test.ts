@@ -253,7 +253,7 @@ describe("starting", () => {
     await expect(start({ colour: "red" })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
     await expect(start({ model: "huge" })).rejects.toMatchObject({
       code: "INVALID_OPTIONS",
-      hint: expect.stringContaining("nano, bench"),
+      hint: expect.stringContaining("nano, mini, bench"),
     });
     await expect(start({ model: "missing.gguf" })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
     const taken = createServer().listen(0, "127.0.0.1");
