@@ -7,7 +7,7 @@ test("the demo's model is the largest preset that is fast enough here, or the sm
   const names = Object.keys(presets);
   expect(names).toContain(model);
   expect(prefillMs).toBeGreaterThan(0);
-  if (model !== names[0]) expect(prefillMs).toBeLessThanOrEqual(100);
+  expect(model === names[0] || prefillMs <= 100).toBe(true);
 });
 
 test("choosing it ends with the signal", async () => {
