@@ -32,10 +32,10 @@ const span = z.object({
   droppedAttributesCount: z.coerce.number().default(0),
   /** How it ended. */
   status: z
-    .object({ code: z.union([z.number(), z.string()]).default(0), message: z.string().default("") })
+    .object({ code: z.union([z.number(), z.string()]).default(0), message: z.string().nullish() })
     .nullish()
     .transform((ended): Status =>
-      ended && ERROR.includes(ended.code) ? endingOf(ended.message) : "completed",
+      ended && ERROR.includes(ended.code) ? endingOf(ended.message ?? "") : "completed",
     ),
   events: z
     .array(

@@ -99,8 +99,7 @@ describe.skipIf(noBrowser)("the page in Chromium", () => {
           await page.getByRole("link", { name }).click();
           await page.getByRole("heading", { level: 1, name }).waitFor();
         }
-        // A page that cannot keep up never gets there; one that can takes far less than a second, where nothing else is at work.
-        expect(performance.now() - started).toBeLessThan(15_000);
+        expect(performance.now() - started).toBeLessThan(5000);
       } finally {
         clearInterval(load);
       }

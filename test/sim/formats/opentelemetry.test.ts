@@ -136,6 +136,8 @@ describe("the opentelemetry format", () => {
     [{ code: 1 }, "completed"],
     [{ code: 2, message: "no room" }, "failed"],
     [{ code: "STATUS_CODE_ERROR" }, "failed"],
+    [{ code: 2, message: null }, "failed"],
+    [{ code: 2, message: "GraphInterrupt: []" }, "interrupted"],
   ])("tells from the outermost span how a run ended: %j", async (status, expected) => {
     const { runs } = await read([
       request({ ...span("c", "root", 3, chat), status: { code: 2 } }, { ...span("root", "", 0, {}), status }),
