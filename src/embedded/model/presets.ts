@@ -15,7 +15,7 @@ export const vocabularySize = 4096;
 
 /**
  * The models the engine writes itself, from the smallest to the largest: 6.9, 8.1, 9.7, 15.6 and 29.9 M weights, and 512, 512, 1024, 1536 and 2048 bytes of KV
- * a token. Each takes about one and a half times as long for a prompt as the one before.
+ * a token. Those between take a prompt's time up in small steps, so that one fits whatever machine the demo runs on.
  */
 export const presets = {
   pico: { name: "pico", width: 384, layers: 2, heads: 1, keyValueHeads: 1, feedForward: 1536 },
