@@ -7,6 +7,7 @@ import type { Identity } from "../runtime/event.ts";
 import type { Decision } from "../runtime/gate.ts";
 import { askGate, askHuman, denialOf, leaveGate } from "./ask-gate.ts";
 import { deniedResponse, interruptedResponse } from "./denied-response.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import type { CallGate, Host } from "./host.ts";
 import type { Introductions } from "./introductions.ts";
 import type { Observer } from "./observer.ts";
@@ -78,12 +79,14 @@ export class EngineFetch {
   readonly #tracker: Tracker;
   readonly #introductions: Introductions;
   readonly #refusals: Refusals;
+  readonly #elsewhere: Elsewhere;
 
   constructor({ host, tracker, introductions }: Observer) {
     this.#host = host;
     this.#tracker = tracker;
     this.#introductions = introductions;
     this.#refusals = new Refusals((message) => host.warn(message));
+    this.#elsewhere = new Elsewhere(host);
   }
 
   /** A fetch around the user's own, or around the global one. */
@@ -259,14 +262,16 @@ export class EngineFetch {
     return call.unseen ? this.#followed(call, call.unseen, answer) : answer;
   }
 
-  /** Path of a request that goes to the engine; undefined when it goes elsewhere. */
+  /** Path of a request that goes to the engine; undefined when it goes elsewhere, which the user is told where hints are on. */
   #enginePath(input: string | URL | Request): string | undefined {
     if (typeof input !== "string" && !(input instanceof URL)) return undefined;
     const { origin, pathname } = new URL(input);
     const base = new URL(this.#host.baseURL);
     const root = base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`;
-    const isOurs = origin === base.origin && pathname.startsWith(root) && ANSWERS.test(pathname);
-    return isOurs ? pathname : undefined;
+    if (!ANSWERS.test(pathname)) return undefined;
+    if (origin === base.origin && pathname.startsWith(root)) return pathname;
+    if (this.#host.cacheHints) this.#elsewhere.note(new URL(input));
+    return undefined;
   }
 
   /** The call's request; the one from before when the client tries the same body again. */

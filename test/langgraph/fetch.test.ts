@@ -48,9 +48,24 @@ test("a request that goes elsewhere is neither decorated nor told", async () => 
   await using elsewhere = await startBench();
   await using bench = await startBench();
   const model = elsewhere.plainModel({ configuration: { fetch: bench.sage.fetch } });
-  await bench.sage.instrument(oneNode(model, { callbacks: [] })).invoke(input);
+  const graph = bench.sage.instrument(oneNode(model, { callbacks: [] }));
+  await graph.invoke(input);
+  await graph.invoke(input);
   expect(elsewhere.server.requests[0]?.body).not.toHaveProperty("seen_by");
   expect(only(bench.events, "request-start")).toEqual([]);
+  expect(bench.warnings).toEqual([
+    `a model call went to ${elsewhere.server.url}/chat/completions, which is not at the engine's address ${bench.server.url}: ` +
+      "such calls get no hints. If it is the same server, connect to it by the address that the client uses",
+  ]);
+});
+
+test("without hints nobody is told that a request goes elsewhere", async () => {
+  await using elsewhere = await startBench();
+  await using bench = await startBench(undefined, { cacheHints: false });
+  const model = elsewhere.plainModel({ configuration: { fetch: bench.sage.fetch } });
+  await bench.sage.instrument(oneNode(model)).invoke(input);
+  expect(elsewhere.server.requests).toHaveLength(1);
+  expect(bench.warnings).toEqual([]);
 });
 
 test("what the user set wins, as a field and as a header in any case", async () => {
