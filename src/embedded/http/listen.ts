@@ -18,10 +18,13 @@ const lastAnswers = 500;
 export async function listen(app: Hono, host: string, port: number): Promise<Listening> {
   const server = createAdaptorServer({ fetch: app.fetch });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) =>
+    server.once("error", (cause: NodeJS.ErrnoException) =>
       reject(
         new CacheSageError("INVALID_OPTIONS", `[embedded] cannot listen, got ${String(cause)}`, {
-          hint: "Choose another port, or 0 for any free one.",
+          hint:
+            cause.code === "EADDRINUSE" || cause.code === "EACCES"
+              ? "Choose another port, or 0 for any free one."
+              : "Give an address of this machine as host: 127.0.0.1, or 0.0.0.0 for all of them.",
           cause,
         }),
       ),
