@@ -60,9 +60,10 @@ export class UnknownNameError extends CacheSageError {
 
 /** An optional peer that this feature needs is not installed. */
 export class MissingDependencyError extends CacheSageError {
-  constructor(owner: string, dependency: string, cause?: unknown) {
+  /** @param version where the newest one may not do. */
+  constructor(owner: string, dependency: string, cause?: unknown, version?: string) {
     super("MISSING_DEPENDENCY", `[${owner}] needs the package ${dependency}, which could not be loaded`, {
-      hint: `Install it: npm install ${dependency}`,
+      hint: `Install it: npm install ${dependency}${version === undefined ? "" : `@${version}`}`,
       cause,
     });
     this.name = "MissingDependencyError";

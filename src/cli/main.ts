@@ -29,6 +29,7 @@ const exitCode = await runProgram(process.argv.slice(2), {
   signal: interrupt.signal,
   takeSignals: (listener) => (takeSignal = listener),
   isTTY: process.stderr.isTTY,
+  columns: process.stdout.isTTY ? process.stdout.columns : undefined,
   env: process.env,
 });
 // Pipes are written in the background on some systems: leave when the last byte is out.

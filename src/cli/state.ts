@@ -63,6 +63,8 @@ export default defineCommand({
       }
       if (action === "merge" || action === "reset") {
         if (json) io.stdout(`${JSON.stringify(action === "merge" ? { merged } : { reset: place })}\n`);
+        else if (action === "reset")
+          io.stderr(`forgot what was learned of tenant ${tenant}, workload ${workload} in ${place}\n`);
         return 0;
       }
       const counts: Counts = (await store.load())?.counts ?? new Map();

@@ -77,6 +77,14 @@ describe("exit codes", () => {
     ["used wrongly: a store that is not there", () => ["state", "show", "no-such-folder"], 2],
     ["used wrongly: a model that is not there", () => ["serve", "--model", "missing.gguf"], 2],
     ["used wrongly: a value out of range", () => ["simulate", trace(), "--concurrency", "0"], 2],
+    ["used wrongly: a task and a file of tasks", () => ["demo", "--task", "a", "--tasks", "b"], 2],
+    ["used wrongly: an engine's name, but no url", () => ["demo", "--engine-name", "vllm"], 2],
+    [
+      "used wrongly: an arm that a running server does not have",
+      () => ["demo", "--engine", "http://127.0.0.1:9/v1", "--arms", "none"],
+      2,
+    ],
+    ["used wrongly: less cache than a request takes", () => ["demo", "--kv-tokens", "8"], 2],
     [
       "used wrongly: a plot that cannot be written",
       () => ["simulate", trace(), "--plot", "no/such/folder.svg"],

@@ -70,7 +70,11 @@ describe.each(places)("the state of a %s store", (_kind, place) => {
     expect(Object.fromEntries(countsOf(restored.snapshot()))).toEqual(
       Object.fromEntries(countsOf(learned.snapshot())),
     );
-    expect((await state("reset", place(), "--yes")).exitCode).toBe(0);
+    expect(await state("reset", place(), "--yes")).toMatchObject({
+      exitCode: 0,
+      stdout: "",
+      stderr: expect.stringContaining("tenant default, workload default"),
+    });
     expect((await shown(place())).transitions).toEqual([]);
   });
 
