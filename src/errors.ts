@@ -146,3 +146,14 @@ export function messageOf(error: unknown): string {
 export function problemOf(error: unknown): string {
   return messageOf(error).split("\n", 1).join("");
 }
+
+/** What is thrown, with code `INVALID_OPTIONS`, where a server cannot listen at the host and port that it was given. */
+export function cannotListen(owner: string, cause: Error & { readonly code?: string }): CacheSageError {
+  const isPort = cause.code === "EADDRINUSE" || cause.code === "EACCES";
+  return new CacheSageError("INVALID_OPTIONS", `[${owner}] cannot listen, got ${String(cause)}`, {
+    hint: isPort
+      ? "Choose another port, or 0 for any free one."
+      : "Give an address of this machine as host: 127.0.0.1, or 0.0.0.0 for all of them.",
+    cause,
+  });
+}
