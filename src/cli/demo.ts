@@ -28,7 +28,10 @@ const options = z.strictObject({
     .describe(
       "Random-weight preset (pico, micro, nano, mini, bench) or the path of a .gguf file; by default the largest preset that computes 1,000 tokens of prompt within 100 ms here.",
     ),
-  engine: z.url().optional().describe("A server that already runs; arms lru and hints only."),
+  engine: z
+    .url()
+    .optional()
+    .describe("A server that already runs, with the model and cache that it has; arms lru and hints only."),
   engineName: z.string().default("embedded").describe("What runs there; see: cachesage engines."),
   engineOptions: z.string().default("{}").describe("Options of its adapter as a JSON object."),
   arms: z
@@ -76,7 +79,7 @@ export default defineCommand({
 });
 
 /** What the schema cannot say. */
-function check({ task, tasks, engine, engineName, arms: chosen }: z.output<typeof options>): void {
+function check({ task, tasks, engine, engineName, model, arms: chosen }: z.output<typeof options>): void {
   if (task !== undefined && tasks !== undefined)
     throw new InvalidOptionsError("demo", "--task, --tasks: got both", {
       hint: "Give one task, or a file of them.",
@@ -87,6 +90,10 @@ function check({ task, tasks, engine, engineName, arms: chosen }: z.output<typeo
       `--engine-name: ${engineName} is not what the demo starts itself, and no --engine was given`,
       { hint: "Give the url of the server that runs: --engine http://127.0.0.1:8000/v1" },
     );
+  if (engine !== undefined && model !== undefined)
+    throw new InvalidOptionsError("demo", `--model: the server at --engine has its own, got ${model}`, {
+      hint: "Leave out --model, or --engine.",
+    });
   if (engine !== undefined && chosen.every((arm) => arm === "none"))
     throw new InvalidOptionsError(
       "demo",

@@ -80,6 +80,11 @@ describe("exit codes", () => {
     ["used wrongly: a task and a file of tasks", () => ["demo", "--task", "a", "--tasks", "b"], 2],
     ["used wrongly: an engine's name, but no url", () => ["demo", "--engine-name", "vllm"], 2],
     [
+      "used wrongly: a model for a server that has one",
+      () => ["demo", "--engine", "http://127.0.0.1:9/v1", "--model", "pico"],
+      2,
+    ],
+    [
       "used wrongly: an arm that a running server does not have",
       () => ["demo", "--engine", "http://127.0.0.1:9/v1", "--arms", "none"],
       2,
