@@ -1,4 +1,6 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { builtPackage, run } from "../record/build.ts";
 import { checkCommandLine, commandLines } from "../readme/command-lines.ts";
@@ -138,6 +140,20 @@ describe("output", () => {
       }
     },
   );
+});
+
+it.skipIf(!existsSync("/dev/full"))("fails with 1 when the output cannot be written", async () => {
+  const full = openSync("/dev/full", "w");
+  try {
+    const words = [built.file("dist/cli/main.js"), "engines", "--json"];
+    const child = spawn(process.execPath, words, { stdio: ["ignore", full, "pipe"] });
+    let stderr = "";
+    child.stderr?.on("data", (chunk: Buffer) => (stderr += String(chunk)));
+    expect(await once(child, "close")).toEqual([1, null]);
+    expect(stderr).toMatch(/^error: the output cannot be written: ENOSPC.*\n$/);
+  } finally {
+    closeSync(full);
+  }
 });
 
 function folder(name: string): string {
