@@ -64,7 +64,7 @@ export default defineCommand({
       if (action === "merge" || action === "reset") {
         if (json) io.stdout(`${JSON.stringify(action === "merge" ? { merged } : { reset: place })}\n`);
         else if (action === "reset")
-          io.stderr(`forgot what was learned of tenant ${tenant}, workload ${workload} in ${place}\n`);
+          io.stderr(`forgot what was learned of tenant ${tenant}, workload ${workload}\n`);
         return 0;
       }
       const counts: Counts = (await store.load())?.counts ?? new Map();
