@@ -6,6 +6,7 @@ import type { Observed } from "../dashboard/observed.ts";
 import { dashboardOptions } from "../dashboard/options.ts";
 import { plainReason } from "../dashboard/plain-reason.ts";
 import type { Problem } from "../dashboard/views/shown.ts";
+import { CacheSageError } from "../errors.ts";
 import { CAPACITY, CAPACITY_EXPECTED } from "../sim/capacity.ts";
 import { type CommandIo, defineCommand } from "./command.ts";
 import { workloadOptions } from "./workload-options.ts";
@@ -105,6 +106,9 @@ async function showRecording(
       return;
     } catch (error) {
       if (signal.aborted) return;
+      // What was asked for wrongly does not come right by waiting.
+      if (CacheSageError.isInstance(error) && ["INVALID_OPTIONS", "UNKNOWN_NAME"].includes(error.code))
+        throw error;
       const text = error instanceof Error ? error.message : String(error);
       if (text !== complaint) stderr(`${text}\n`);
       complaint = text;

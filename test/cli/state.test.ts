@@ -103,6 +103,16 @@ describe.each(places)("the state of a %s store", (_kind, place) => {
   });
 });
 
+it.skipIf(!hasRedis)("prints no password of a url", async () => {
+  // A Redis whose user needs no password takes any.
+  const url = (server?.url ?? "").replace("redis://", "redis://default:secret@");
+  const merged = await state("merge", join(folder, "other"), url, "--json");
+  const reset = await state("reset", url, "--yes", "--json");
+  expect([merged.exitCode, reset.exitCode]).toEqual([0, 0]);
+  expect(JSON.stringify([merged, reset])).toContain("default:***@");
+  expect(JSON.stringify([merged, reset])).not.toContain("secret");
+});
+
 it.each([
   [["shwo", "x"], "show"],
   [["merge", "x"], "<from>: merge takes what to add"],
