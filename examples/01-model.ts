@@ -3,7 +3,7 @@ import { ChatOpenAI } from "@langchain/openai";
 import { MessagesAnnotation, StateGraph } from "@langchain/langgraph";
 import { CacheSage } from "cachesage";
 
-await using sage = await CacheSage.connect({ cacheHints: true }); // no url: the embedded engine, in this process
+const sage = await CacheSage.connect({ cacheHints: true }); // no url: the embedded engine, in this process
 const model = new ChatOpenAI({ model: "nano", maxTokens: 16, ...sage.model() });
 
 const graph = new StateGraph(MessagesAnnotation)
@@ -16,3 +16,4 @@ const graph = new StateGraph(MessagesAnnotation)
 await graph.invoke({ messages: [{ role: "user", content: "Add a dark mode." }] });
 await sage.idle();
 console.log(sage.engine.engine, sage.stats.hints);
+await sage.close();

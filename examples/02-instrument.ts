@@ -3,7 +3,7 @@ import { ChatOpenAI } from "@langchain/openai";
 import { END, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { CacheSage } from "cachesage";
 
-await using sage = await CacheSage.connect({ cacheHints: true });
+const sage = await CacheSage.connect({ cacheHints: true });
 const model = new ChatOpenAI({ model: "nano", maxTokens: 16, ...sage.model() });
 
 const agent = (system: string) => async (state: typeof MessagesAnnotation.State) => ({
@@ -24,3 +24,4 @@ for (const task of ["Parse a CSV file.", "Retry a request."])
 await sage.idle();
 console.log("next agent predicted:", sage.stats.nextAgent);
 console.log("hints:", sage.stats.hints);
+await sage.close();

@@ -4,7 +4,7 @@ import { MessagesAnnotation, StateGraph } from "@langchain/langgraph";
 import { CacheSage } from "cachesage";
 
 const agents: string[] = [];
-await using sage = await CacheSage.connect({
+const sage = await CacheSage.connect({
   cacheHints: true,
   onEvent: (event) => {
     if (event.type === "request-start") agents.push(event.agent);
@@ -27,3 +27,4 @@ await graph.invoke(
   { callbacks: [sage.handler] },
 );
 console.log(agents); // [ 'planner' ]
+await sage.close();

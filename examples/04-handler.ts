@@ -4,7 +4,7 @@ import { MessagesAnnotation, StateGraph } from "@langchain/langgraph";
 import { CacheSage } from "cachesage";
 
 const seen: string[] = [];
-await using sage = await CacheSage.connect({ onEvent: (event) => seen.push(event.type) });
+const sage = await CacheSage.connect({ onEvent: (event) => seen.push(event.type) });
 const model = new ChatOpenAI({
   model: "nano",
   maxTokens: 16,
@@ -22,3 +22,4 @@ await graph.invoke(
   { callbacks: [sage.handler] },
 );
 console.log(seen.join(" "));
+await sage.close();

@@ -4,7 +4,7 @@ import { createAgent, tool } from "langchain";
 import { z } from "zod";
 import { CacheSage } from "cachesage";
 
-await using sage = await CacheSage.connect({ cacheHints: true });
+const sage = await CacheSage.connect({ cacheHints: true });
 const model = new ChatOpenAI({ model: "nano", maxTokens: 16, ...sage.model() });
 
 const weather = tool(({ city }) => `Sunny in ${city}.`, {
@@ -18,3 +18,4 @@ await agent.invoke({ messages: [{ role: "user", content: "Will it rain in Oslo?"
 await sage.idle();
 for (const { policy, action } of sage.ledger)
   if ("prefix" in action) console.log(`${policy}: ${action.type} ${action.prefix.agent}`);
+await sage.close();

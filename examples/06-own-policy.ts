@@ -16,8 +16,9 @@ const quietHours = definePolicy({
   }),
 });
 
-await using sage = await CacheSage.connect({ policies: { "quiet-hours": quietHours } });
+const sage = await CacheSage.connect({ policies: { "quiet-hours": quietHours } });
 const deploy = sage.tool(async (to: string) => `deployed to ${to}`, { name: "deploy" });
 await deploy("production").catch((error: unknown) => {
   if (ActionDeniedError.isInstance(error)) console.log(error.message);
 });
+await sage.close();

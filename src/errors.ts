@@ -60,9 +60,10 @@ export class UnknownNameError extends CacheSageError {
 
 /** An optional peer that this feature needs is not installed. */
 export class MissingDependencyError extends CacheSageError {
-  constructor(owner: string, dependency: string, cause?: unknown) {
+  /** @param version where the newest one may not do. */
+  constructor(owner: string, dependency: string, cause?: unknown, version?: string) {
     super("MISSING_DEPENDENCY", `[${owner}] needs the package ${dependency}, which could not be loaded`, {
-      hint: `Install it: npm install ${dependency}`,
+      hint: `Install it: npm install ${dependency}${version === undefined ? "" : `@${version}`}`,
       cause,
     });
     this.name = "MissingDependencyError";
@@ -144,4 +145,15 @@ export function messageOf(error: unknown): string {
 /** The same without what to do about it, which errors of ours say on a line of its own. */
 export function problemOf(error: unknown): string {
   return messageOf(error).split("\n", 1).join("");
+}
+
+/** What is thrown, with code `INVALID_OPTIONS`, where a server cannot listen at the host and port that it was given. */
+export function cannotListen(owner: string, cause: Error & { readonly code?: string }): CacheSageError {
+  const isPort = cause.code === "EADDRINUSE" || cause.code === "EACCES";
+  return new CacheSageError("INVALID_OPTIONS", `[${owner}] cannot listen, got ${String(cause)}`, {
+    hint: isPort
+      ? "Choose another port, or 0 for any free one."
+      : "Give an address of this machine as host: 127.0.0.1, or 0.0.0.0 for all of them.",
+    cause,
+  });
 }

@@ -17,6 +17,7 @@ interface Manifest {
   readonly version: string;
   readonly exports: Readonly<Record<string, string | { readonly default: string }>>;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
   readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional: boolean }>>;
 }
 
@@ -132,7 +133,9 @@ describe("the cachesage command", () => {
     await expect(run(bin(), ["serve"], { cwd: project })).rejects.toMatchObject({
       code: 1,
       stdout: "",
-      stderr: expect.stringContaining("npm install node-llama-cpp"),
+      stderr: expect.stringContaining(
+        `npm install node-llama-cpp@${manifest.peerDependencies["node-llama-cpp"]}\n`,
+      ),
     });
   });
 

@@ -74,6 +74,8 @@ function checked(
 ): { readonly entry?: AuditEntry; readonly what: string } {
   const entry = parsed(line);
   if (!entry) return { what: "is no JSON object" };
+  if (typeof entry["number"] !== "number" || typeof entry["hash"] !== "string")
+    return { what: "is no entry of an audit log" };
   const { hash, ...body } = entry;
   if (body["number"] !== end.count + 1)
     return { what: `is entry ${String(body["number"])} where ${end.count + 1} belongs` };

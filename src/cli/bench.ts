@@ -2,7 +2,7 @@ import { z } from "zod";
 import { arms } from "../arms/arm.ts";
 import { isPreset, presets } from "../embedded/model/presets.ts";
 import { InvalidOptionsError } from "../errors.ts";
-import { CAPACITY } from "../sim/capacity.ts";
+import { CAPACITY, CAPACITY_EXPECTED } from "../sim/capacity.ts";
 import { defineCommand } from "./command.ts";
 import { checkTrace } from "./in-file.ts";
 import { workloadOptions } from "./workload-options.ts";
@@ -19,7 +19,7 @@ const options = z.strictObject({
   calls: z.int().positive().default(120).describe("Most calls played per arm and seed, over all runs."),
   capacity: z
     .string()
-    .regex(CAPACITY, "50% of the working set, 4096t tokens or a number of blocks")
+    .regex(CAPACITY, CAPACITY_EXPECTED)
     .default("50%")
     .describe("KV budget: 50% of the open runs' mean working set, 4096t tokens, or a number of blocks."),
   blockTokens: z

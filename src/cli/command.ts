@@ -17,6 +17,8 @@ export interface CommandIo {
   takeSignals?(listener: (signal: InterruptSignal) => void): void;
   /** Whether stderr is a terminal. */
   readonly isTTY: boolean;
+  /** Width of stdout in characters where it is a terminal. */
+  readonly columns?: number | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 

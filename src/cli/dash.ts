@@ -6,7 +6,8 @@ import type { Observed } from "../dashboard/observed.ts";
 import { dashboardOptions } from "../dashboard/options.ts";
 import { plainReason } from "../dashboard/plain-reason.ts";
 import type { Problem } from "../dashboard/views/shown.ts";
-import { CAPACITY } from "../sim/capacity.ts";
+import { CacheSageError } from "../errors.ts";
+import { CAPACITY, CAPACITY_EXPECTED } from "../sim/capacity.ts";
 import { type CommandIo, defineCommand } from "./command.ts";
 import { workloadOptions } from "./workload-options.ts";
 
@@ -14,7 +15,7 @@ const options = dashboardOptions.omit({ kvTokens: true }).extend({
   recording: z.string().min(1).optional().describe("A recorded workload, plain or gzipped."),
   capacity: z
     .string()
-    .regex(CAPACITY, "25% of the working set, 4096t tokens or a number of blocks")
+    .regex(CAPACITY, CAPACITY_EXPECTED)
     .default("25%")
     .describe("Simulated cache: 25% of the open runs' mean working set, 4096t tokens, or blocks."),
   concurrency: workloadOptions.concurrency,
@@ -105,6 +106,9 @@ async function showRecording(
       return;
     } catch (error) {
       if (signal.aborted) return;
+      // What was asked for wrongly does not come right by waiting.
+      if (CacheSageError.isInstance(error) && ["INVALID_OPTIONS", "UNKNOWN_NAME"].includes(error.code))
+        throw error;
       const text = error instanceof Error ? error.message : String(error);
       if (text !== complaint) stderr(`${text}\n`);
       complaint = text;

@@ -15,7 +15,7 @@ const options = z.strictObject({
     .describe("Seeds, each played in all arms."),
   runs: z.number().int().positive().default(8).describe("Runs of the team per arm."),
   concurrency: z.number().int().positive().default(8).describe("Runs open at once."),
-  kvTokens: z.number().int().positive().default(6144).describe("KV budget in tokens, the same in all arms."),
+  kvTokens: z.number().int().min(64).default(6144).describe("KV budget in tokens, the same in all arms."),
   toolMs: z.number().nonnegative().default(1200).describe("Mean time of a tool call in milliseconds."),
   answerTokens: z.number().int().positive().default(16).describe("Tokens of each answer."),
   route: z
@@ -28,7 +28,10 @@ const options = z.strictObject({
     .describe(
       "Random-weight preset (pico, micro, nano, mini, bench) or the path of a .gguf file; by default the largest preset that computes 1,000 tokens of prompt within 100 ms here.",
     ),
-  engine: z.url().optional().describe("A server that already runs; arms lru and hints only."),
+  engine: z
+    .url()
+    .optional()
+    .describe("A server that already runs, with the model and cache that it has; arms lru and hints only."),
   engineName: z.string().default("embedded").describe("What runs there; see: cachesage engines."),
   engineOptions: z.string().default("{}").describe("Options of its adapter as a JSON object."),
   arms: z
@@ -49,6 +52,7 @@ export default defineCommand({
   example: "cachesage demo --seed 1 --runs 8",
   options,
   async run(given, io) {
+    check(given);
     const { loadApp } = await import("../arms/load-app.ts");
     const { progressTo } = await import("../arms/progress.ts");
     const { playDemo } = await loadApp("demo", () => import("../demo/play.ts"));
@@ -73,6 +77,30 @@ export default defineCommand({
     return 0;
   },
 });
+
+/** What the schema cannot say. */
+function check({ task, tasks, engine, engineName, model, arms: chosen }: z.output<typeof options>): void {
+  if (task !== undefined && tasks !== undefined)
+    throw new InvalidOptionsError("demo", "--task, --tasks: got both", {
+      hint: "Give one task, or a file of them.",
+    });
+  if (engine === undefined && engineName !== "embedded")
+    throw new InvalidOptionsError(
+      "demo",
+      `--engine-name: ${engineName} is not what the demo starts itself, and no --engine was given`,
+      { hint: "Give the url of the server that runs: --engine http://127.0.0.1:8000/v1" },
+    );
+  if (engine !== undefined && model !== undefined)
+    throw new InvalidOptionsError("demo", `--model: the server at --engine has its own, got ${model}`, {
+      hint: "Leave out --model, or --engine.",
+    });
+  if (engine !== undefined && chosen.every((arm) => arm === "none"))
+    throw new InvalidOptionsError(
+      "demo",
+      "--arms: none cannot be played on a server that already runs, and no other was chosen",
+      { hint: "Its prefix cache is not the demo's to turn off: choose lru, hints or both." },
+    );
+}
 
 async function readTasks(
   task: string | undefined,

@@ -32,7 +32,11 @@ export default defineCommand({
       (await engines.names()).map(async (one) => described(await engines.load(one))),
     );
     if (json) io.stdout(`${JSON.stringify(found)}\n`);
-    else io.stdout(markdown ? markdownTable(head, found.map(markdownCells)) : `${await plainTable(found)}\n`);
+    else if (markdown) io.stdout(markdownTable(head, found.map(markdownCells)));
+    else {
+      const { fittedTable } = await import("./fitted-table.ts");
+      io.stdout(`${fittedTable(head, found.map(cells), io.columns)}\n`);
+    }
     return 0;
   },
 });
@@ -76,13 +80,6 @@ const cells = ({ name, supports, seen }: Described): readonly string[] => [
 function markdownCells(engine: Described): readonly string[] {
   const [name = "", ...rest] = cells(engine);
   return [`\`${name}\``, ...rest];
-}
-
-async function plainTable(found: readonly Described[]): Promise<string> {
-  const { default: Table } = await import("cli-table3");
-  const table = new Table({ head, style: { head: [], border: [] } });
-  for (const engine of found) table.push([...cells(engine)]);
-  return table.toString();
 }
 
 function schemaOf({ options: schema }: EngineDefinition) {

@@ -17,9 +17,12 @@ for (const [signal, code] of [
     interrupt.abort();
   });
 
-// The reader of a pipe, such as `head`, may leave first; that is no failure.
+// The reader of a pipe, such as `head`, may leave first; that is no failure. A full disk is one.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  interruptedWith ??= error.code === "EPIPE" ? 0 : 1;
+  const isLeft = error.code === "EPIPE";
+  if (!isLeft && interruptedWith === undefined)
+    process.stderr.write(`error: the output cannot be written: ${error.message}\n`);
+  interruptedWith ??= isLeft ? 0 : 1;
   interrupt.abort();
 });
 
@@ -29,7 +32,8 @@ const exitCode = await runProgram(process.argv.slice(2), {
   signal: interrupt.signal,
   takeSignals: (listener) => (takeSignal = listener),
   isTTY: process.stderr.isTTY,
+  columns: process.stdout.isTTY ? process.stdout.columns : undefined,
   env: process.env,
 });
-// Pipes are written in the background on some systems: leave when the last byte is out.
-process.stdout.write("", () => process.exit(interruptedWith ?? exitCode));
+// Pipes are written in the background on some systems: leave when the last byte is out, and what went wrong with it was heard.
+process.stdout.write("", () => setImmediate(() => process.exit(interruptedWith ?? exitCode)));

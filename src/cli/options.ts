@@ -94,7 +94,10 @@ function toOption(field: Field): Option {
   const option = new Option(`--${kebab(key)} <${placeholder(kinds)}>`, schema.description).argParser(
     (text: string, before: unknown) => read(field, text, before === schema.default ? [] : before),
   );
-  if (schema.default !== undefined) option.default(schema.default);
+  // A list is shown as it is written: with commas, without brackets.
+  if (Array.isArray(schema.default))
+    option.default(schema.default, schema.default.length > 0 ? schema.default.join(",") : "none");
+  else if (schema.default !== undefined) option.default(schema.default);
   if (schema.enum) option.argChoices = schema.enum.map(String);
   return option;
 }
@@ -108,7 +111,8 @@ function toArgument(field: Field, takesWords = false): Argument {
       return takesWords ? [...[earlier ?? []].flat(), text] : read(field, text, earlier);
     },
   );
-  return schema.default === undefined ? argument : argument.default(schema.default);
+  if (schema.default === undefined) return argument;
+  return argument.default(schema.default, Array.isArray(schema.default) ? "none" : undefined);
 }
 
 /** The value of one word; lists grow with each word and at each comma. */
@@ -123,7 +127,7 @@ function read({ schema, kinds }: Field, text: string, before: unknown): unknown 
 }
 
 function scalar(kinds: ReadonlySet<Kind>, text: string): unknown {
-  if (kinds.has("number") && text.trim() !== "" && !Number.isNaN(Number(text))) return Number(text);
+  if (kinds.has("number") && text.trim() !== "" && Number.isFinite(Number(text))) return Number(text);
   if (kinds.has("boolean") && (text === "true" || text === "false")) return text === "true";
   return text;
 }

@@ -20,7 +20,7 @@ export async function checkOutFile(owner: string, flag: string, file: string): P
     cause = error;
   }
   throw new InvalidOptionsError(owner, `${flag}: cannot be written, got ${JSON.stringify(file)}`, {
-    hint: "Give a file in a folder that exists.",
+    hint: "Give a file in a folder that exists and may be written to.",
     cause,
   });
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { InvalidOptionsError } from "../errors.ts";
 import { type CommandIo, defineCommand, type ExitCode } from "./command.ts";
 import { markdownTable } from "./markdown-table.ts";
 
@@ -28,14 +29,15 @@ export default defineCommand({
   arguments: ["name"],
   options,
   async run({ name, json, markdown, demo, runs, seed }, io) {
+    if (demo && name !== undefined)
+      throw new InvalidOptionsError("policies", `--demo: plays all policies, got ${name} as well`, {
+        hint: "Leave out the name, or --demo.",
+      });
     if (demo) return playDemo({ runs, seed }, json, io);
     const { DEFAULT_POLICIES, policies } = await import("../policy-set.ts");
-    const { default: Table } = await import("cli-table3");
-    const table = (head: string[], rows: readonly string[][]) => {
-      const drawn = new Table({ head, style: { head: [], border: [] }, wordWrap: true });
-      drawn.push(...rows);
-      return `${drawn.toString()}\n`;
-    };
+    const { fittedTable } = await import("./fitted-table.ts");
+    const table = (head: readonly string[], rows: readonly string[][]) =>
+      `${fittedTable(head, rows, io.columns)}\n`;
     if (name === undefined) {
       const all = await Promise.all(
         (await policies.names()).map(async (one) => {

@@ -49,7 +49,7 @@ export default defineCommand({
     if (json) io.stdout(`${JSON.stringify({ out, calls, runs, agents, exit_code: exitCode })}\n`);
     io.stderr(
       calls > 0
-        ? `cachesage: wrote ${out}: calls ${calls}, runs ${runs}, agents ${agents}. To see whether it can gain: cachesage inspect ${out}\n`
+        ? `cachesage: wrote ${out}: calls ${calls}, runs ${runs}, agents ${agents}. To see whether it can gain: cachesage inspect ${/\s/.test(out) ? JSON.stringify(out) : out}\n`
         : `cachesage: no model call was seen, and ${out} is empty. Probable reasons: the app made none, or not through ` +
             "LangGraph.js; it is not run by Node.js; something on the way to it drops NODE_OPTIONS.\n",
     );

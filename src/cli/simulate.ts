@@ -1,20 +1,27 @@
 import { writeFile } from "node:fs/promises";
 import { z } from "zod";
-import { CAPACITY } from "../sim/capacity.ts";
+import { registry } from "../registry.ts";
+import { CAPACITY, CAPACITY_EXPECTED } from "../sim/capacity.ts";
 import type { SimulationRow } from "../sim/simulation-row.ts";
 import { type CommandIo, defineCommand, type ExitCode } from "./command.ts";
 import { checkTrace } from "./in-file.ts";
 import { workloadOptions } from "./workload-options.ts";
 
+const policies = await registry("baseline", new URL("../sim/baselines/", import.meta.url)).names();
+
 const options = z.strictObject({
   trace: z.array(z.string().min(1)).min(1).describe("Recorded workloads, plain or gzipped."),
-  policy: z.string().min(1).default("cachesage").describe("The policy to judge."),
+  policy: z
+    .string()
+    .min(1)
+    .default("cachesage")
+    .describe(`The policy to judge, one of: ${policies.join(", ")}.`),
   baseline: z
     .array(z.string().min(1))
     .default(["lru", "belady", "order-oracle"])
-    .describe("Policies to show beside it."),
+    .describe("Policies to show beside it, of the same ones."),
   capacity: z
-    .array(z.string().regex(CAPACITY, "25% of the working set, 4096t tokens or a number of blocks"))
+    .array(z.string().regex(CAPACITY, CAPACITY_EXPECTED))
     .min(1)
     .default(["10%", "25%", "50%"])
     .describe("Cache sizes: 25% of the open runs' mean working set, 4096t tokens, or a number of blocks."),

@@ -58,11 +58,16 @@ export default defineCommand({
         const { counts, policies } = await stateAt(one, namespace);
         await store.add({ writer: `merge ${digest(counts)}`, sequence: 1, counts });
         await addPolicies(store, policies);
-        merged.push({ from: one, counts: counts.size });
-        io.stderr(`merged ${counts.size} counts of ${one}\n`);
+        merged.push({ from: withoutPassword(one), counts: counts.size });
+        io.stderr(`merged ${counts.size} counts of ${withoutPassword(one)}\n`);
       }
       if (action === "merge" || action === "reset") {
-        if (json) io.stdout(`${JSON.stringify(action === "merge" ? { merged } : { reset: place })}\n`);
+        if (json)
+          io.stdout(
+            `${JSON.stringify(action === "merge" ? { merged } : { reset: withoutPassword(place) })}\n`,
+          );
+        else if (action === "reset")
+          io.stderr(`forgot what was learned of tenant ${tenant}, workload ${workload}\n`);
         return 0;
       }
       const counts: Counts = (await store.load())?.counts ?? new Map();
@@ -77,6 +82,11 @@ export default defineCommand({
     }
   },
 });
+
+/** What is printed ends up in logs. */
+function withoutPassword(place: string): string {
+  return place.replace(/^(rediss?:\/\/[^:@/]*):[^@]*@/, "$1:***@");
+}
 
 /** A folder that is misspelt must not look like one in which nothing was learned. */
 async function checkThere(place: string): Promise<void> {

@@ -1,9 +1,15 @@
 import { z } from "zod";
+import { registry } from "../registry.ts";
+
+const formats = await registry("trace format", new URL("../sim/formats/", import.meta.url)).names();
 
 /** What commands that take a recorded workload have in common; each takes some of them, in the order of its own help. */
 export const workloadOptions = {
   trace: z.string().min(1).describe("A recorded workload, plain or gzipped."),
-  format: z.string().optional().describe("Trace format; told from the first record by default."),
+  format: z
+    .string()
+    .optional()
+    .describe(`Trace format (${formats.join(", ")}); told from the first record by default.`),
   concurrency: z.int().positive().default(8).describe("Runs open at once."),
   seed: z.int().nonnegative().default(1).describe("Seed of the order of runs and of their interleaving."),
   order: z

@@ -4,7 +4,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import { Hono } from "hono";
 import { secureHeaders } from "hono/secure-headers";
 import { streamSSE } from "hono/streaming";
-import { CacheSageError } from "../errors.ts";
+import { cannotListen } from "../errors.ts";
 import { guard } from "./guard.ts";
 import type { Observed } from "./observed.ts";
 import type { DashboardOptions } from "./options.ts";
@@ -37,14 +37,7 @@ export async function serveDashboard(
   const app = createApp(show, { allowedHosts: [host, ...allowedHosts], refreshMs, signal: closing.signal });
   const server = createAdaptorServer({ fetch: app.fetch });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) =>
-      reject(
-        new CacheSageError("INVALID_OPTIONS", `[dashboard] cannot listen, got ${String(cause)}`, {
-          hint: "Choose another port, or 0 for any free one.",
-          cause,
-        }),
-      ),
-    );
+    server.once("error", (cause) => reject(cannotListen("dashboard", cause)));
     server.listen(port, host, resolve);
   });
   const address = server.address() as AddressInfo;

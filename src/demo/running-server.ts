@@ -10,7 +10,8 @@ import { readMetrics } from "../wire/prometheus.ts";
  * @param url base URL, with or without `/v1`.
  */
 export async function attachTarget(engine: string, url: string, signal: AbortSignal): Promise<Target> {
-  const start = engine === "embedded" ? "Start the engine with: cachesage serve" : undefined;
+  const start =
+    engine === "embedded" ? "Start the engine with: cachesage serve, or name it: --engine-name" : undefined;
   const http = new EngineHttp({ engine, url, ...(start !== undefined && { start }) });
   const { baseURL } = http;
   const { data } = (await http.probe("/v1/models", signal)) as { data?: { id: string }[] };

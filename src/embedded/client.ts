@@ -33,7 +33,7 @@ export class EmbeddedClient {
   readonly #http: EngineHttp;
 
   constructor(url: string, apiKey?: string) {
-    const start = "Start the engine with: cachesage serve";
+    const start = "Start the engine with: cachesage serve, or name the engine that runs there.";
     this.#http = new EngineHttp({ engine: "embedded", url, apiKey, start });
   }
 

@@ -1,6 +1,9 @@
 import type { Llama, LlamaContext, LlamaContextSequence, LlamaModel, Token } from "node-llama-cpp";
 import { CacheSageError, MissingDependencyError } from "../errors.ts";
 
+/** The version that this package is built on, as its peer dependency has it; the next one need not work, nor install beside it. */
+const version = "3.22.1";
+
 const instances = new Map<number, Promise<Llama>>();
 
 /**
@@ -19,7 +22,7 @@ export async function loadLlama(threads: number): Promise<Llama> {
 
 async function startLlama(threads: number): Promise<Llama> {
   const library = await import("node-llama-cpp").catch((cause: unknown) => {
-    throw new MissingDependencyError("embedded", "node-llama-cpp", cause);
+    throw new MissingDependencyError("embedded", "node-llama-cpp", cause, version);
   });
   return library.getLlama({
     gpu: false,

@@ -4,6 +4,9 @@ import type { Schedule } from "./schedule.ts";
 /** `25%` of the open runs' mean working set, `4096t` tokens, or a plain number of blocks. */
 export const CAPACITY = /^(?=.*[1-9])(\d+(\.\d+)?%|\d+t?)$/;
 
+/** What is said of a text that CAPACITY does not match. */
+export const CAPACITY_EXPECTED = "expected such as 25% of the working set, 4096t tokens or 64 blocks";
+
 /**
  * Blocks of a cache of the given size, at least one.
  *

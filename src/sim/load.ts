@@ -103,7 +103,12 @@ function codeOf(error: unknown): string {
 async function isGzip(file: string): Promise<boolean> {
   const handle = await openFile(file);
   try {
-    if ((await handle.stat()).isDirectory())
+    const kind = await handle.stat();
+    if (kind.isFIFO())
+      throw new TraceError(file, 0, "is a pipe, and is read more than once", {
+        hint: "Write it to a file first; gzipped ones are read as they are.",
+      });
+    if (kind.isDirectory())
       throw new TraceError(file, 0, "is a folder, not a trace file", {
         hint: "Name the files in it, one by one.",
       });

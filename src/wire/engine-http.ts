@@ -60,9 +60,12 @@ export class EngineHttp {
     try {
       return JSON.parse(text);
     } catch (cause) {
-      const type = response.headers.get("content-type") ?? "no content type";
-      throw this.#error("ENGINE_RESPONSE", `${this.root}${path} answered no JSON, got ${type}`, {
-        hint: "Something else listens there, such as a web page or a proxy: check the url.",
+      const isEmpty = text === "";
+      const got = isEmpty ? "nothing" : (response.headers.get("content-type") ?? "no content type");
+      throw this.#error("ENGINE_RESPONSE", `${this.root}${path} answered no JSON, got ${got}`, {
+        hint: isEmpty
+          ? "Another engine may run there, such as vLLM: name the one that does."
+          : "Something else listens there, such as a web page or a proxy: check the url.",
         status: response.status,
         cause,
       });

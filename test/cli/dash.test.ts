@@ -83,6 +83,19 @@ describe("cachesage dash", () => {
     expect(await command.stop()).toBe(0);
   });
 
+  it("ends at once where a recording is asked for wrongly", async () => {
+    const file = join(folder, "timeless.jsonl");
+    await writeFile(file, recording);
+    for (const words of [
+      ["--format", "langfus"],
+      ["--order", "own"],
+    ]) {
+      const command = start(file, ...words);
+      expect(await command.exitCode).toBe(2);
+      expect(command.written.stderr).toMatch(/Did you mean langfuse|--order/);
+    }
+  });
+
   it.each([
     ["--port nine", "--port"],
     ["--capacity all", "--capacity"],

@@ -48,7 +48,7 @@ describe("what is wrong is one clear sentence, and what to do is another", () =>
     const { exitCode, stdout, stderr } = await doctor(engine, server.url);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr).toMatch(
-      /^error: \[.+\] nothing answers at .+, got ECONNREFUSED\nStart the engine(, or check host and port\.| with: cachesage serve)\n$/,
+      /^error: \[.+\] nothing answers at .+, got ECONNREFUSED\nStart the engine(, or check host and port\.| with: cachesage serve, or name .+\.)\n$/,
     );
   });
 

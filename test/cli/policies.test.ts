@@ -10,13 +10,14 @@ import { policies } from "../../src/policy-set.ts";
 const folder = mkdtempSync(join(tmpdir(), "cachesage-audit-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-async function run(words: readonly string[], env: Record<string, string> = {}) {
+async function run(words: readonly string[], env: Record<string, string> = {}, columns?: number) {
   const output = { stdout: "", stderr: "" };
   const exitCode = await runProgram(words, {
     stdout: (text) => void (output.stdout += text),
     stderr: (text) => void (output.stderr += text),
     signal: new AbortController().signal,
     isTTY: false,
+    columns,
     env,
   });
   return { ...output, exitCode };
@@ -41,6 +42,24 @@ test("policies lists the folder", async () => {
   expect(listed.map(({ name }) => name)).toEqual(await policies.names());
   expect(listed.filter(({ isDefault }) => isDefault).map(({ name }) => name)).toEqual(["prefix-cache"]);
   expect((await run(["policies"])).stdout).toContain("tool-memo");
+});
+
+test.each([["policies"], ["engines"], ["policies", "safety"]])(
+  "%s %s fits the terminal",
+  async (...words) => {
+    const widest = async (columns?: number) =>
+      Math.max(...(await run(words, {}, columns)).stdout.split("\n").map((line) => line.length));
+    for (const columns of [130, 160]) expect(await widest(columns)).toBeLessThanOrEqual(columns);
+    // Where nobody says how wide it is, a cell is one line, for grep; and no word is ever cut.
+    expect(await widest()).toBeGreaterThan(100);
+    expect((await run(words, {}, 20)).stdout).not.toContain("…");
+  },
+);
+
+test("policies: a name and --demo are two things to do", async () => {
+  const { exitCode, stderr } = await run(["policies", "tool-memo", "--demo"]);
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain("--demo");
 });
 
 test("policies <name> shows every option of its schema, with its default", async () => {
@@ -116,6 +135,15 @@ test("audit verify: with the key, a log that was written anew is found out", asy
   const env = { CACHESAGE_AUDIT_KEY: "secret" };
   expect(await run(["audit", "verify", written(log("secret"))], env)).toMatchObject({ exitCode: 0 });
   expect(await run(["audit", "verify", written(log())], env)).toMatchObject({ exitCode: 1 });
+});
+
+test("audit verify: a file that is no log is told from one that was changed", async () => {
+  const file = join(folder, "trace.jsonl");
+  writeFileSync(file, '{"session":"1"}\n');
+  const { exitCode, stdout, stderr } = await run(["audit", "verify", file]);
+  expect({ exitCode, stderr }).toMatchObject({ exitCode: 1 });
+  expect(stdout).toContain("line 1 is no entry of an audit log");
+  expect(stderr).not.toContain("rotated");
 });
 
 test("audit verify: a file that is not there is a wrong use", async () => {

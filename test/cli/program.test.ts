@@ -62,6 +62,7 @@ describe("options from a schema", () => {
   it.each([
     ["repeat a --kv-tokens 3", "--kv-tokens", "got 3"],
     ["repeat a --kv-tokens many", "--kv-tokens", 'got "many"'],
+    ["repeat a --kv-tokens Infinity", "--kv-tokens", 'got "Infinity"'],
     ["repeat a --order newest", "--order", '"lru"|"scored"'],
     ["repeat a --capacity 1,x", "--capacity", "number"],
   ])("names the flag, the value and the remedy: %s", async (line, flag, detail) => {
@@ -111,6 +112,8 @@ describe("the frame", () => {
       expect(stdout).toContain(text);
     for (const text of ["--no-prefix-caching", '"lru", "scored"', "$ cachesage repeat trace.jsonl"])
       expect(stdout).toContain(text);
+    // As it is written on the command line.
+    expect(stdout).toContain("Sizes to try. (default: 1,2)");
   });
 
   it("prints the package's version", async () => {

@@ -1,4 +1,6 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { builtPackage, run } from "../record/build.ts";
 import { checkCommandLine, commandLines } from "../readme/command-lines.ts";
@@ -77,6 +79,19 @@ describe("exit codes", () => {
     ["used wrongly: a store that is not there", () => ["state", "show", "no-such-folder"], 2],
     ["used wrongly: a model that is not there", () => ["serve", "--model", "missing.gguf"], 2],
     ["used wrongly: a value out of range", () => ["simulate", trace(), "--concurrency", "0"], 2],
+    ["used wrongly: a task and a file of tasks", () => ["demo", "--task", "a", "--tasks", "b"], 2],
+    ["used wrongly: an engine's name, but no url", () => ["demo", "--engine-name", "vllm"], 2],
+    [
+      "used wrongly: a model for a server that has one",
+      () => ["demo", "--engine", "http://127.0.0.1:9/v1", "--model", "pico"],
+      2,
+    ],
+    [
+      "used wrongly: an arm that a running server does not have",
+      () => ["demo", "--engine", "http://127.0.0.1:9/v1", "--arms", "none"],
+      2,
+    ],
+    ["used wrongly: less cache than a request takes", () => ["demo", "--kv-tokens", "8"], 2],
     [
       "used wrongly: a plot that cannot be written",
       () => ["simulate", trace(), "--plot", "no/such/folder.svg"],
@@ -125,6 +140,20 @@ describe("output", () => {
       }
     },
   );
+});
+
+it.skipIf(!existsSync("/dev/full"))("fails with 1 when the output cannot be written", async () => {
+  const full = openSync("/dev/full", "w");
+  try {
+    const words = [built.file("dist/cli/main.js"), "engines", "--json"];
+    const child = spawn(process.execPath, words, { stdio: ["ignore", full, "pipe"] });
+    let stderr = "";
+    child.stderr?.on("data", (chunk: Buffer) => (stderr += String(chunk)));
+    expect(await once(child, "close")).toEqual([1, null]);
+    expect(stderr).toMatch(/^error: the output cannot be written: ENOSPC.*\n$/);
+  } finally {
+    closeSync(full);
+  }
 });
 
 function folder(name: string): string {

@@ -166,7 +166,7 @@ describe("simulate", () => {
     [["--baseline", "lru,best"], '[baseline] no baseline is called "best"'],
     [
       ["--capacity", "half"],
-      '[simulate] --capacity: 25% of the working set, 4096t tokens or a number of blocks, got "half"',
+      '[simulate] --capacity: expected such as 25% of the working set, 4096t tokens or 64 blocks, got "half"',
     ],
     [["--capacity", "0%"], "[simulate] --capacity"],
     [["--concurrency", "0"], "[simulate] --concurrency"],
@@ -177,6 +177,11 @@ describe("simulate", () => {
     const { exitCode, stderr, stdout } = await simulate(...more);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
     expect(stderr).toContain(`error: ${problem}`);
+  });
+
+  it("names the policies and the formats in its help", async () => {
+    const { stdout } = await run(["simulate", "--help"]);
+    for (const name of ["order-oracle", "s3-fifo", "langfuse"]) expect(stdout).toContain(name);
   });
 
   it("takes percentages of the working set, 3.3 blocks here, and tokens", async () => {

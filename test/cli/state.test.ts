@@ -70,7 +70,11 @@ describe.each(places)("the state of a %s store", (_kind, place) => {
     expect(Object.fromEntries(countsOf(restored.snapshot()))).toEqual(
       Object.fromEntries(countsOf(learned.snapshot())),
     );
-    expect((await state("reset", place(), "--yes")).exitCode).toBe(0);
+    expect(await state("reset", place(), "--yes")).toMatchObject({
+      exitCode: 0,
+      stdout: "",
+      stderr: expect.stringContaining("tenant default, workload default"),
+    });
     expect((await shown(place())).transitions).toEqual([]);
   });
 
@@ -97,6 +101,16 @@ describe.each(places)("the state of a %s store", (_kind, place) => {
     await state("merge", place(), exported, "--tenant", `t${Date.now()}`);
     expect((await shown(place())).transitions).toEqual([]);
   });
+});
+
+it.skipIf(!hasRedis)("prints no password of a url", async () => {
+  // A Redis whose user needs no password takes any.
+  const url = (server?.url ?? "").replace("redis://", "redis://default:secret@");
+  const merged = await state("merge", join(folder, "other"), url, "--json");
+  const reset = await state("reset", url, "--yes", "--json");
+  expect([merged.exitCode, reset.exitCode]).toEqual([0, 0]);
+  expect(JSON.stringify([merged, reset])).toContain("default:***@");
+  expect(JSON.stringify([merged, reset])).not.toContain("secret");
 });
 
 it.each([

@@ -131,7 +131,9 @@ describe("chat completions", () => {
 
 const call = async (body: unknown, route = "/chat/completions") => {
   const response = await post(engine, route, body);
-  const { error } = (await response.json()) as { error: { message: string; type: string; code: string } };
+  const { error } = (await response.json()) as {
+    error: { message: string; type: string; code: string; param: string | null };
+  };
   return { status: response.status, ...error };
 };
 
@@ -147,6 +149,15 @@ describe("errors have OpenAI's shape and say what is wrong", () => {
     ["a temperature out of range", { messages, temperature: 3 }, 400, /temperature/],
     ["more than one answer", { messages, n: 2 }, 400, /n can only be 1/],
     ["an unknown tool_choice", { messages, tool_choice: "maybe" }, 400, /tool_choice/],
+    ["a tool that must be called", { messages, tool_choice: "required" }, 400, /tool_choice .* calls none/],
+    ["an answer in JSON", { messages, response_format: { type: "json_object" } }, 400, /response_format/],
+    ["a format of no kind", { messages, response_format: "json" }, 400, /response_format/],
+    ["logprobs", { messages, logprobs: true }, 400, /logprobs/],
+    ["a penalty", { messages, frequency_penalty: 1 }, 400, /frequency_penalty/],
+    ["a bias", { messages, logit_bias: { 5: -100 } }, 400, /logit_bias/],
+    ["spoken answers", { messages, modalities: ["text", "audio"] }, 400, /modalities/],
+    ["functions of old", { messages, functions: [{ name: "f" }] }, 400, /give tools/],
+    ["a constraint of vLLM's", { messages, structured_outputs: { json: {} } }, 400, /not constrained/],
     ["a bad envelope of hints", { messages, kv_hints: { actions: [] } }, 400, /protocol_version/],
     ["another model", { messages, model: "gpt" }, 404, /"gpt" does not exist/],
     ["a prompt longer than the context", { messages: [system(words(2500, 1))] }, 400, /\d{4} tokens.*2047/],
@@ -159,8 +170,46 @@ describe("errors have OpenAI's shape and say what is wrong", () => {
     expect(error.code).toEqual(expect.any(String));
   });
 
-  test("a route that does not exist", async () => {
-    expect(await call({}, "/embeddings")).toMatchObject({ status: 404, code: "not_found" });
+  test("the field at fault is named", async () => {
+    expect(await call({ messages, temperature: 3 })).toMatchObject({ param: "temperature" });
+    expect(await call({ messages: [{ role: "robot" }] })).toMatchObject({ param: "messages[0].role" });
+    expect(await call({ messages, model: "gpt" })).toMatchObject({ param: "model" });
+    expect(await call("[]")).toMatchObject({ param: null });
+  });
+
+  test("values that ask for nothing are taken", async () => {
+    const nothing = {
+      n: 1,
+      logprobs: false,
+      top_logprobs: 0,
+      frequency_penalty: 0,
+      presence_penalty: 0,
+      logit_bias: {},
+      modalities: ["text"],
+      response_format: null,
+      tool_choice: "none",
+      functions: [],
+      audio: null,
+      user: "me",
+      metadata: { a: "b" },
+      parallel_tool_calls: true,
+    };
+    expect(await ask(engine, messages, { ...nothing, max_tokens: 2 })).toMatchObject({ outputTokens: 2 });
+  });
+
+  test("a route that does not exist, with those that do", async () => {
+    expect(await call({}, "/embeddings")).toMatchObject({
+      status: 404,
+      code: "not_found",
+      message: expect.stringContaining("POST /v1/chat/completions"),
+    });
+  });
+
+  test("a method that a route does not take", async () => {
+    const response = await fetch(`${engine.baseURL}/chat/completions`);
+    expect(response.status).toBe(405);
+    expect(response.headers.get("allow")).toBe("POST");
+    expect(await response.json()).toMatchObject({ error: { code: "method_not_allowed" } });
   });
 });
 
@@ -174,6 +223,9 @@ test("models, health and metrics describe the engine", async () => {
       description: expect.stringContaining("the text means nothing"),
     },
   ]);
+  const one = await fetch(`${engine.baseURL}/models/nano`);
+  expect(await one.json()).toEqual(models.data[0]);
+  expect((await fetch(`${engine.baseURL}/models/gpt`)).status).toBe(404);
   const health = await fetch(`${engine.url}/health`);
   expect(await health.json()).toMatchObject({
     status: "ok",
@@ -259,7 +311,12 @@ describe("starting", () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as AddressInfo;
-    await expect(start({ port, sequences: 2, contextTokens: 256 })).rejects.toThrow(/cannot listen/);
+    const small = { sequences: 2, contextTokens: 256 };
+    await expect(start({ port, ...small })).rejects.toMatchObject({ hint: expect.stringContaining("port") });
     taken.close();
+    // An address for documentation, which no machine has.
+    const elsewhere = start({ host: "192.0.2.1", ...small });
+    await expect(elsewhere).rejects.toThrow(/cannot listen/);
+    await expect(elsewhere).rejects.toMatchObject({ hint: expect.stringContaining("host") });
   });
 });

@@ -191,6 +191,12 @@ describe("when something else is there", () => {
     await stop();
   });
 
+  test("a vLLM server, whose /health is empty, is told to be another engine", async () => {
+    const adapter = await serve((_request, response) => void response.end());
+    await expect(adapter.connect()).rejects.toMatchObject({ hint: expect.stringContaining("name the one") });
+    await stop();
+  });
+
   test("nothing at all is unreachable, and hints fail without a throw", async () => {
     const adapter = await serve(() => {});
     await stop();

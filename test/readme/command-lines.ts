@@ -6,7 +6,9 @@ import { registry } from "../../src/registry.ts";
 import { root } from "./markdown.ts";
 
 const manifest = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as {
+  readonly name: string;
   readonly scripts: Readonly<Record<string, string>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 };
 
@@ -35,13 +37,16 @@ export async function checkCommandLine(words: readonly string[], isWhole = true)
   if (program === "cachesage") return checkCachesage([first, ...rest], isWhole);
   if (program === "node" && existsSync(new URL(first, root))) return undefined;
   if (program === "npm" && first === "ci" && rest.length === 0) return undefined;
+  if (program === "npm" && first === "pack" && rest.length === 0) return undefined;
   if (program === "npm" && first === "test") return checkScript("test", []);
   if (program === "npm" && first === "run") return checkScript(rest[0] ?? "", rest.slice(2), isWhole);
   if (program === "npm" && first === "install" && rest.every(isDependency)) return undefined;
   throw new Error(`nothing tells whether this works: ${words.join(" ")}`);
 }
 
+/** This package, a peer of it, or what it is developed with in just that version. */
 function isDependency(specifier: string): boolean {
+  if (specifier === manifest.name || specifier in manifest.peerDependencies) return true;
   const at = specifier.lastIndexOf("@");
   return manifest.devDependencies[specifier.slice(0, at)] === specifier.slice(at + 1);
 }

@@ -25,13 +25,38 @@ const tool = z.looseObject({
   function: z.looseObject({ name: z.string().min(1) }),
 });
 
-const toolChoice = z.union(
-  [
-    z.enum(["none", "auto", "required"]),
-    z.object({ type: z.literal("function"), function: z.object({ name: z.string() }) }),
-  ],
-  'tool_choice is "none", "auto", "required" or names a function',
+const toolChoice = z.enum(
+  ["none", "auto"],
+  'tool_choice can only be "none" or "auto": this engine reads tools as prompt, and calls none',
 );
+
+/** Fields that ask for another answer than this engine gives, each with the values that ask for nothing. */
+const refused = {
+  n: z.literal(1, "n can only be 1").nullish(),
+  tool_choice: toolChoice.nullish(),
+  response_format: z
+    .object(
+      { type: z.literal("text", 'response_format can only be {"type":"text"}') },
+      'response_format can only be {"type":"text"}',
+    )
+    .nullish(),
+  logprobs: z.literal(false, "logprobs are not computed").nullish(),
+  top_logprobs: z.literal(0, "logprobs are not computed").nullish(),
+  frequency_penalty: z.literal(0, "frequency_penalty can only be 0").nullish(),
+  presence_penalty: z.literal(0, "presence_penalty can only be 0").nullish(),
+  repetition_penalty: z.literal(1, "repetition_penalty can only be 1").nullish(),
+  logit_bias: z.strictObject({}, "logit_bias can only be empty").nullish(),
+  modalities: z.tuple([z.literal("text")], 'modalities can only be ["text"]').nullish(),
+  audio: z.null("audio is not made").optional(),
+  functions: z.tuple([], "functions are not read; give tools").nullish(),
+  function_call: z.enum(["none", "auto"], "functions are not called").nullish(),
+  web_search_options: z.null("the web is not searched").optional(),
+  structured_outputs: z.null("answers are not constrained").optional(),
+  guided_json: z.null("answers are not constrained").optional(),
+  guided_regex: z.null("answers are not constrained").optional(),
+  guided_choice: z.null("answers are not constrained").optional(),
+  guided_grammar: z.null("answers are not constrained").optional(),
+};
 
 /** The messages and tools of a prompt. */
 export const promptBody = z.object({
@@ -39,8 +64,9 @@ export const promptBody = z.object({
   tools: z.array(tool).nullish(),
 });
 
-/** Body of a chat completion request. Fields that it does not know are ignored. */
+/** Body of a chat completion request. Fields that it does not know are ignored, such as `user` or `metadata`. */
 export const chatRequest = promptBody.extend({
+  ...refused,
   model: z.string().nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
@@ -51,8 +77,6 @@ export const chatRequest = promptBody.extend({
   top_k: z.int().min(-1).nullish(),
   seed: z.int().nullish(),
   stop: z.union([z.string(), z.array(z.string())], "stop is a string or a list of strings").nullish(),
-  n: z.literal(1, "n can only be 1").nullish(),
-  tool_choice: toolChoice.nullish(),
   /** Lower goes first; 0 where it is left out. */
   priority: z.int().nullish(),
   kv_hints: hintEnvelope.nullish(),

@@ -9,18 +9,14 @@ import type { Prompt } from "./chat.ts";
 
 /** Renders a request's prompt. Throws HttpError 404 or 400 when this engine cannot answer it. */
 export function preparePrompt({ id, options, template }: EngineCore, body: ChatRequest): Prompt {
-  if (body.model !== undefined && body.model !== null && body.model !== id)
-    throw new HttpError(
-      404,
-      "model_not_found",
-      `The model ${JSON.stringify(body.model)} does not exist, this is ${id}.`,
-    );
+  if (body.model !== undefined && body.model !== null) checkModel(id, body.model);
   if (body.priority && options.schedulingPolicy !== "priority")
     throw new HttpError(
       400,
       "priority_scheduling_off",
       `priority must be 0 on an engine that serves first come first served, got ${body.priority}. ` +
         "Start it with --scheduling-policy priority.",
+      "priority",
     );
   const { anchorMessages } = requestIdentity(body.kv_hints);
   const prompt = template.render(toChat(body, anchorMessages), true);
@@ -30,8 +26,20 @@ export function preparePrompt({ id, options, template }: EngineCore, body: ChatR
       400,
       "context_length_exceeded",
       `The prompt has ${prompt.tokens.length} tokens, this engine takes at most ${limit}.`,
+      "messages",
     );
   return prompt;
+}
+
+/** Throws HttpError 404 when this engine serves another model than the one that was asked for. */
+export function checkModel(id: string, asked: string): void {
+  if (asked === id) return;
+  throw new HttpError(
+    404,
+    "model_not_found",
+    `The model ${JSON.stringify(asked)} does not exist, this is ${id}.`,
+    "model",
+  );
 }
 
 /** Computes an answer, handing on its text as it comes. Throws HttpError, or the reason `signal` was aborted for. */

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { blockTokens } from "../cache/block.ts";
+import { checkModel } from "../chat/completion.ts";
 import type { EngineCore } from "../core.ts";
 import { applyHints } from "../hints/apply-hints.ts";
 import { hintEnvelope } from "../hints/envelope.ts";
@@ -29,21 +30,19 @@ export function createApp(core: EngineCore): Hono {
     core.metrics.observeHints(envelope, reply);
     return context.json(reply);
   });
-  app.get("/v1/models", (context) =>
-    context.json({
-      object: "list",
-      data: [
-        {
-          id,
-          object: "model",
-          created: 0,
-          owned_by: "cachesage",
-          max_model_len: options.contextTokens,
-          description: core.description,
-        },
-      ],
-    }),
-  );
+  const model = {
+    id,
+    object: "model",
+    created: 0,
+    owned_by: "cachesage",
+    max_model_len: options.contextTokens,
+    description: core.description,
+  };
+  app.get("/v1/models", (context) => context.json({ object: "list", data: [model] }));
+  app.get("/v1/models/:id", (context) => {
+    checkModel(id, context.req.param("id"));
+    return context.json(model);
+  });
   app.get("/health", (context) =>
     context.json({
       status: "ok",
@@ -57,16 +56,20 @@ export function createApp(core: EngineCore): Hono {
   app.get("/metrics", async (context) =>
     context.text(await core.metrics.text(), 200, { "Content-Type": core.metrics.contentType }),
   );
-  app.notFound((context) =>
-    context.json(
-      errorBody(404, "not_found", `${context.req.method} ${context.req.path} does not exist.`),
-      404,
-    ),
-  );
+  const routes = app.routes.filter(({ method }) => method !== "ALL");
+  const known = [...new Set(routes.map(({ method, path }) => `${method} ${path}`))].join(", ");
+  app.notFound((context) => {
+    const { method, path } = context.req;
+    const message = `${method} ${path} does not exist. There are ${known}.`;
+    const allowed = routes.filter((route) => route.path === path).map((route) => route.method);
+    if (allowed.length === 0) return context.json(errorBody(404, "not_found", message), 404);
+    context.header("Allow", allowed.join(", "));
+    return context.json(errorBody(405, "method_not_allowed", message), 405);
+  });
   app.onError((error, context) => {
-    const { status, code } =
-      error instanceof HttpError ? error : ({ status: 500, code: "internal_error" } as const);
-    return context.json(errorBody(status, code, error.message), status);
+    const { status, code, param } =
+      error instanceof HttpError ? error : ({ status: 500, code: "internal_error", param: null } as const);
+    return context.json(errorBody(status, code, error.message, param), status);
   });
   return app;
 }

@@ -5,18 +5,26 @@ import { z } from "zod";
 export class HttpError extends Error {
   readonly status: ContentfulStatusCode;
   readonly code: string;
+  /** Field of the body that is at fault. */
+  readonly param: string | null;
 
-  constructor(status: ContentfulStatusCode, code: string, message: string) {
+  constructor(status: ContentfulStatusCode, code: string, message: string, param: string | null = null) {
     super(message);
     this.status = status;
     this.code = code;
+    this.param = param;
   }
 }
 
 /** The body that goes with an error. */
-export function errorBody(status: number, code: string, message: string): unknown {
+export function errorBody(
+  status: number,
+  code: string,
+  message: string,
+  param: string | null = null,
+): unknown {
   return {
-    error: { message, type: status >= 500 ? "server_error" : "invalid_request_error", param: null, code },
+    error: { message, type: status >= 500 ? "server_error" : "invalid_request_error", param, code },
   };
 }
 
@@ -34,5 +42,11 @@ export async function readBody<Schema extends z.ZodType>(
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;
-  throw new HttpError(400, "invalid_request", z.prettifyError(result.error));
+  const [first] = result.error.issues;
+  throw new HttpError(
+    400,
+    "invalid_request",
+    z.prettifyError(result.error),
+    first === undefined || first.path.length === 0 ? null : z.core.toDotPath(first.path),
+  );
 }

@@ -1,7 +1,7 @@
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Hono } from "hono";
-import { CacheSageError } from "../../errors.ts";
+import { cannotListen } from "../../errors.ts";
 
 /** A listening server. */
 export interface Listening {
@@ -18,14 +18,7 @@ const lastAnswers = 500;
 export async function listen(app: Hono, host: string, port: number): Promise<Listening> {
   const server = createAdaptorServer({ fetch: app.fetch });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) =>
-      reject(
-        new CacheSageError("INVALID_OPTIONS", `[embedded] cannot listen, got ${String(cause)}`, {
-          hint: "Choose another port, or 0 for any free one.",
-          cause,
-        }),
-      ),
-    );
+    server.once("error", (cause) => reject(cannotListen("embedded", cause)));
     server.listen(port, host, resolve);
   });
   const address = server.address() as AddressInfo;

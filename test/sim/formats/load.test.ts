@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { TraceError, UnknownNameError } from "../../../src/errors.ts";
@@ -67,6 +69,15 @@ describe("loading a workload", () => {
 
   it("says that a folder is none", async () => {
     await expect(loadWorkload(import.meta.dirname)).rejects.toThrow("is a folder, not a trace file");
+  });
+
+  it.skipIf(process.platform === "win32")("says that a pipe is none", async () => {
+    const pipe = `${traceFile("")}.pipe`;
+    execFileSync("mkfifo", [pipe]);
+    // Held open both ways, so that nobody waits for a writer.
+    const held = openSync(pipe, "r+");
+    await expect(loadWorkload(pipe)).rejects.toThrow("is a pipe, and is read more than once");
+    closeSync(held);
   });
 
   it("names the workload after the file", async () => {
