@@ -28,6 +28,8 @@ export interface SpanStart {
   readonly agentName: string | undefined;
   readonly context: RunContext | undefined;
   readonly node: Node | undefined;
+  /** Work outside of any invocation: neither it nor what happens inside of it is told. */
+  readonly isUntold: boolean;
 }
 
 type SpanParts = Pick<Span, "id" | "run" | "parent" | "name" | "agentName" | "node">;
@@ -73,7 +75,8 @@ export class Tracker {
     if (this.#spans.has(id)) return undefined;
     const parent = this.around(start.parentId);
     if (parent === null) return undefined;
-    const run = parent?.run ?? this.startRun(id, session, name || undefined, start.context);
+    const graph = name || undefined;
+    const run = parent?.run ?? this.startRun(id, session, graph, start.context, start.isUntold);
     return this.open({ id, run, parent, name, agentName, node });
   }
 
@@ -100,12 +103,13 @@ export class Tracker {
     return span;
   }
 
-  /** Opens a run. */
+  /** Opens a run. One that is `untold` counts as over from the start. */
   startRun(
     id: string,
     session: SessionId | undefined,
     graph: string | undefined,
     context: RunContext = {},
+    untold = false,
   ): Run {
     const at = this.#host.clock.now();
     const run: Run = {
@@ -118,8 +122,9 @@ export class Tracker {
       open: new Set(),
       spans: 0,
       interrupted: false,
-      ended: false,
+      ended: untold,
     };
+    if (untold) return run;
     const known = { ...(session !== undefined && { session }), ...(graph !== undefined && { graph }) };
     this.#host.emit({ type: "run-start", at, run: id, ...known });
     return run;

@@ -73,6 +73,36 @@ test("an interrupt inside a subgraph's agent interrupts it, its node and the run
   ]);
 });
 
+test("updateState is no run, whatever its conditional edges do, and going on from an earlier checkpoint is one", async () => {
+  await using bench = await startBench();
+  const model = bench.model();
+  const ask = async () => ({ messages: [await model.invoke("x")] });
+  const graph = bench.sage.instrument(
+    new StateGraph(MessagesAnnotation)
+      .addNode("planner", ask)
+      .addNode("writer", ask)
+      .addEdge(START, "planner")
+      .addConditionalEdges("planner", async () => (await model.invoke("x"), "writer"), ["writer"])
+      .compile({ checkpointer: new MemorySaver() }),
+  );
+  await graph.invoke({ messages: [] }, session);
+  const before = bench.events.length;
+  const forked = await graph.updateState(session, { messages: ["changed"] }, "planner");
+  expect(bench.server.requests).toHaveLength(4);
+  expect(bench.events.slice(before)).toEqual([]);
+  expect(bench.sage.handler.pending).toBe(0);
+  await graph.invoke(null, forked);
+  expect(lines(bench.events.slice(before))).toEqual([
+    "run-start",
+    "+writer",
+    "writer: request",
+    "writer: completed",
+    "writer => __end__ (edge)",
+    "-writer completed",
+    "run-end completed",
+  ]);
+});
+
 test("interruptBefore and interruptAfter, which throw nothing, interrupt the run", async () => {
   for (const when of [{ interruptBefore: ["b" as const] }, { interruptAfter: ["a" as const] }]) {
     await using bench = await startBench();
