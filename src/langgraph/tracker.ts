@@ -28,8 +28,8 @@ export interface SpanStart {
   readonly agentName: string | undefined;
   readonly context: RunContext | undefined;
   readonly node: Node | undefined;
-  /** Work outside of any invocation: neither it nor what happens inside of it is told. */
-  readonly isUntold: boolean;
+  /** Whether it is a compiled graph, or what `updateState` runs: that is no run, and not told. */
+  readonly kind: "graph" | "state-update" | undefined;
 }
 
 type SpanParts = Pick<Span, "id" | "run" | "parent" | "name" | "agentName" | "node">;
@@ -74,10 +74,12 @@ export class Tracker {
     // Versions of @langchain/core that do not drop duplicate handlers call one handler twice.
     if (this.#spans.has(id)) return undefined;
     const parent = this.around(start.parentId);
-    if (parent === null) return undefined;
+    // A graph that goes on in the background of a run that has ended is a run of its own.
+    if (parent === null && start.kind !== "graph") return undefined;
     const graph = name || undefined;
-    const run = parent?.run ?? this.startRun(id, session, graph, start.context, start.isUntold);
-    return this.open({ id, run, parent, name, agentName, node });
+    const isTold = start.kind !== "state-update";
+    const run = parent?.run ?? this.startRun(id, session, graph, start.context, isTold);
+    return this.open({ id, run, parent: parent ?? undefined, name, agentName, node });
   }
 
   /** Opens a span in a known run; a node begins its agent's activation. */
@@ -103,13 +105,13 @@ export class Tracker {
     return span;
   }
 
-  /** Opens a run. One that is `untold` counts as over from the start. */
+  /** Opens a run. One that is not told counts as over from the start. */
   startRun(
     id: string,
     session: SessionId | undefined,
     graph: string | undefined,
     context: RunContext = {},
-    untold = false,
+    isTold = true,
   ): Run {
     const at = this.#host.clock.now();
     const run: Run = {
@@ -122,9 +124,9 @@ export class Tracker {
       open: new Set(),
       spans: 0,
       interrupted: false,
-      ended: untold,
+      ended: !isTold,
     };
-    if (untold) return run;
+    if (!isTold) return run;
     const known = { ...(session !== undefined && { session }), ...(graph !== undefined && { graph }) };
     this.#host.emit({ type: "run-start", at, run: id, ...known });
     return run;
