@@ -9,8 +9,8 @@ export interface Kinship<T> {
 }
 
 /**
- * Finds the earlier prompt that a new one goes on from, else the latest whose history it has with a message changed. One that shares
- * nothing with them is a new conversation, and one that parts with them at their last message a parallel branch.
+ * Finds the earlier prompt that a new one goes on from, else the latest whose history it has with a message changed: it has some of
+ * those after that message as well. One that has none of them is a parallel branch, or a new conversation.
  *
  * @param earlier of the same run and anchor, latest first.
  * @param messagesOf each message as a text that is the same for the same message.
@@ -26,8 +26,7 @@ export function kinOf<T>(
     const messages = messagesOf(before);
     const at = messages.findIndex((text, index) => text !== now[index]);
     if (at < 0) return { before, at: undefined };
-    const isShared = at < messages.length - 1 && messages.some((text) => texts.has(text));
-    if (isShared) changed ??= { before, at };
+    if (messages.some((text, index) => index > at && texts.has(text))) changed ??= { before, at };
   }
   return changed;
 }

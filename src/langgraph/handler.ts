@@ -148,7 +148,7 @@ export class CacheSageHandler {
         kind: undefined,
       });
       const identity = span && identityOf(span);
-      if (span && identity) this.#tracker.startTool(span, { call: callId ?? id, tool: toolName, identity });
+      if (span && identity) this.#tracker.startTool(span, { call: callId, tool: toolName, identity });
     });
   }
 

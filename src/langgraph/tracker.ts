@@ -41,6 +41,8 @@ export class Tracker {
   readonly scopes = new AsyncLocalStorage<CallScope>();
   readonly #host: Host;
   readonly #spans = new Map<string, Span>();
+  /** Ids of the tool calls under way. */
+  readonly #toolCalls = new Set<string>();
 
   constructor(host: Host) {
     this.#host = host;
@@ -137,6 +139,7 @@ export class Tracker {
     if (!this.#spans.delete(span.id)) return;
     const { run, tool, activation } = span;
     run.open.delete(span);
+    if (tool) this.#toolCalls.delete(tool.call);
     if (span.retryable) for (const request of span.retryable.values()) request.end("failed");
     const isRoot = span.id === run.id;
     const final = isRoot && status === "completed" && run.interrupted ? "interrupted" : status;
@@ -185,12 +188,17 @@ export class Tracker {
     this.#host.emit({ type: "agent-start", at, ...identity, activation: span.id });
   }
 
-  /** Makes a span a tool call. */
-  startTool(span: Span, tool: ToolCall): void {
-    span.tool = tool;
+  /** Makes a span a tool call; `call` is the model's id of it, which some servers give to several calls at a time. */
+  startTool(
+    span: Span,
+    { call, tool, identity }: Omit<ToolCall, "call"> & { call: string | undefined },
+  ): void {
+    const isOwn = call !== undefined && !this.#toolCalls.has(call);
+    span.tool = { call: isOwn ? call : span.id, tool, identity };
+    this.#toolCalls.add(span.tool.call);
     if (span.run.ended) return;
-    const { identity, ...call } = tool;
-    this.#host.emit({ type: "tool-start", at: this.#host.clock.now(), ...identity, ...call });
+    const at = this.#host.clock.now();
+    this.#host.emit({ type: "tool-start", at, ...identity, call: span.tool.call, tool });
   }
 
   /** Finds out which agent a node belongs to, and begins its activation where that agent begins. */

@@ -109,6 +109,9 @@ test("parallel branches, each with answers of its own, and questions of their ow
   const [[one, one2], [two, two2], [three, three2]] = [steps("one"), steps("two"), steps("three")];
   expect(await warnings([one, two, three, one2, two2, three2])).toEqual([]);
   expect(await warnings([one, one2, two, two2, three, three2])).toEqual([]);
+  // Of other branches only the later steps may be among what is remembered.
+  const step = (name: string) => prompt(user("same task"), ai(name), user(`${name} found`));
+  expect(await warnings([step("one"), step("two"), step("three")])).toEqual([]);
 });
 
 test("what only the server's template changes is found in the rendered tokens, and the first different one is named", async () => {
