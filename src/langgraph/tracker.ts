@@ -97,6 +97,7 @@ export class Tracker {
       tool: undefined,
       retryable: undefined,
       arrived: undefined,
+      deferral: undefined,
       early: undefined,
       end: (status) => this.end(span, status),
     };
