@@ -1,5 +1,12 @@
 import type { AgentId, Identity, RunId } from "../runtime/event.ts";
-import { compareBodies, type Difference, parseBody, type ParsedBody } from "./body-difference.ts";
+import {
+  changedMessage,
+  compareAnchors,
+  type Difference,
+  parseBody,
+  type ParsedBody,
+} from "./body-difference.ts";
+import { kinOf, RECENT_PROMPTS } from "./changed-history.ts";
 import { isLookedAt, MAX_AGENTS, VARIANTS } from "./drift-sample.ts";
 
 export interface AnchorDriftParts {
@@ -8,9 +15,14 @@ export interface AnchorDriftParts {
   tokenize?(body: unknown): Promise<readonly number[]>;
 }
 
+interface Sent {
+  readonly raw: string;
+  readonly run: RunId;
+}
+
 interface Watched {
-  raw: string;
-  run: RunId;
+  /** Latest first. */
+  recent: readonly Sent[];
   requests: number;
   /** System messages seen so far, up to one too many: one that keeps changing is a fault, a few variants are not. */
   readonly systems: Set<string>;
@@ -23,7 +35,7 @@ const OPEN_END = 8;
 /**
  * Warns once when an agent's prompts do not begin alike although they could: a clock or an id in the system message, tools in
  * another order, earlier messages that change. That costs more cache hits than any policy wins. Looks at prompts after they
- * were sent, and at a sample of them; keeps each agent's latest prompt in memory.
+ * were sent, and at a sample of them; keeps each agent's latest prompts in memory.
  */
 export class AnchorDrift {
   readonly #parts: AnchorDriftParts;
@@ -36,34 +48,37 @@ export class AnchorDrift {
 
   /** Takes note of a request on its way out; looks at it later. */
   request({ agent, run }: Identity, raw: string): void {
+    const sent = { raw, run };
     const known = this.#agents.get(agent);
     if (!known) {
       if (this.#agents.size >= MAX_AGENTS) return;
       const systems = new Set([parseSystem(raw)]);
-      this.#agents.set(agent, { raw, run, requests: 1, systems, isRendered: false });
+      this.#agents.set(agent, { recent: [sent], requests: 1, systems, isRendered: false });
       return;
     }
-    const before = { raw: known.raw, run: known.run };
-    known.raw = raw;
-    known.run = run;
+    const earlier = known.recent;
+    known.recent = [sent, ...earlier.slice(0, RECENT_PROMPTS - 1)];
     if (!isLookedAt(++known.requests)) return;
-    setImmediate(() => void this.#compare(agent, known, before.raw, raw, before.run === run).catch(() => {}));
+    setImmediate(() => void this.#compare(agent, known, earlier, sent).catch(() => {}));
   }
 
-  async #compare(
-    agent: AgentId,
-    known: Watched,
-    beforeRaw: string,
-    raw: string,
-    isSameRun: boolean,
-  ): Promise<void> {
-    const [before, now] = [parseBody(beforeRaw), parseBody(raw)];
+  async #compare(agent: AgentId, known: Watched, earlier: readonly Sent[], sent: Sent): Promise<void> {
+    const [latest] = earlier;
+    const [before, now] = [latest && parseBody(latest.raw), parseBody(sent.raw)];
     if (!before || !now) return;
     if (known.systems.size <= VARIANTS) known.systems.add(now.system);
-    const difference = compareBodies(before, now, isSameRun);
+    const difference = compareAnchors(before, now);
     if (difference?.cause === "system" && known.systems.size <= VARIANTS) return;
     if (difference) return this.#tell(agent, difference, before, now);
-    if (isSameRun && !known.isRendered) await this.#compareRendered(agent, known, before, now);
+    const own = earlier
+      .filter(({ run }) => run === sent.run)
+      .flatMap(({ raw }) => parseBody(raw) ?? [])
+      .filter((body) => !compareAnchors(body, now));
+    const kin = kinOf(own, now.messages, ({ messages }) => messages);
+    if (!kin) return;
+    if (kin.at !== undefined)
+      return this.#tell(agent, changedMessage(kin.before, now, kin.at), kin.before, now);
+    if (!known.isRendered) await this.#compareRendered(agent, known, kin.before, now);
   }
 
   /** The messages are the same, but the server's template may still render them in another way. */

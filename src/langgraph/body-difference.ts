@@ -37,12 +37,8 @@ export function parseBody(raw: string): ParsedBody | undefined {
   };
 }
 
-/** The first difference in the order in which prompts are rendered; history only counts within one run. */
-export function compareBodies(
-  before: ParsedBody,
-  now: ParsedBody,
-  isSameRun: boolean,
-): Difference | undefined {
+/** The first difference of what is the same in all prompts of an agent, in the order in which it is rendered. */
+export function compareAnchors(before: ParsedBody, now: ParsedBody): Difference | undefined {
   if (before.system !== now.system) {
     const at = firstDifference(before.system, now.system);
     return {
@@ -53,16 +49,16 @@ export function compareBodies(
     };
   }
   const tool = now.tools.findIndex((text, index) => text !== before.tools[index]);
-  if (tool >= 0 || before.tools.length !== now.tools.length) {
-    const isReordered = before.tools.toSorted().join() === now.tools.toSorted().join();
-    const what = isReordered ? "come in another order" : "change";
-    const remedy = isReordered ? ": sort them by name" : "";
-    const at = tool < 0 ? now.tools.length : tool;
-    return { cause: "tools", words: `its tools ${what} from tool ${at + 1} on${remedy}` };
-  }
-  if (!isSameRun) return undefined;
-  const message = before.messages.findIndex((text, index) => text !== now.messages[index]);
-  if (message < 0) return undefined;
+  if (tool < 0 && before.tools.length === now.tools.length) return undefined;
+  const isReordered = before.tools.toSorted().join() === now.tools.toSorted().join();
+  const what = isReordered ? "come in another order" : "change";
+  const remedy = isReordered ? ": sort them by name" : "";
+  const at = tool < 0 ? now.tools.length : tool;
+  return { cause: "tools", words: `its tools ${what} from tool ${at + 1} on${remedy}` };
+}
+
+/** The difference in a history of which this message is another one. */
+export function changedMessage(before: ParsedBody, now: ParsedBody, message: number): Difference {
   const at = firstDifference(before.messages[message] ?? "", now.messages[message] ?? "");
   return {
     cause: "messages",

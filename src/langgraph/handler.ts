@@ -84,6 +84,7 @@ export class CacheSageHandler {
         context: parentId === undefined ? contextOf(metadata) : undefined,
         agentName: text(metadata?.["lc_agent_name"]),
         node: isNodeRun(tags) ? nodeFrom(chain, metadata) : undefined,
+        kind: isGraph(chain) ? "graph" : isStateUpdate(chain) ? "state-update" : undefined,
       });
       // Tasks of the functional API have no node to instrument: their calls find them through this.
       if (isNode(span)) this.#tracker.scopes.enterWith({ span });
@@ -144,9 +145,10 @@ export class CacheSageHandler {
         agentName,
         context: undefined,
         node: undefined,
+        kind: undefined,
       });
       const identity = span && identityOf(span);
-      if (span && identity) this.#tracker.startTool(span, { call: callId ?? id, tool: toolName, identity });
+      if (span && identity) this.#tracker.startTool(span, { call: callId, tool: toolName, identity });
     });
   }
 
@@ -241,6 +243,17 @@ export class CacheSageHandler {
 
 function isNodeRun(tags: readonly string[] = []): boolean {
   return tags.some((tag) => tag.startsWith(NODE_TAG)) && !tags.includes(HIDDEN_TAG);
+}
+
+function isGraph(chain: unknown): boolean {
+  const id: unknown = isObject(chain) ? chain["id"] : undefined;
+  return Array.isArray(id) && id[0] === "langgraph" && id[1] === "pregel";
+}
+
+/** `updateState` runs a node's writers as a chain of its own: conditional edges among them, but nothing of the graph. */
+function isStateUpdate(chain: unknown): boolean {
+  const kwargs = isObject(chain) && isObject(chain["kwargs"]) ? chain["kwargs"] : {};
+  return isObject(kwargs["first"]) && text(kwargs["first"]["name"])?.startsWith("ChannelWrite<") === true;
 }
 
 function nodeFrom(chain: unknown, metadata: Fields = {}): Node {

@@ -1,7 +1,13 @@
 import { pathAgent } from "../runtime/agent-name.ts";
 import type { AgentId } from "../runtime/event.ts";
 
-export { checkpointOf, isFrameworkNode, namespacePath, pathAgent } from "../runtime/agent-name.ts";
+export {
+  checkpointOf,
+  isFrameworkNode,
+  namedAgent,
+  namespacePath,
+  pathAgent,
+} from "../runtime/agent-name.ts";
 
 /** Agent id of a node that is an agent of its own whatever it is called. */
 export function nodeAgent(path: readonly string[]): AgentId {

@@ -1,4 +1,5 @@
 import { END, type AgentId, type NextSource } from "../runtime/event.ts";
+import { due } from "./deferral.ts";
 import type { Host } from "./host.ts";
 import { isFrameworkNode, nodeAgent } from "./identity.ts";
 import type { NodeNames } from "./node-names.ts";
@@ -7,6 +8,8 @@ import { isCommand, isObject, isSend } from "./shapes.ts";
 import { activationOf, nodeOf, type NodeSpan, type Span } from "./span.ts";
 import { agentIn } from "./topology.ts";
 
+const NONE: readonly string[] = [];
+const NOBODY: ReadonlySet<AgentId> = new Set();
 /** Value of Command.graph for the graph around the one that returned it. */
 const PARENT = "__parent__";
 
@@ -78,9 +81,10 @@ export class NextAgents {
   #tell(span: NodeSpan, agents: readonly AgentId[], source: NextSource, by?: AgentId): void {
     const from = by ?? activationOf(span)?.identity.agent;
     const { next, path } = span.node;
-    if (from === undefined || span.run.ended || agents.length === 0) return;
+    if (from === undefined || span.run.ended) return;
     const before = next.size;
-    for (const agent of [...agents, ...this.#always(span)]) {
+    const targets = agents.length === 0 ? agents : [...agents, ...this.#always(span)];
+    for (const agent of due(span, targets, this.#deferred(span))) {
       if (agent === END && path.length > 1) continue;
       // Inside one agent, going from its model to its tools and back is no transition.
       if (agent === from && !span.activation) continue;
@@ -89,6 +93,11 @@ export class NextAgents {
     if (next.size === before) return;
     const at = this.#host.clock.now();
     this.#host.emit({ type: "next-agents", at, run: span.run.id, from, agents: [...next], source });
+  }
+
+  #deferred(span: NodeSpan): ReadonlySet<AgentId> {
+    const names = span.node.plan?.graph.deferred ?? NONE;
+    return names.length === 0 ? NOBODY : new Set(names.map((name) => this.#agent(span, name)));
   }
 
   #always(span: NodeSpan): AgentId[] {

@@ -17,6 +17,7 @@ export function planGraph(graph: PregelLike, outer: readonly PregelLike[] = []):
     isAgent: names.every(isFrameworkNode),
     nodes,
     start: graph.builder ? exits(graph.builder, START) : { ...NOWHERE, edges: names.slice(0, 1) },
+    deferred: names.filter((name) => graph.builder?.nodes[name]?.defer === true),
   };
   for (const name of names) {
     const node = graph.nodes[name] as NodeLike;

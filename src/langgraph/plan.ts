@@ -10,6 +10,8 @@ export interface GraphPlan {
   readonly nodes: ReadonlyMap<string, NodePlan>;
   /** Where it may begin. */
   readonly start: Exits;
+  /** Names of the nodes that wait until nothing else is left to run. */
+  readonly deferred: readonly string[];
 }
 
 /** Where a node may lead, by node name. */

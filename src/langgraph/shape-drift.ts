@@ -1,9 +1,16 @@
 import type { AgentId, PromptPart, RequestStartEvent, RunId } from "../runtime/event.ts";
+import { kinOf, RECENT_PROMPTS } from "./changed-history.ts";
 import { isLookedAt, MAX_AGENTS, VARIANTS } from "./drift-sample.ts";
 
+interface Sent {
+  readonly run: RunId;
+  readonly anchor: string;
+  readonly history: readonly PromptPart[];
+}
+
 interface Watched {
-  run: RunId;
-  history: readonly PromptPart[];
+  /** Latest first. */
+  recent: readonly Sent[];
   requests: number;
   /** Hashes of the anchors seen so far, up to one too many. */
   readonly anchors: Set<string>;
@@ -12,8 +19,7 @@ interface Watched {
 
 /**
  * The drift warnings for prompts whose text nobody keeps: tells by hashes alone that an agent's prompts do not begin alike,
- * and so which part is at fault but not where in it. A prompt that shares nothing with the one before is a new conversation,
- * and one that parts with it at its last message is a parallel branch: neither is drift.
+ * and so which part is at fault but not where in it.
  */
 export class ShapeDrift {
   readonly #warn: (message: string) => void;
@@ -24,34 +30,35 @@ export class ShapeDrift {
   }
 
   observe({ agent, run, prompt: { anchor, history } }: RequestStartEvent): void {
+    const sent = { run, anchor: anchor.hash, history };
     const known = this.#agents.get(agent);
     if (!known) {
       if (this.#agents.size >= MAX_AGENTS) return;
       const anchors = new Set([anchor.hash]);
-      this.#agents.set(agent, { run, history, requests: 1, anchors, warned: new Set() });
+      this.#agents.set(agent, { recent: [sent], requests: 1, anchors, warned: new Set() });
       return;
     }
-    const before = { run: known.run, history: known.history };
-    known.run = run;
-    known.history = history;
+    const earlier = known.recent;
+    known.recent = [sent, ...earlier.slice(0, RECENT_PROMPTS - 1)];
     if (!isLookedAt(++known.requests)) return;
     if (known.anchors.size <= VARIANTS) known.anchors.add(anchor.hash);
-    if (known.anchors.size > VARIANTS)
+    if (known.anchors.size > VARIANTS) {
       this.#tell(
         agent,
         known,
         "its system message or its tools keep changing: a clock, an id, another order?",
       );
-    else if (before.run === run) {
-      const at = firstDifference(before.history, history);
-      if (at !== undefined)
-        this.#tell(
-          agent,
-          known,
-          `message ${at + 1} of ${before.history.length} of its history is another one in its next prompt ` +
-            "(trimmed or summarised history, or stripped thinking)",
-        );
+      return;
     }
+    const own = earlier.filter((one) => one.run === run && one.anchor === anchor.hash);
+    const kin = kinOf(own, hashes(sent), hashes);
+    if (kin?.at === undefined) return;
+    this.#tell(
+      agent,
+      known,
+      `message ${kin.at + 1} of ${kin.before.history.length} of its history is another one in its next prompt ` +
+        "(trimmed or summarised history, or stripped thinking)",
+    );
   }
 
   #tell(agent: AgentId, { warned }: Watched, what: string): void {
@@ -65,10 +72,6 @@ export class ShapeDrift {
   }
 }
 
-/** Undefined where the second goes on from the first, or is another conversation, or a branch at the first's last message. */
-function firstDifference(before: readonly PromptPart[], now: readonly PromptPart[]): number | undefined {
-  const at = before.findIndex(({ hash }, index) => hash !== now[index]?.hash);
-  if (at < 0 || at === before.length - 1) return undefined;
-  const hashes = new Set(now.map(({ hash }) => hash));
-  return before.some(({ hash }) => hashes.has(hash)) ? at : undefined;
+function hashes({ history }: Sent): readonly string[] {
+  return history.map(({ hash }) => hash);
 }

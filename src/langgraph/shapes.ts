@@ -40,7 +40,14 @@ export interface BuilderLike {
   readonly edges: Iterable<readonly [string, string]>;
   readonly waitingEdges?: Iterable<readonly [readonly string[], string]>;
   readonly branches: Readonly<Record<string, Readonly<Record<string, BranchLike>>>>;
-  readonly nodes: Readonly<Record<string, { readonly ends?: readonly string[] | undefined }>>;
+  readonly nodes: Readonly<Record<string, DeclaredNode>>;
+}
+
+/** What was declared with a node. */
+export interface DeclaredNode {
+  readonly ends?: readonly string[] | undefined;
+  /** It waits until nothing else is left to run. */
+  readonly defer?: boolean | undefined;
 }
 
 /** A conditional edge; without `ends` it may go anywhere. */

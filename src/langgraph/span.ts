@@ -21,6 +21,13 @@ export interface ToolCall {
   readonly identity: Identity;
 }
 
+/** Deferred nodes of a graph at work that were reached. */
+export interface Deferral {
+  readonly waiting: Set<AgentId>;
+  /** Latest superstep after which another node than those runs. */
+  goesOnAfter: number | undefined;
+}
+
 /** A piece of a run as LangChain traces it: a graph, a node, a tool, or anything that runs inside one. */
 export interface Span extends Open {
   readonly id: string;
@@ -39,6 +46,8 @@ export interface Span extends Open {
   retryable: Map<string, Request> | undefined;
   /** Of a graph with joins: who arrived so far, by join. */
   arrived: Map<string, Set<string>> | undefined;
+  /** Of a graph with deferred nodes: which of them were reached and wait. */
+  deferral: Deferral | undefined;
   /** Set for the stand-in of a node that runs before it is known to be wanted: LangGraph has no such span. */
   readonly early: Early | undefined;
 }

@@ -28,6 +28,8 @@ export interface SpanStart {
   readonly agentName: string | undefined;
   readonly context: RunContext | undefined;
   readonly node: Node | undefined;
+  /** Whether it is a compiled graph, or what `updateState` runs: that is no run, and not told. */
+  readonly kind: "graph" | "state-update" | undefined;
 }
 
 type SpanParts = Pick<Span, "id" | "run" | "parent" | "name" | "agentName" | "node">;
@@ -39,6 +41,8 @@ export class Tracker {
   readonly scopes = new AsyncLocalStorage<CallScope>();
   readonly #host: Host;
   readonly #spans = new Map<string, Span>();
+  /** Ids of the tool calls under way. */
+  readonly #toolCalls = new Set<string>();
 
   constructor(host: Host) {
     this.#host = host;
@@ -72,9 +76,12 @@ export class Tracker {
     // Versions of @langchain/core that do not drop duplicate handlers call one handler twice.
     if (this.#spans.has(id)) return undefined;
     const parent = this.around(start.parentId);
-    if (parent === null) return undefined;
-    const run = parent?.run ?? this.startRun(id, session, name || undefined, start.context);
-    return this.open({ id, run, parent, name, agentName, node });
+    // A graph that goes on in the background of a run that has ended is a run of its own.
+    if (parent === null && start.kind !== "graph") return undefined;
+    const graph = name || undefined;
+    const isTold = start.kind !== "state-update";
+    const run = parent?.run ?? this.startRun(id, session, graph, start.context, isTold);
+    return this.open({ id, run, parent: parent ?? undefined, name, agentName, node });
   }
 
   /** Opens a span in a known run; a node begins its agent's activation. */
@@ -90,6 +97,7 @@ export class Tracker {
       tool: undefined,
       retryable: undefined,
       arrived: undefined,
+      deferral: undefined,
       early: undefined,
       end: (status) => this.end(span, status),
     };
@@ -100,12 +108,13 @@ export class Tracker {
     return span;
   }
 
-  /** Opens a run. */
+  /** Opens a run. One that is not told counts as over from the start. */
   startRun(
     id: string,
     session: SessionId | undefined,
     graph: string | undefined,
     context: RunContext = {},
+    isTold = true,
   ): Run {
     const at = this.#host.clock.now();
     const run: Run = {
@@ -118,8 +127,9 @@ export class Tracker {
       open: new Set(),
       spans: 0,
       interrupted: false,
-      ended: false,
+      ended: !isTold,
     };
+    if (!isTold) return run;
     const known = { ...(session !== undefined && { session }), ...(graph !== undefined && { graph }) };
     this.#host.emit({ type: "run-start", at, run: id, ...known });
     return run;
@@ -130,6 +140,7 @@ export class Tracker {
     if (!this.#spans.delete(span.id)) return;
     const { run, tool, activation } = span;
     run.open.delete(span);
+    if (tool) this.#toolCalls.delete(tool.call);
     if (span.retryable) for (const request of span.retryable.values()) request.end("failed");
     const isRoot = span.id === run.id;
     const final = isRoot && status === "completed" && run.interrupted ? "interrupted" : status;
@@ -178,12 +189,17 @@ export class Tracker {
     this.#host.emit({ type: "agent-start", at, ...identity, activation: span.id });
   }
 
-  /** Makes a span a tool call. */
-  startTool(span: Span, tool: ToolCall): void {
-    span.tool = tool;
+  /** Makes a span a tool call; `call` is the model's id of it, which some servers give to several calls at a time. */
+  startTool(
+    span: Span,
+    { call, tool, identity }: Omit<ToolCall, "call"> & { call: string | undefined },
+  ): void {
+    const isOwn = call !== undefined && !this.#toolCalls.has(call);
+    span.tool = { call: isOwn ? call : span.id, tool, identity };
+    this.#toolCalls.add(span.tool.call);
     if (span.run.ended) return;
-    const { identity, ...call } = tool;
-    this.#host.emit({ type: "tool-start", at: this.#host.clock.now(), ...identity, ...call });
+    const at = this.#host.clock.now();
+    this.#host.emit({ type: "tool-start", at, ...identity, call: span.tool.call, tool });
   }
 
   /** Finds out which agent a node belongs to, and begins its activation where that agent begins. */

@@ -1,7 +1,7 @@
 import type { AgentId, SessionId } from "../runtime/event.ts";
 import { ambientConfig, contextOf, parentIdOf, runIdOf, runTokens, sessionOf } from "./config.ts";
-import { checkpointOf, namespacePath } from "./identity.ts";
-import { text, type ConfigLike } from "./shapes.ts";
+import { checkpointOf, namedAgent, namespacePath } from "./identity.ts";
+import type { ConfigLike } from "./shapes.ts";
 import type { Run } from "./run.ts";
 import type { Span } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
@@ -47,7 +47,7 @@ export class Unattended {
     const ambient = this.#tracker.scopes.getStore()?.span;
     const around = ambient?.run.ended === false ? ambient : undefined;
     if (around?.node && around.node.path.join("|") === path.join("|")) return { span: around, isOurs: false };
-    const agentName = agent ?? text(metadata?.["lc_agent_name"]);
+    const agentName = agent ?? namedAgent(metadata, path);
     const name = path.at(-1) ?? agentName;
     if (name === undefined) return undefined;
     const step = metadata?.["langgraph_step"];

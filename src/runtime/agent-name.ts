@@ -44,12 +44,24 @@ export function pathAgent(path: readonly string[]): AgentId | undefined {
   return path.filter((name) => !isFrameworkNode(name)).join("/") || undefined;
 }
 
+/**
+ * Name that createAgent gave the agent of a call in the node of this path. It is passed down to all that the agent's tools call:
+ * a graph with nodes of its own there is not the agent.
+ */
+export function namedAgent(metadata: Metadata | undefined, path: readonly string[]): AgentId | undefined {
+  const named = metadata?.["lc_agent_name"];
+  if (typeof named !== "string" || named === "") return undefined;
+  const isInTool = path.slice(0, -1).some(isFrameworkNode) && !isFrameworkNode(path.at(-1) ?? "");
+  return isInTool ? undefined : named;
+}
+
 /** Agent id of a call, from the metadata alone that LangGraph gives it; undefined for a call outside of any graph. */
 export function metadataAgent(metadata: Metadata): AgentId | undefined {
-  const { lc_agent_name: named, langgraph_node: node } = metadata;
-  if (typeof named === "string" && named !== "") return named;
+  const { langgraph_node: node } = metadata;
+  const path = namespacePath(checkpointOf(metadata));
   return (
-    pathAgent(namespacePath(checkpointOf(metadata))) ??
+    namedAgent(metadata, path) ??
+    pathAgent(path) ??
     (typeof node === "string" && node !== "" ? node : undefined)
   );
 }

@@ -131,7 +131,7 @@ export interface RequestEndEvent extends At, Identity {
   /** The answer asks for tools; absent: not known. */
   readonly callsTools?: boolean;
 }
-/** A tool begins to run; `call` is the id of this run of it. */
+/** A tool begins to run; `call` is the model's id of this call, or another one where that is under way already. */
 export interface ToolStartEvent extends At, Identity {
   readonly type: "tool-start";
   readonly call: string;

@@ -7,6 +7,7 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { checked, only, seenBy, session, startBench } from "./bench.ts";
 import type { Script } from "./scripted-server.ts";
+import { signal } from "./signal.ts";
 
 const ask = { messages: [{ role: "user" as const, content: "question" }] };
 
@@ -119,6 +120,26 @@ test("an agent that a tool calls is an activation of its own inside the caller's
       "run-end completed",
     ]);
   }
+});
+
+test("tool calls to which the server gave one id are told apart while they are under way", async () => {
+  await using bench = await startBench((_request, index) =>
+    index < 2 ? { tool: { name: "meet", arguments: {}, id: "call_0" } } : { text: "done" },
+  );
+  const met = signal();
+  let here = 0;
+  const meet = tool(async () => (++here === 2 && met.resolve(), await met.promise, "met"), {
+    name: "meet",
+    description: "Waits for the other run.",
+    schema: z.object({}),
+  });
+  const agent = bench.sage.instrument(createAgent({ model: bench.model(), tools: [meet], name: "alice" }));
+  await Promise.all([agent.invoke(ask), agent.invoke(ask)]);
+  const started = only(bench.events, "tool-start").map(({ run, call }) => `${run} ${call}`);
+  const ended = only(bench.events, "tool-end").map(({ run, call }) => `${run} ${call}`);
+  expect(started[0]).toMatch(/ call_0$/);
+  expect(new Set(only(bench.events, "tool-start").map(({ call }) => call)).size).toBe(2);
+  expect(ended.toSorted()).toEqual(started.toSorted());
 });
 
 test("a supervisor hands off and gets back", async () => {

@@ -28,6 +28,7 @@ async function warnings(
   return told;
 }
 
+const prompt = (...messages: object[]) => ({ run: "r", body: { messages: [system("s"), ...messages] } });
 const withTools = (...names: string[]) => ({ messages: [system("s"), user("a")], tools: names.map(tool) });
 
 /** A template that shows the thinking of short prompts only. */
@@ -97,6 +98,20 @@ test("an earlier message that changes within a run is told, with the message and
     { run: "r2", body: { messages: [system("s"), user("b")] } },
   ]);
   expect(apart).toEqual([]);
+});
+
+test("parallel branches, each with answers of its own, and questions of their own in one node are no drift", async () => {
+  expect(await warnings([prompt(user("one")), prompt(user("two")), prompt(user("three"))], rendered)).toEqual(
+    [],
+  );
+  const steps = (item: string) =>
+    [prompt(user(item)), prompt(user(item), ai("look"), user("found"))] as const;
+  const [[one, one2], [two, two2], [three, three2]] = [steps("one"), steps("two"), steps("three")];
+  expect(await warnings([one, two, three, one2, two2, three2])).toEqual([]);
+  expect(await warnings([one, one2, two, two2, three, three2])).toEqual([]);
+  // Of other branches only the later steps may be among what is remembered.
+  const step = (name: string) => prompt(user("same task"), ai(name), user(`${name} found`));
+  expect(await warnings([step("one"), step("two"), step("three")])).toEqual([]);
 });
 
 test("what only the server's template changes is found in the rendered tokens, and the first different one is named", async () => {

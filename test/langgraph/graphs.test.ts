@@ -194,6 +194,31 @@ test("parallel nodes are active at once, and a join is told by the last of them"
   ).toEqual(["left", "right"]);
 });
 
+/** A graph whose node `last` waits for branches of one and of two nodes; the longer one leads there only if told to. */
+async function deferring(leads: boolean) {
+  await using bench = await startBench();
+  const builder = new StateGraph(State)
+    .addNode("short", calls(bench))
+    .addNode("long", calls(bench))
+    .addNode("longer", calls(bench))
+    .addNode("last", () => ({}), { defer: true })
+    .addEdge(START, "short")
+    .addEdge(START, "long")
+    .addEdge("short", "last")
+    .addEdge("long", "longer");
+  const graph = bench.sage.instrument(
+    leads ? builder.addEdge("longer", "last").compile() : builder.compile(),
+  );
+  await graph.invoke({ messages: [] });
+  theRun(bench);
+  return only(bench.events, "next-agents").map(({ from, agents }) => `${from} => ${agents.join(",")}`);
+}
+
+test("a deferred node is told by the node after which nothing else is left to run", async () => {
+  for (const leads of [true, false])
+    expect(await deferring(leads)).toEqual(["long => longer", "longer => last", "last => __end__"]);
+});
+
 function publishing(bench: Bench) {
   return new StateGraph(State)
     .addNode("writer", calls(bench))

@@ -73,6 +73,36 @@ test("an interrupt inside a subgraph's agent interrupts it, its node and the run
   ]);
 });
 
+test("updateState is no run, whatever its conditional edges do, and going on from an earlier checkpoint is one", async () => {
+  await using bench = await startBench();
+  const model = bench.model();
+  const ask = async () => ({ messages: [await model.invoke("x")] });
+  const graph = bench.sage.instrument(
+    new StateGraph(MessagesAnnotation)
+      .addNode("planner", ask)
+      .addNode("writer", ask)
+      .addEdge(START, "planner")
+      .addConditionalEdges("planner", async () => (await model.invoke("x"), "writer"), ["writer"])
+      .compile({ checkpointer: new MemorySaver() }),
+  );
+  await graph.invoke({ messages: [] }, session);
+  const before = bench.events.length;
+  const forked = await graph.updateState(session, { messages: ["changed"] }, "planner");
+  expect(bench.server.requests).toHaveLength(4);
+  expect(bench.events.slice(before)).toEqual([]);
+  expect(bench.sage.handler.pending).toBe(0);
+  await graph.invoke(null, forked);
+  expect(lines(bench.events.slice(before))).toEqual([
+    "run-start",
+    "+writer",
+    "writer: request",
+    "writer: completed",
+    "writer => __end__ (edge)",
+    "-writer completed",
+    "run-end completed",
+  ]);
+});
+
 test("interruptBefore and interruptAfter, which throw nothing, interrupt the run", async () => {
   for (const when of [{ interruptBefore: ["b" as const] }, { interruptAfter: ["a" as const] }]) {
     await using bench = await startBench();
@@ -257,6 +287,46 @@ test("what a node left running is known by its identity and told no more after t
   expect(settled(bench)).toEqual(log);
   expect(seenBy(bench.server)).toMatchObject([{ agent: "notes", session: "thread" }]);
 });
+
+test.each([true, false])(
+  "a graph that a node left for later is a run of its own, instrumented: %s",
+  async (isInstrumented) => {
+    await using bench = await startBench();
+    const model = bench.model();
+    const ended = signal();
+    const done = signal<unknown>();
+    const own = new StateGraph(State)
+      .addNode("memory", async () => ({ messages: [await model.invoke("later")] }))
+      .addEdge(START, "memory")
+      .compile({ name: "background" });
+    const background = isInstrumented ? bench.sage.instrument(own) : own;
+    const graph = bench.sage.instrument(
+      new StateGraph(State)
+        .addNode("notes", () => {
+          void ended.promise.then(async () => done.resolve(await background.invoke({ messages: [] })));
+          return {};
+        })
+        .addEdge(START, "notes")
+        .compile(),
+    );
+    await graph.invoke({ messages: [] }, session);
+    const before = bench.events.length;
+    ended.resolve();
+    await done.promise;
+    const events = bench.events.slice(before);
+    expect(lines(events).filter((line) => !line.includes("=>"))).toEqual([
+      "run-start",
+      "+notes/memory",
+      "notes/memory: request",
+      "notes/memory: completed",
+      "-notes/memory completed",
+      "run-end completed",
+    ]);
+    expect(only(events, "run-start")).toMatchObject([{ graph: "background", session: "thread" }]);
+    expect(bench.warnings).toEqual([]);
+    expect(bench.sage.handler.pending).toBe(0);
+  },
+);
 
 test("aborting a request that hangs cancels request, agent and run", async () => {
   await using bench = await startBench();

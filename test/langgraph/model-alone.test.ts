@@ -149,6 +149,24 @@ test.each(["createReactAgent", "createAgent"] as const)("so are those of %s", as
   expect(calls(bench).every((call) => call.startsWith("0 "))).toBe(true);
 });
 
+test("a graph that an agent's tool calls has agents of its own, an agent there its own name", async () => {
+  const asked = { tool: { name: "ask", arguments: {} } };
+  await using bench = await startBench((_request, index) => (index === 0 ? asked : { text: "done" }));
+  const { invoke } = waysOf(bench);
+  const writer = createAgent({ name: "writer", model: bench.model(), tools: [] });
+  const nested = chain(invoke, async () => void (await writer.invoke({ messages: [] })));
+  const asks = async () => JSON.stringify(await nested.invoke({ run: "x" }));
+  const ask = tool(asks, { name: "ask", description: "Asks.", schema: z.object({}) });
+  const lead = createAgent({ name: "lead", model: bench.model(), tools: [ask] });
+  await lead.invoke({ messages: [{ role: "user", content: "go" }] });
+  expect(calls(bench)).toEqual([
+    "0 lead 1 model_request",
+    "0 first 1 tools|first",
+    "0 writer 1 tools|second|model_request",
+    "0 lead 3 model_request",
+  ]);
+});
+
 test("20 interleaved runs without threads are never mixed up", async () => {
   await using bench = await startBench((_request, index) => ({ text: "ok", afterMs: (index * 7) % 5 }));
   const { invoke, stream, bound, lambda, inTool, inner, nested } = waysOf(bench);

@@ -26,6 +26,8 @@ function warnings(sent: readonly Sent[]): readonly string[] {
   return told;
 }
 
+const steps = (item: string) => [{ history: [item] }, { history: [item, "look", "found"] }] as const;
+
 test("an anchor that keeps changing is told once", () => {
   const sent = Array.from({ length: 8 }, (_, at) => ({ anchor: `It is 12:0${at}`, history: ["go"] }));
   const told = warnings(sent);
@@ -56,4 +58,9 @@ test("other runs, new conversations and parallel branches are no drift", () => {
   ).toEqual([]);
   expect(warnings([{ history: ["one", "a", "b"] }, { history: ["two", "x"] }])).toEqual([]);
   expect(warnings([{ history: ["task", "part 1"] }, { history: ["task", "part 2"] }])).toEqual([]);
+});
+
+test("parallel branches whose answers are alike are no drift", () => {
+  const [[one, one2], [two, two2], [three, three2]] = [steps("one"), steps("two"), steps("three")];
+  expect(warnings([one, two, three, one2, two2, three2])).toEqual([]);
 });
