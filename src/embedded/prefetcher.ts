@@ -154,7 +154,7 @@ export class Prefetcher {
     const { chain } = job.lease;
     const { pool } = this.#cache;
     pool.claim(chain, job.prefix);
-    if (job.anchor !== undefined) pool.claim(chain, job.anchor, job.anchorLength);
+    if (job.anchor !== undefined) pool.claimAnchor(chain, job.anchor, job.anchorLength);
     pool.close(chain);
     job.lease = undefined;
   }

@@ -357,7 +357,7 @@ export class Scheduler {
     if (lease === undefined || !this.#options.prefixCaching) return;
     if (request.prefix !== undefined) this.#cache.pool.claim(lease.chain, request.prefix);
     if (request.anchor !== undefined)
-      this.#cache.pool.claim(lease.chain, request.anchor, request.anchorLength);
+      this.#cache.pool.claimAnchor(lease.chain, request.anchor, request.anchorLength, request.prefix);
   }
 
   #letGo(generation: Generation): void {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ANY_ANCHOR } from "../learn/anchors.ts";
 import { BusyShare } from "../learn/busy-share.ts";
 import { RunningShare } from "../learn/running-share.ts";
 import type {
@@ -147,8 +148,10 @@ class PrefixCache implements Policy<"prefix"> {
     }
     // Where a run stands tells about the anchors of all agents, not only of its own.
     const shared = this.#sentOf(undefined);
-    for (const anchor of prefixes.anchors())
-      this.#retain(anchor, predictor.reuse(anchor), NONE, shared, actions);
+    for (const { agent } of prefixes.anchors()) {
+      // The beginning of all its anchors, where they end with a user's name: other runs have no more than that in common.
+      this.#retain({ agent }, predictor.reuse({ agent, anchor: ANY_ANCHOR }), NONE, shared, actions);
+    }
     if (event.type === "run-end") this.#withdraw(moment, NONE, actions);
     else if (event.type === "next-agents") this.#withdraw(moment, agentsOf(predictions), actions);
     else {

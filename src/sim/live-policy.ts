@@ -2,11 +2,13 @@ import { LearnedPredictor } from "../learn/predictor.ts";
 import prefixCache from "../policies/prefix-cache.ts";
 import { type Advice, prefixId, type RetainHint } from "../runtime/action.ts";
 import { AgentRuntime } from "../runtime/agent-runtime.ts";
-import type { Event, PromptPart, Status } from "../runtime/event.ts";
+import type { AgentId, Event, PromptPart, Status } from "../runtime/event.ts";
+import { jointValue } from "../runtime/joint-value.ts";
 import { Ledger } from "../runtime/ledger.ts";
 import { LivePrefixes } from "../runtime/live-prefixes.ts";
 import { CHARACTERS_PER_TOKEN } from "../runtime/prompt-text.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
+import { commonLength } from "./held-prefixes.ts";
 import { ScoredCache } from "./scored-cache.ts";
 
 /** What an engine knows of a prefix: its blocks, and what was last said of its worth, when. */
@@ -16,11 +18,18 @@ interface Owner {
   saidAt: number;
 }
 
+/** An agent's latest prompt, and how many of its blocks belong to the anchor. */
+interface AnchorUse {
+  readonly blocks: Int32Array;
+  readonly run: number;
+  readonly length: number;
+}
+
 /**
  * What runs in an app, hint by hint: the runtime with policy `prefix-cache`, and a cache that goes by the values
- * sent as the embedded engine does: a block is worth what the most valuable of its prefixes is, among equals the one used
- * longest ago goes first. Nothing is prefetched. A prefix has one value, that of its middle, where the replay's own policy
- * rates each block: that is what it falls behind by.
+ * sent as the embedded engine does: a block is worth what its prompts are together, or its anchor where that is more; among
+ * equals the one used longest ago goes first. Nothing is prefetched. A prefix has one value, that of its middle, where the
+ * replay's own policy rates each block: that is what it falls behind by.
  */
 export class LivePolicy implements CachePolicy {
   readonly #runtime: AgentRuntime;
@@ -29,6 +38,7 @@ export class LivePolicy implements CachePolicy {
   readonly #context: CacheContext;
   /** By the prefix's id. */
   readonly #owners = new Map<string, Owner>();
+  readonly #anchors = new Map<AgentId, AnchorUse>();
   /** Open runs with their sessions. */
   readonly #sessions = new Map<number, string | undefined>();
   readonly #worth: Float64Array;
@@ -79,8 +89,7 @@ export class LivePolicy implements CachePolicy {
     const whose = { run: id, agent, namespace, ...sessionOf(session), ...(step !== undefined && { step }) };
     this.#observe({ type: "request-start", at, ...whose, request: id, prompt: { anchor, history } });
     this.#owner(prefixId({ agent, run: id })).blocks = blocks;
-    const lead = this.#prefixes.anchor(agent)?.lead ?? 0;
-    this.#owner(prefixId({ agent })).blocks = blocks.subarray(0, anchorBlocks + lead);
+    this.#claimAnchor(arrival);
     this.#cache.insert(arrival);
   }
 
@@ -122,6 +131,17 @@ export class LivePolicy implements CachePolicy {
     else if (hint.type === "retain") Object.assign(this.#owner(id), { hint, saidAt: this.#now });
   }
 
+  /** As `BlockPool.claimAnchor`. */
+  #claimAnchor({ agent, run, blocks, anchorBlocks }: Arrival): void {
+    const lead = this.#prefixes.anchor(agent)?.lead ?? 0;
+    const latest = this.#anchors.get(agent);
+    let length = anchorBlocks + lead;
+    if (latest) length = Math.min(length, commonLength(latest.blocks, blocks));
+    if (latest?.run === run) length = Math.min(length, latest.length);
+    this.#anchors.set(agent, { blocks, run, length });
+    this.#owner(prefixId({ agent })).blocks = blocks.subarray(0, length);
+  }
+
   #owner(id: string): Owner {
     let owner = this.#owners.get(id);
     if (!owner) this.#owners.set(id, (owner = { blocks: new Int32Array(), saidAt: 0 }));
@@ -130,11 +150,16 @@ export class LivePolicy implements CachePolicy {
 
   #rateBlocks(): void {
     this.#worth.fill(0);
-    for (const { hint, saidAt, blocks } of this.#owners.values()) {
-      const worth = hint ? worthAfter(hint, this.#now - saidAt) : 0;
-      if (worth > 0)
-        for (const block of blocks) this.#worth[block] = Math.max(this.#worth[block] as number, worth);
-    }
+    // An anchor's value counts all prompts already.
+    for (const [isAnchor, combine] of [
+      [false, jointValue],
+      [true, Math.max],
+    ] as const)
+      for (const { hint, saidAt, blocks } of this.#owners.values()) {
+        if (!hint || (hint.prefix.run === undefined) !== isAnchor) continue;
+        const worth = worthAfter(hint, this.#now - saidAt);
+        for (const block of blocks) this.#worth[block] = combine(this.#worth[block] as number, worth);
+      }
   }
 
   #length(blocks: number): number {

@@ -1,6 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { blockTokens, type Chain } from "../../src/embedded/cache/block.ts";
+import type { BlockPool } from "../../src/embedded/cache/block-pool.ts";
 import { createPool, play, prompt, resident } from "./pool.ts";
+
+/** A request of an agent whose anchor of four blocks differs from user to user in its last one. */
+function anchored(pool: BlockPool, user: number, run: string): void {
+  const tokens = [...prompt(1, 1, 48), ...prompt(10 + user, 1, 16), ...prompt(100 + Number(run), 1, 16)];
+  play(pool, tokens, run);
+  const chain = pool.chains.find(({ blocks }) => blocks.at(-1)?.tokens[0] === tokens.at(64)) as Chain;
+  pool.claimAnchor(chain, "anchor", 64, run);
+}
+function anchorTokens(pool: BlockPool): number {
+  return blockTokens * (pool.owners.find("anchor")?.blocks.size ?? 0);
+}
 
 describe("sharing", () => {
   test("a prefix that two chains hold counts once", () => {
@@ -61,18 +73,45 @@ describe("eviction", () => {
     expect(resident(pool, prompt(1, 1, 64))).toBe(kept);
   });
 
-  test("a block is worth the most that one of its owners gives it", () => {
+  test("a block is worth what its anchor is, where that is more than its prompts are", () => {
     const { pool } = createPool(8);
     pool.owners.setValue("run", 0.1);
     pool.owners.setValue("anchor", 0.8);
     play(pool, prompt(1, 1, 64), "run");
     const chain = pool.chains.find(({ length: held }) => held === 64);
-    pool.claim(chain as Chain, "anchor", 32);
+    pool.claimAnchor(chain as Chain, "anchor", 32, "run");
     pool.owners.setValue("other", 0.5);
     play(pool, prompt(2, 1, 64), "other");
     play(pool, prompt(3, 1, 64));
     expect(resident(pool, prompt(1, 1, 64))).toBe(32);
     expect(resident(pool, prompt(2, 1, 64))).toBe(32);
+  });
+
+  test("what several prompts hold is worth what they are together", () => {
+    const { pool } = createPool(10);
+    pool.owners.setValue("one", 0.3);
+    pool.owners.setValue("two", 0.3);
+    pool.owners.setValue("other", 0.4);
+    // Two questions about one document of two blocks.
+    play(pool, prompt(1, 1, 64), "one");
+    play(pool, prompt(1, 2, 64), "two");
+    play(pool, prompt(2, 1, 64), "other");
+    play(pool, prompt(3, 1, 96));
+    expect(resident(pool, prompt(1, 1, 64))).toBe(32);
+    expect(resident(pool, prompt(2, 1, 64))).toBe(32);
+  });
+
+  test("an anchor is what the latest prompts of two runs begin with alike", () => {
+    const { pool } = createPool(100);
+    anchored(pool, 1, "1");
+    expect(anchorTokens(pool)).toBe(64);
+    anchored(pool, 2, "2");
+    expect(anchorTokens(pool)).toBe(48);
+    // The same run again says nothing about others.
+    anchored(pool, 2, "2");
+    expect(anchorTokens(pool)).toBe(48);
+    anchored(pool, 2, "3");
+    expect(anchorTokens(pool)).toBe(64);
   });
 
   test("a value counts until its time is over, and a release ends it at once", () => {

@@ -66,6 +66,30 @@ test("prefetches an agent with a history of its own as it was when it called las
   expect(fetch).toMatchObject({ prefix: { agent: "b", run: "5" }, tokens: 1000 + 100 });
 });
 
+/** The value of an agent's anchor in the last of eight runs; each with an anchor of its own, or all with one. */
+function anchorValue(endsWithName: boolean): number {
+  const app = new App();
+  const observe = policy();
+  const sent = ["1", "2", "3", "4", "5", "6", "7", "8"].flatMap((run) => {
+    const events = app.run(run, "a", "b").map((event): Event => {
+      if (event.type !== "request-start" || !endsWithName) return event;
+      const anchor = { ...event.prompt.anchor, hash: `${event.prompt.anchor.hash} for user ${run}` };
+      return { ...event, prompt: { ...event.prompt, anchor } };
+    });
+    return observe(...events);
+  });
+  // No run is open at the end.
+  return valueOf(
+    sent.toReversed().filter((hint) => hint.type === "retain" && hint.value > 0),
+    "anchor/a",
+  );
+}
+
+test("an anchor that ends with the user's name is worth what its beginning is, which all runs use", () => {
+  expect(anchorValue(true)).toBe(anchorValue(false));
+  expect(anchorValue(true)).toBeGreaterThan(0.1);
+});
+
 /** One agent that calls again and again; what is planned when it has answered the sixth time. */
 function againAndAgain(cachedTokens: (prompt: number) => number): readonly Advice[] {
   const app = new App();

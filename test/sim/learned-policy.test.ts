@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import cachesage from "../../src/sim/baselines/cachesage.ts";
 import type { Event } from "../../src/runtime/event.ts";
+import live from "../../src/sim/baselines/live.ts";
 import lru from "../../src/sim/baselines/lru.ts";
 import noGuard from "../../src/sim/baselines/no-guard.ts";
 import type { CacheContext } from "../../src/sim/cache-policy.ts";
@@ -94,12 +95,15 @@ function named(): Workload {
   return { name: "named", blockTokens: 16, blockCount: ids.count, runs };
 }
 
-test("what an agent's anchors begin with alike is kept as one that all runs use", () => {
-  const played = schedule(named(), { concurrency: 8, seed: 1, order: "random" });
-  // Four beginnings of 20 blocks, and little more.
-  const { hits, calls } = replay(played, cachesage, { capacity: 100 });
-  expect(hits / calls).toBeGreaterThan(20);
-});
+test.each([cachesage, live])(
+  "what an agent's anchors begin with alike is kept as one that all runs use: $name",
+  (policy) => {
+    const played = schedule(named(), { concurrency: 8, seed: 1, order: "random" });
+    // Four beginnings of 20 blocks, and little more.
+    const { hits, calls } = replay(played, policy, { capacity: 100 });
+    expect(hits / calls).toBeGreaterThan(20);
+  },
+);
 
 /** Runs of one agent that calls again and again with a prompt that grows, as a coding agent does: all are alike. */
 function loops(): Workload {

@@ -1,4 +1,4 @@
-import { type Block, blockTokens, type Chain, type Owner } from "./block.ts";
+import { type Block, blockTokens, type Chain, commonLength, type Owner } from "./block.ts";
 import { Owners } from "./owners.ts";
 import { type Match, type PrefetchUse, PrefixTree } from "./prefix-tree.ts";
 import { type EvictionOrder, Victims } from "./victims.ts";
@@ -178,6 +178,25 @@ export class BlockPool {
     // A pinned prefix may grow past what pins may hold; a guarantee that starves requests is worth less than none.
     if (owner.pinnedUntil > this.#now() && this.owners.pinnedBlocks().size > this.#pinnable)
       owner.pinnedUntil = -Infinity;
+  }
+
+  /**
+   * Gives an anchor what the latest prompts of two prefixes both begin with, at most `length` tokens of this chain: where it
+   * ends with a user's name or the date, what follows is of no use to others.
+   *
+   * @param by prefix id whose prompt it is; undefined: it was composed of what is known, which tells nothing new.
+   */
+  claimAnchor(chain: Chain, id: string, length: number, by?: string): void {
+    const owner = this.owners.ensure(id);
+    const { latest } = owner;
+    const tokens = chain.blocks.flatMap((block) => block.tokens);
+    let shared = Math.min(length, latest ? commonLength(latest.tokens, tokens) : length);
+    // A prefix's own prompts have more in common than those of two.
+    if (latest && (by === undefined || by === latest.by)) shared = Math.min(shared, latest.length);
+    // What was given up half way tells nothing either.
+    if (chain.length >= length && (!latest || by !== undefined))
+      owner.latest = { tokens, by, length: shared };
+    this.claim(chain, id, shared);
   }
 
   /** Takes back everything said about `id`. Returns the tokens that nobody owns any more. */

@@ -40,11 +40,22 @@ export interface Worth {
   readonly value: number;
 }
 
+/** The latest prompt that an anchor was claimed with. */
+interface AnchorUse {
+  readonly tokens: readonly number[];
+  /** Prefix id of the prompt; undefined: nobody has asked for it yet. */
+  readonly by: string | undefined;
+  /** How many of the tokens the anchor takes in. */
+  readonly length: number;
+}
+
 /** What was said about one prefix id, and which blocks it stands for. */
 export interface Owner {
   readonly id: string;
   /** Of an anchor: messages after the system messages that it takes in, as said last. */
   messages: number;
+  /** Of an anchor; undefined before it was claimed. */
+  latest: AnchorUse | undefined;
   /** What it is worth over time: clock times in order, with straight lines between; before the first and after the last it is as there. */
   values: readonly Worth[];
   /** Clock time at which the value stops counting. */
@@ -82,6 +93,14 @@ export function commonTokens(block: Block, tokens: readonly number[], start: num
   let common = 0;
   while (common < limit && block.tokens[common] === tokens[start + common]) common++;
   return common;
+}
+
+/** How many tokens two prompts begin with alike. */
+export function commonLength(left: readonly number[], right: readonly number[]): number {
+  const limit = Math.min(left.length, right.length);
+  let length = 0;
+  while (length < limit && left[length] === right[length]) length++;
+  return length;
 }
 
 /** Mask of the first `count` tokens of a block. */

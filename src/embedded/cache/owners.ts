@@ -1,3 +1,4 @@
+import { jointValue } from "../../runtime/joint-value.ts";
 import type { Block, Owner, Worth } from "./block.ts";
 
 /** Ids that own nothing are forgotten, oldest first, beyond this many. */
@@ -31,6 +32,7 @@ export class Owners {
     const owner: Owner = {
       id,
       messages: 0,
+      latest: undefined,
       values: [],
       expiresAt: Infinity,
       pinnedUntil: -Infinity,
@@ -76,12 +78,19 @@ export class Owners {
     this.#byId.clear();
   }
 
-  /** The block's worth now: the highest value of its owners, 0 when nobody spoke for it. */
+  /**
+   * The block's worth now, 0 when nobody spoke for it: what the prompts that hold it are worth together, or an anchor that
+   * does where that is more, since its value counts all prompts already.
+   */
   valueOf(block: Block): number {
     const now = this.#now();
-    let value = 0;
-    for (const owner of block.owners) value = Math.max(value, worthAt(owner, now));
-    return value;
+    let [prompts, anchors] = [0, 0];
+    for (const owner of block.owners) {
+      const worth = worthAt(owner, now);
+      if (owner.latest === undefined) prompts = jointValue(prompts, worth);
+      else anchors = Math.max(anchors, worth);
+    }
+    return Math.max(prompts, anchors);
   }
 
   isPinned(block: Block): boolean {

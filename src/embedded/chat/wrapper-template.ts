@@ -1,4 +1,5 @@
 import type { ChatHistoryItem, ChatWrapper, LlamaModel } from "node-llama-cpp";
+import { commonLength } from "../cache/block.ts";
 import { type Chat, type ChatMessage, type ChatTemplate, splitHead } from "./chat.ts";
 
 /**
@@ -35,11 +36,4 @@ function historyItem({ role, text }: ChatMessage): ChatHistoryItem {
   if (role === "assistant") return { type: "model", response: [text] };
   if (role === "system") return { type: "system", text };
   return { type: "user", text: role === "tool" ? `Tool result: ${text}` : text };
-}
-
-function commonLength(left: readonly number[], right: readonly number[]): number {
-  const limit = Math.min(left.length, right.length);
-  let length = 0;
-  while (length < limit && left[length] === right[length]) length++;
-  return length;
 }
