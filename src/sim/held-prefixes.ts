@@ -23,6 +23,8 @@ export interface HeldPrefix {
   steadyTo: number;
   /** After how many prompts it was rated. */
   ratedAfter: number;
+  /** Prefixes that held its last block then, itself included. */
+  holders: number;
   /** Index in the heap, -1 outside. */
   slot: number;
 }
@@ -85,11 +87,12 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
 
   /** What a prefix would be worth if so many of its blocks were held. */
   worthAt(prefix: Prefix, length: number): number {
-    const { length: held, value, steadyTo } = prefix;
+    const { length: held, value, steadyTo, holders } = prefix;
     prefix.length = length;
+    prefix.holders = 1 + (this.#holders[prefix.blocks[length - 1] as number] as number);
     this.#rate(prefix);
     const worth = prefix.value;
-    Object.assign(prefix, { length: held, value, steadyTo });
+    Object.assign(prefix, { length: held, value, steadyTo, holders });
     return worth;
   }
 
@@ -118,7 +121,12 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
       const block = prefix.blocks[prefix.length] as number;
       this.#drop(block);
       if (prefix.length === 0) this.#remove(prefix);
-      else if (prefix.length < prefix.steadyTo || prefix.ratedAfter < this.#prompts) this.revalue(prefix);
+      else if (
+        prefix.length < prefix.steadyTo ||
+        prefix.ratedAfter < this.#prompts ||
+        this.#holdersAt(prefix) !== prefix.holders
+      )
+        this.revalue(prefix);
       // Of what all prompts of an agent have the value counts other runs already.
       if (prefix.length < prefix.common && this.#holders[block] === 0) {
         this.#unheld.remove(block);
@@ -143,7 +151,12 @@ export class HeldPrefixes<Prefix extends HeldPrefix> {
     }
   }
 
+  #holdersAt({ blocks, length }: Prefix): number {
+    return length === 0 ? 0 : (this.#holders[blocks[length - 1] as number] as number);
+  }
+
   #rated(prefix: Prefix): void {
+    prefix.holders = this.#holdersAt(prefix);
     this.#rate(prefix);
     prefix.ratedAfter = this.#prompts;
   }

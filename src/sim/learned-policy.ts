@@ -277,7 +277,7 @@ export class LearnedPolicy implements CachePolicy {
       prefix.value = this.#predictor.reuse(ref);
     } else {
       const fromEnd = (blocks.length - length) * this.#blockCharacters;
-      prefix.value = this.#predictor.reuse(ref, fromEnd);
+      prefix.value = worthTo(prefix.holders, this.#predictor.reuse(ref, fromEnd));
       const steady = Math.ceil(endOf(placeOf(fromEnd)) / this.#blockCharacters) - 1;
       prefix.steadyTo = Math.max(common + 1, blocks.length - steady);
     }
@@ -296,6 +296,11 @@ export class LearnedPolicy implements CachePolicy {
     }
     return history;
   }
+}
+
+/** Value r/(1+r) of what several prompts hold, such as a document that several runs ask about: each is taken to come back as soon as this one, and rates r add up. */
+function worthTo(holders: number, value: number): number {
+  return (holders * value) / (1 + (holders - 1) * value);
 }
 
 /** A block as a part of a prompt. Its hash is hardly ever asked for: each block has one part, and those are compared first. */
@@ -320,5 +325,5 @@ function toPrefix(
   common: number,
   usedAt: number,
 ): Prefix {
-  return { ref, blocks, length, common, usedAt, value: 0, steadyTo: 0, ratedAfter: 0, slot: -1 };
+  return { ref, blocks, length, common, usedAt, value: 0, steadyTo: 0, ratedAfter: 0, holders: 0, slot: -1 };
 }

@@ -121,6 +121,46 @@ function loops(): Workload {
   return { name: "loops", blockTokens: 16, blockCount: ids.count, runs };
 }
 
+test("what several open runs hold is worth what it is to them together", () => {
+  // Runs 0 and 1 ask about one document, each back with a rate of 2/3 uses a step (value 0.4); run 2, with a rate of 1, about another.
+  const learner = {
+    observe: () => {},
+    next: () => [],
+    reuse: ({ run }: { readonly run?: string }) => (run === undefined ? 0 : run === "2" ? 0.5 : 0.4),
+  };
+  const resident = new Set<number>();
+  const context = {
+    blockTokens: 16,
+    blockCount: 8,
+    isTimed: false,
+    isResident: (block: number) => resident.has(block),
+  };
+  const policy = new LearnedPolicy(context as unknown as CacheContext, {}, learner);
+  for (const [run, blocks] of [
+    [0, 1, 2, 3],
+    [0, 1, 2, 3],
+    [4, 5, 6, 7],
+  ].entries()) {
+    for (const block of blocks) resident.add(block);
+    const place = { session: undefined, step: undefined, namespace: undefined, at: run };
+    policy.request({
+      index: run,
+      run,
+      agent: "qa",
+      blocks: Int32Array.from(blocks),
+      anchorBlocks: 0,
+      ...place,
+    });
+  }
+  const victims = Array.from({ length: 8 }, () => {
+    const block = policy.victim();
+    resident.delete(block);
+    return block;
+  });
+  // Together 4/3 uses a step: the other document goes first, each from its tail on.
+  expect(victims).toEqual([7, 6, 5, 4, 3, 2, 1, 0]);
+});
+
 test("goes by last use where nothing tells runs apart, from the first call on", () => {
   for (const seed of [1, 2, 3, 4, 5]) {
     const played = schedule(loops(), { concurrency: 8, seed, order: "random", maxTouches: 12_000 });
