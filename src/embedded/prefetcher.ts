@@ -77,6 +77,8 @@ export class Prefetcher {
     const worth = new Map(this.#jobs.map((job) => [job, owners.worth(job.prefix)]));
     const ranked = this.#jobs.toSorted((left, right) => (worth.get(right) ?? 0) - (worth.get(left) ?? 0));
     for (const job of ranked) {
+      // It came to its end while others were looked at.
+      if (job.withdrawn !== undefined) continue;
       // A more valuable job may have come in front of one that was at work.
       for (const other of ranked) if (other !== job) this.#letGo(other);
       this.#atWork = job;
