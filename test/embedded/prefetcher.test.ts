@@ -4,6 +4,8 @@ import { zeroCounters } from "../../src/embedded/counters.ts";
 import { Prefetcher } from "../../src/embedded/prefetcher.ts";
 import { createPool, play, prompt } from "./pool.ts";
 
+const unused = () => Promise.reject(new Error("there is nothing to compute"));
+
 test("a prefetch that is withdrawn while a more valuable one is looked at holds no sequence", async () => {
   const { pool } = createPool(4);
   pool.owners.setValue("resident", 0.9);
@@ -11,7 +13,6 @@ test("a prefetch that is withdrawn while a more valuable one is looked at holds 
   // Both have room for the first of their blocks only, and are worth more later.
   pool.owners.setValue("first", 0.5, { later: [[1000, 0.95]] });
   pool.owners.setValue("second", 0.4, { later: [[1000, 0.95]] });
-  const unused = () => Promise.reject(new Error("there is nothing to compute"));
   const cache: Cache = {
     pool,
     async open(tokens, given) {
