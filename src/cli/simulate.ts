@@ -1,13 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { z } from "zod";
-import { registry } from "../registry.ts";
 import { CAPACITY, CAPACITY_EXPECTED } from "../sim/capacity.ts";
+import { baselines } from "../sim/registries.ts";
 import type { SimulationRow } from "../sim/simulation-row.ts";
 import { type CommandIo, defineCommand, type ExitCode } from "./command.ts";
 import { checkTrace } from "./in-file.ts";
 import { workloadOptions } from "./workload-options.ts";
 
-const policies = await registry("baseline", new URL("../sim/baselines/", import.meta.url)).names();
+const policies = await baselines.names();
 
 const options = z.strictObject({
   trace: z.array(z.string().min(1)).min(1).describe("Recorded workloads, plain or gzipped."),

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { registry } from "../registry.ts";
+import { formats } from "../sim/registries.ts";
 
-const formats = await registry("trace format", new URL("../sim/formats/", import.meta.url)).names();
+const names = await formats.names();
 
 /** What commands that take a recorded workload have in common; each takes some of them, in the order of its own help. */
 export const workloadOptions = {
@@ -9,7 +9,7 @@ export const workloadOptions = {
   format: z
     .string()
     .optional()
-    .describe(`Trace format (${formats.join(", ")}); told from the first record by default.`),
+    .describe(`Trace format (${names.join(", ")}); told from the first record by default.`),
   concurrency: z.int().positive().default(8).describe("Runs open at once."),
   seed: z.int().nonnegative().default(1).describe("Seed of the order of runs and of their interleaving."),
   order: z

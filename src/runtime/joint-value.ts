@@ -8,3 +8,8 @@ export function jointValue(one: number, other: number): number {
   if (one === 0 || other === 0) return one + other;
   return 1 - 1 / (1 + one / (1 - one) + other / (1 - other));
 }
+
+/** The same of so many reasons, at least 1, that are each worth `value`. */
+export function jointValueOf(reasons: number, value: number): number {
+  return (reasons * value) / (1 + (reasons - 1) * value);
+}

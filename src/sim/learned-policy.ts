@@ -3,6 +3,7 @@ import { LearnedPredictor } from "../learn/predictor.ts";
 import { endOf, placeOf } from "../learn/survival.ts";
 import type { PrefixRef } from "../runtime/action.ts";
 import type { PromptPart, Status } from "../runtime/event.ts";
+import { jointValueOf } from "../runtime/joint-value.ts";
 import type { Predictor } from "../runtime/policy.ts";
 import { CHARACTERS_PER_TOKEN } from "../runtime/prompt-text.ts";
 import type { Arrival, CacheContext, CachePolicy, Completion } from "./cache-policy.ts";
@@ -277,7 +278,8 @@ export class LearnedPolicy implements CachePolicy {
       prefix.value = this.#predictor.reuse(ref);
     } else {
       const fromEnd = (blocks.length - length) * this.#blockCharacters;
-      prefix.value = worthTo(prefix.holders, this.#predictor.reuse(ref, fromEnd));
+      // Others that hold its end, such as runs that ask about the same document, are taken to come back as soon as this one.
+      prefix.value = jointValueOf(prefix.holders, this.#predictor.reuse(ref, fromEnd));
       const steady = Math.ceil(endOf(placeOf(fromEnd)) / this.#blockCharacters) - 1;
       prefix.steadyTo = Math.max(common + 1, blocks.length - steady);
     }
@@ -296,11 +298,6 @@ export class LearnedPolicy implements CachePolicy {
     }
     return history;
   }
-}
-
-/** Value r/(1+r) of what several prompts hold, such as a document that several runs ask about: each is taken to come back as soon as this one, and rates r add up. */
-function worthTo(holders: number, value: number): number {
-  return (holders * value) / (1 + (holders - 1) * value);
 }
 
 /** A block as a part of a prompt. Its hash is hardly ever asked for: each block has one part, and those are compared first. */

@@ -5,14 +5,12 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { createGunzip, gunzipSync } from "node:zlib";
 import { CacheSageError, TraceError } from "../errors.ts";
-import { registry } from "../registry.ts";
 import { chainBlocks } from "./chained-blocks.ts";
+import { formats } from "./registries.ts";
 import type { TraceFormat, TraceRecord, TraceSource } from "./trace-format.ts";
 import type { Workload } from "./workload.ts";
 
 const GZIP = 0x1f8b;
-
-const formats = registry<TraceFormat>("trace format", new URL("./formats/", import.meta.url));
 
 /**
  * Reads a trace file, plain or gzipped: JSON lines, one JSON array, or one JSON object over many lines. Which format it is

@@ -1,14 +1,13 @@
-import { registry } from "../registry.ts";
 import type { Baseline } from "./cache-policy.ts";
 import { capacityIn } from "./capacity.ts";
 import { measuredEngine } from "./cost-model.ts";
+import { baselines } from "./registries.ts";
 import { type Outcome, replayInTurns } from "./replay.ts";
 import { type Schedule, schedule, type ScheduleOptions } from "./schedule.ts";
 import { serve } from "./serve.ts";
 import { type Reference, type SimulationRow, toRow } from "./simulation-row.ts";
 import type { Workload } from "./workload.ts";
 
-const baselines = registry<Baseline>("baseline", new URL("./baselines/", import.meta.url));
 /** What a row's shares are taken of; replayed even when nobody asks to see them. */
 type ReferenceName = "lru" | "order-oracle" | "belady";
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { jointValue } from "../../src/runtime/joint-value.ts";
+import { jointValue, jointValueOf } from "../../src/runtime/joint-value.ts";
 
 const value = fc.double({ min: 0, max: 1, noNaN: true });
 
@@ -18,5 +18,18 @@ test("it is a value, no less than either and the same in any order; with nothing
       expect(jointValue(one, 0)).toBe(one);
       expect(jointValue(1, one)).toBe(1);
     }),
+  );
+});
+
+test("of equal ones it is what they come to one by one", () => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0, max: 0.99, noNaN: true }),
+      fc.integer({ min: 1, max: 8 }),
+      (one, reasons) => {
+        const joint = Array.from({ length: reasons }, () => one).reduce(jointValue, 0);
+        expect(jointValueOf(reasons, one)).toBeCloseTo(joint, 12);
+      },
+    ),
   );
 });
