@@ -1,6 +1,16 @@
 import type { Outcome } from "../runtime/action.ts";
+import type { Chain } from "./cache/block.ts";
 import type { Cache, Lease } from "./cache/kv-cache.ts";
 import type { Counters } from "./counters.ts";
+
+/** Milliseconds after which prefetches for which there was no room are tried again: their values rise with time. */
+export const retryMs = 20;
+
+/**
+ * Most tokens beside answers, which wait for them. A step of few tokens reads as much of model and cache as one of many: on a CPU
+ * these cost three quarters of what they cost alone, and the step takes two thirds longer.
+ */
+const besideAnswers = 32;
 
 /** A prompt to have in cache before it is asked for; only blocks are displaced that are worth less than `prefix` is then. */
 export interface PrefetchRequest {
@@ -8,6 +18,14 @@ export interface PrefetchRequest {
   readonly anchor?: string | undefined;
   readonly tokens: readonly number[];
   readonly anchorLength: number;
+}
+
+/** Tokens of a prefetch that have their blocks and are to be computed now. */
+export interface PrefetchChunk {
+  readonly chain: Chain;
+  readonly tokens: readonly number[];
+  /** To be called when they are computed, or with why they could not be. */
+  readonly done: (error?: unknown) => void;
 }
 
 interface Job extends PrefetchRequest {
@@ -19,14 +37,16 @@ interface Job extends PrefetchRequest {
   withdrawn: string | undefined;
 }
 
-/** Computes prompts ahead, most valuable first, in chunks between which it can be paused or cancelled. */
+/** Prompts to compute ahead, most valuable first, in chunks between which they can be paused or cancelled. */
 export class Prefetcher {
   readonly #cache: Cache;
   readonly #counters: () => Counters;
   readonly #chunkTokens: number;
   readonly #jobs: Job[] = [];
-  /** The job that `step` is busy with: it ends in `step`, never under its feet. */
+  /** The job that is looked at or computed: it ends after that, never meanwhile. */
   #atWork: Job | undefined;
+  /** When there may be room again, in milliseconds of the clock. */
+  #roomAt = 0;
 
   constructor(cache: Cache, chunkTokens: number, counters: () => Counters) {
     this.#cache = cache;
@@ -66,13 +86,27 @@ export class Prefetcher {
     for (const job of Array.from(this.#jobs)) this.#withdraw(job, reason);
   }
 
-  /** Lets go of the sequence at work, so that requests see and may use what is computed. */
-  pause(): void {
-    for (const job of this.#jobs) this.#letGo(job);
+  /** Lets go of the sequence at work, so that requests see and may use what is computed. False: there was none. */
+  pause(): boolean {
+    const open = this.#jobs.filter(({ lease }) => lease !== undefined);
+    for (const job of open) this.#letGo(job);
+    return open.length > 0;
   }
 
-  /** Computes one chunk of the most valuable job for which there is room. False: there is none for any of them by now. */
-  async step(): Promise<boolean> {
+  /** Like `next`, for a step of answers; undefined as well where there was no room a moment ago. */
+  async nextBesideAnswers(): Promise<PrefetchChunk | undefined> {
+    // Looking for room costs more than a token of an answer does.
+    if (this.isIdle || performance.now() < this.#roomAt) return undefined;
+    const chunk = await this.next(Math.min(besideAnswers, this.#chunkTokens));
+    if (chunk === undefined) this.#roomAt = performance.now() + retryMs;
+    return chunk;
+  }
+
+  /**
+   * The next chunk of the most valuable job for which there is room. Undefined: there is no room for any of them by now. The caller
+   * computes it and says when it is done before it asks for another.
+   */
+  async next(most = this.#chunkTokens): Promise<PrefetchChunk | undefined> {
     const { owners } = this.#cache.pool;
     const worth = new Map(this.#jobs.map((job) => [job, owners.worth(job.prefix)]));
     const ranked = this.#jobs.toSorted((left, right) => (worth.get(right) ?? 0) - (worth.get(left) ?? 0));
@@ -82,47 +116,48 @@ export class Prefetcher {
       // A more valuable job may have come in front of one that was at work.
       for (const other of ranked) if (other !== job) this.#letGo(other);
       this.#atWork = job;
-      const ended = await this.#advance(job, worth.get(job) ?? 0).catch((error: unknown) =>
+      const taken = await this.#take(job, worth.get(job) ?? 0, most).catch((error: unknown) =>
         this.#fail(job, error),
       );
+      if (taken !== "blocked" && "chain" in taken) return taken;
       this.#atWork = undefined;
       if (job.withdrawn !== undefined) this.#end(job, { status: "cancelled", reason: job.withdrawn });
-      else if (ended === "blocked") {
-        this.#letGo(job);
-        continue;
-      } else if (ended !== undefined) this.#end(job, ended);
-      return true;
+      else if (taken === "blocked") this.#letGo(job);
+      else this.#end(job, taken);
     }
-    return false;
+    return undefined;
   }
 
-  /** Computes one chunk. Undefined: more is left to do; "blocked": there is no room for it yet. */
-  async #advance(job: Job, worth: number): Promise<Outcome | "blocked" | undefined> {
+  /** Finds blocks for the job's next tokens. Else how it ends; "blocked": there is no room for it yet. */
+  async #take(job: Job, worth: number, most: number): Promise<PrefetchChunk | Outcome | "blocked"> {
     const { pool } = this.#cache;
-    const { tokens } = job;
     if (job.lease === undefined) {
       if (!pool.hasRoom(worth)) return this.#stop(job);
-      const options = { limit: tokens.length, owner: job.prefix, ceiling: worth, isRequest: false };
-      job.lease = await this.#cache.open(tokens, options);
+      const options = { limit: job.tokens.length, owner: job.prefix, ceiling: worth, isRequest: false };
+      job.lease = await this.#cache.open(job.tokens, options);
       if (job.lease === undefined) return this.#stop(job);
       job.position = job.lease.reused;
       // Copying a sequence takes a while, in which the request that it is for may have come.
-      if (job.withdrawn !== undefined) return undefined;
+      if (job.withdrawn !== undefined) return { status: "cancelled" };
     }
     const { chain } = job.lease;
-    const chunk = tokens.slice(job.position, job.position + this.#chunkTokens);
-    if (chunk.length > 0) {
-      if (!pool.append(chain, chunk, worth, true)) return this.#stop(job);
-      await this.#cache.erase();
-      const started = performance.now();
-      await this.#cache.evaluate(chain, chunk);
-      const counters = this.#counters();
-      counters.busyMs += performance.now() - started;
-      counters.prefetchedTokens += chunk.length;
-      job.position += chunk.length;
-      job.computed += chunk.length;
+    const tokens = job.tokens.slice(job.position, job.position + most);
+    if (tokens.length === 0) return { status: "applied" };
+    if (!pool.append(chain, tokens, worth, true)) return this.#stop(job);
+    return { chain, tokens, done: (error) => this.#done(job, tokens.length, error) };
+  }
+
+  #done(job: Job, computed: number, error: unknown): void {
+    this.#atWork = undefined;
+    if (error === undefined) {
+      this.#counters().prefetchedTokens += computed;
+      job.position += computed;
+      job.computed += computed;
     }
-    return job.position >= tokens.length ? { status: "applied" } : undefined;
+    const failure = error === undefined ? undefined : this.#fail(job, error);
+    if (job.withdrawn !== undefined) this.#end(job, { status: "cancelled", reason: job.withdrawn });
+    else if (failure !== undefined) this.#end(job, failure);
+    else if (job.position >= job.tokens.length) this.#end(job, { status: "applied" });
   }
 
   /** What is resident is worth more; that may change as long as the job's own value rises. */

@@ -4,7 +4,7 @@ import type { Cache, Lease } from "./cache/kv-cache.ts";
 import { type Counters, zeroCounters } from "./counters.ts";
 import { Generation, type GenerationRequest, type GenerationResult } from "./generation.ts";
 import type { EmbeddedOptions } from "./options.ts";
-import { Prefetcher, type PrefetchRequest } from "./prefetcher.ts";
+import { type PrefetchChunk, Prefetcher, type PrefetchRequest, retryMs } from "./prefetcher.ts";
 import { UrgencyList } from "./urgency-list.ts";
 
 export type SchedulerOptions = Pick<
@@ -23,8 +23,8 @@ const smallChunk = 64;
 /** The same of prompts where a more urgent one may arrive: it waits for half as long as by default, and throughput stays. */
 const pausableChunk = 128;
 
-/** Milliseconds after which prefetches for which there was no room are tried again: their values rise with time. */
-const retryMs = 20;
+/** Steps without a rest after which prefetches go on beside answers: where the engine rests, it has time for them between answers. */
+const restlessSteps = 32;
 
 /** Thrown into a request that cannot get the KV blocks it needs although nothing else runs. */
 export class KvBudgetError extends Error {}
@@ -33,7 +33,7 @@ export class KvBudgetError extends Error {}
  * Continuous batching: each step computes one token of every answer under way and a chunk of the prompts that wait,
  * first come first served. By priority the most urgent request has its tokens in a step first, answer or prompt, so that
  * others pause; and one that finds no place or no blocks takes those of requests that are less urgent.
- * Cache operations happen between steps; prefetches only when there is no request.
+ * Cache operations happen between steps; prefetches while no request waits for its first token.
  */
 export class Scheduler {
   counters: Counters = zeroCounters();
@@ -43,6 +43,7 @@ export class Scheduler {
   readonly #waiting = new UrgencyList<Generation>();
   readonly #running = new UrgencyList<Generation>();
   #arrivals = 0;
+  #stepsSinceRest = 0;
   readonly #loop: Promise<void>;
   #wake: () => void = () => {};
   #isAwake = true;
@@ -132,9 +133,12 @@ export class Scheduler {
       if (this.#waiting.length > 0) this.#prefetcher.pause();
       await this.#admit();
       if (this.#running.length > 0) {
-        await this.#compute(this.#plan());
+        const steps = this.#plan();
+        await this.#compute(steps, await this.#besideAnswers());
       } else if (this.#waiting.length === 0 && !this.#prefetcher.isIdle) {
-        if (!(await this.#prefetcher.step())) await this.#rest(retryMs);
+        const ahead = await this.#prefetcher.next();
+        if (ahead === undefined) await this.#rest(retryMs);
+        else await this.#compute([], ahead);
       } else if (this.#waiting.length === 0) await this.#rest();
     }
     this.#prefetcher.pause();
@@ -156,6 +160,7 @@ export class Scheduler {
       this.#wake = resolve;
     });
     clearTimeout(timer);
+    this.#stepsSinceRest = 0;
   }
 
   #dropAborted(): void {
@@ -271,6 +276,7 @@ export class Scheduler {
     const chain = generation.lease?.chain;
     if (chain === undefined) return false;
     while (!this.#cache.pool.append(chain, tokens, Infinity)) {
+      if (this.#prefetcher.pause()) continue;
       const victim = this.#running.items.findLast(
         (other) => !steps.some((step) => step.generation === other),
       );
@@ -302,11 +308,23 @@ export class Scheduler {
     this.#waiting.add(generation);
   }
 
-  async #compute(steps: readonly Step[]): Promise<void> {
+  /** What is prefetched in a step of answers: nothing while a request waits for its first token. */
+  async #besideAnswers(): Promise<PrefetchChunk | undefined> {
+    if (this.#stepsSinceRest < restlessSteps || this.#waiting.length > 0) return undefined;
+    const isAnswering = this.#running.items.every((generation) => generation.isDecoding);
+    return isAnswering ? this.#prefetcher.nextBesideAnswers() : undefined;
+  }
+
+  async #compute(steps: readonly Step[], ahead?: PrefetchChunk): Promise<void> {
+    this.#stepsSinceRest++;
     await this.#cache.erase();
     const started = performance.now();
     // Issued in one tick, they make one llama batch.
-    const results = await Promise.allSettled(steps.map((step) => this.#evaluate(step)));
+    const computing = steps.map((step) => this.#evaluate(step));
+    const fetching = ahead && this.#cache.evaluate(ahead.chain, ahead.tokens);
+    const fetched = fetching?.then(() => ahead?.done(), ahead?.done);
+    const results = await Promise.allSettled(computing);
+    await fetched;
     this.counters.busyMs += performance.now() - started;
     for (const [index, { generation, tokens }] of steps.entries()) {
       const result = results[index];

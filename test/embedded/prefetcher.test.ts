@@ -27,7 +27,7 @@ test("a prefetch that is withdrawn while a more valuable one is looked at holds 
   const prefetcher = new Prefetcher(cache, 48, zeroCounters);
   const first = prefetcher.submit({ prefix: "first", tokens: prompt(1, 1, 48), anchorLength: 0 });
   const second = prefetcher.submit({ prefix: "second", tokens: prompt(2, 1, 48), anchorLength: 0 });
-  expect(await prefetcher.step()).toBe(false);
+  expect(await prefetcher.next()).toBeUndefined();
   expect(await second).toMatchObject({ status: "cancelled", tokens: 0 });
   expect(pool.chains.filter(({ running }) => running)).toEqual([]);
   prefetcher.cancelAll("over");

@@ -17,11 +17,20 @@ interface Planned {
   readonly leavesAt?: number | undefined;
 }
 
+/** A prompt to compute ahead, for a request that comes later or has come. */
+interface Ahead {
+  readonly at: number;
+  readonly request: number;
+  readonly value: number;
+  /** Whether its value rises, so that it waits for room. */
+  readonly rises: boolean;
+}
+
 interface Setting extends SchedulerOptions {
   readonly blocks: number;
 }
 
-/** Tokens computed in one step, by request, and the requests that could have been in it. */
+/** Tokens computed in one step, by request (-1: ahead), and the requests that could have been in it. */
 interface Step {
   readonly present: ReadonlySet<number>;
   readonly computed: Map<number, number>;
@@ -49,7 +58,11 @@ function answerAlone(planned: Planned, id: number): readonly number[] {
 }
 
 /** Plays requests on the scheduler and the block pool, with that model in the place of llama.cpp. */
-async function play(requests: readonly Planned[], { blocks, ...options }: Setting): Promise<Played> {
+async function play(
+  requests: readonly Planned[],
+  { blocks, ...options }: Setting,
+  prefetches: readonly Ahead[] = [],
+): Promise<Played> {
   const { pool } = createPool(blocks, "scored", CHAINS);
   const answers = requests.map((): number[] => []);
   const done: Promise<GenerationResult>[] = [];
@@ -57,6 +70,13 @@ async function play(requests: readonly Planned[], { blocks, ...options }: Settin
   const open = new Set<number>();
   const owners = new Map<Chain, number>();
   const steps: Step[] = [];
+  const ahead: Promise<unknown>[] = [];
+  const prefetch = ({ request, value, rises }: Ahead): void => {
+    const id = request % requests.length;
+    const tokens = promptOf(requests[id] as Planned, id);
+    pool.owners.setValue(String(id), value, rises ? { later: [[1, 0.9]] } : undefined);
+    ahead.push(scheduler.prefetch({ prefix: String(id), tokens, anchorLength: 0 }));
+  };
   const come = (): void => {
     const id = done.length;
     const { answer, priority } = requests[id] as Planned;
@@ -79,7 +99,7 @@ async function play(requests: readonly Planned[], { blocks, ...options }: Settin
     pool,
     async open(tokens, given) {
       const opened = pool.open(tokens, given);
-      if (opened) owners.set(opened.chain, Number(given.owner));
+      if (opened) owners.set(opened.chain, given.isRequest ? Number(given.owner) : -1);
       return opened;
     },
     async evaluate(chain, tokens, sampling) {
@@ -97,6 +117,9 @@ async function play(requests: readonly Planned[], { blocks, ...options }: Settin
       const isIdle = scheduler.running + scheduler.waiting === 0;
       for (const [id, { leavesAt }] of requests.entries())
         if (leavesAt !== undefined && leavesAt <= steps.length) clients[id]?.abort(new Error("gone"));
+      if (done.length < requests.length || open.size > 0)
+        while ((prefetches[ahead.length]?.at ?? Infinity) <= steps.length)
+          prefetch(prefetches[ahead.length] as Ahead);
       if (isIdle && done.length < requests.length) come();
       while (done.length < requests.length && (requests[done.length] as Planned).at <= steps.length) come();
     },
@@ -105,11 +128,15 @@ async function play(requests: readonly Planned[], { blocks, ...options }: Settin
   scheduler.wake();
   await expect.poll(() => done.length, { interval: 0 }).toBe(requests.length);
   const results = await Promise.allSettled(done);
+  // Those for which there is still no room would wait for the time to pass.
+  for (const { request } of prefetches) scheduler.cancelPrefetch(String(request % requests.length));
   await scheduler.settle();
   expect([scheduler.running, scheduler.waiting]).toEqual([0, 0]);
   expect(pool.chains.filter(({ running }) => running)).toEqual([]);
   const { preemptions } = scheduler.counters;
   await scheduler.close(new Error("closed"));
+  for (const outcome of await Promise.all(ahead))
+    expect(outcome).toMatchObject({ status: expect.stringMatching("applied|ignored|cancelled") });
   return { answers, results, steps, preemptions };
 }
 
@@ -135,6 +162,17 @@ const leaving = fc
     { minLength: 1, maxLength: 12 },
   )
   .map(inOrder);
+const prefetching = fc
+  .array(
+    fc.record({
+      at: fc.nat(30),
+      request: fc.nat(11),
+      value: fc.double({ min: 0, max: 0.8, noNaN: true }),
+      rises: fc.boolean(),
+    }),
+    { maxLength: 12 },
+  )
+  .map((prefetches) => prefetches.toSorted((a, b) => a.at - b.at));
 const setting = fc.record({
   schedulingPolicy: fc.constantFrom("fcfs" as const, "priority" as const),
   /** The longest request takes five, and one more where it parts from another one. */
@@ -151,6 +189,15 @@ function outcomeOf(result: PromiseSettledResult<GenerationResult>, answer: reado
   return finishReason === "length" && outputTokens === answer.length ? answer : result.value;
 }
 
+/** Everyone has the text of one who is alone, or has left. */
+function expectAnswers(requests: readonly Planned[], { results, answers }: Played): void {
+  expect(results.map((result, id) => outcomeOf(result, answers[id]))).toEqual(
+    requests.map((one, id) =>
+      results[id]?.status === "rejected" && one.leavesAt !== undefined ? "gone" : answerAlone(one, id),
+    ),
+  );
+}
+
 /** What each step computed, by request. */
 async function stepsOf(requests: readonly Planned[], given: Setting): Promise<unknown> {
   return (await play(requests, given)).steps.map(({ computed }) => [...computed]);
@@ -162,17 +209,29 @@ test("everyone is answered, with the text of one who is alone, or leaves; nothin
     fc.asyncProperty(leaving, setting, async (requests, given) => {
       const played = await play(requests, given);
       preemptions += played.preemptions;
-      expect(played.results.map((result, id) => outcomeOf(result, played.answers[id]))).toEqual(
-        requests.map((one, id) =>
-          played.results[id]?.status === "rejected" && one.leavesAt !== undefined
-            ? "gone"
-            : answerAlone(one, id),
-        ),
-      );
+      expectAnswers(requests, played);
     }),
     { numRuns: 200 },
   );
   expect(preemptions).toBeGreaterThan(0);
+});
+
+test("what is computed ahead changes no answer, and waits while anyone waits for a first token", async () => {
+  let beside = 0;
+  await fc.assert(
+    fc.asyncProperty(leaving, setting, prefetching, async (requests, any, prefetches) => {
+      const played = await play(requests, { ...any, prefixCaching: true }, prefetches);
+      expectAnswers(requests, played);
+      for (const { computed } of played.steps) {
+        if (!computed.has(-1)) continue;
+        const others = [...computed].filter(([id]) => id >= 0);
+        expect(others.filter(([, tokens]) => tokens > 1)).toEqual([]);
+        beside += Number(others.length > 0);
+      }
+    }),
+    { numRuns: 200 },
+  );
+  expect(beside).toBeGreaterThan(0);
 });
 
 test("by priority, nobody is computed while a more urgent one has to wait", async () => {
