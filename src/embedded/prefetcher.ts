@@ -7,8 +7,8 @@ import type { Counters } from "./counters.ts";
 export const retryMs = 20;
 
 /**
- * Most tokens beside answers, which wait for them. A step of few tokens reads as much of model and cache as one of many: on a CPU
- * these cost three quarters of what they cost alone, and the step takes two thirds longer.
+ * Most tokens beside answers. A step of few tokens reads as much of model and cache as one of many, so that these cost less than
+ * alone; but the answers wait for them.
  */
 const besideAnswers = 32;
 
