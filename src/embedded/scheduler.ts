@@ -137,8 +137,8 @@ export class Scheduler {
         await this.#compute(steps, await this.#besideAnswers());
       } else if (this.#waiting.length === 0 && !this.#prefetcher.isIdle) {
         const ahead = await this.#prefetcher.next();
-        if (ahead === undefined) await this.#rest(retryMs);
-        else await this.#compute([], ahead);
+        if (ahead !== undefined) await this.#compute([], ahead);
+        else if (!this.#prefetcher.isIdle) await this.#rest(retryMs);
       } else if (this.#waiting.length === 0) await this.#rest();
     }
     this.#prefetcher.pause();
