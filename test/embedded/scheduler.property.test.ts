@@ -222,10 +222,11 @@ test("what is computed ahead changes no answer, and waits while anyone waits for
     fc.asyncProperty(leaving, setting, prefetching, async (requests, any, prefetches) => {
       const played = await play(requests, { ...any, prefixCaching: true }, prefetches);
       expectAnswers(requests, played);
-      for (const { computed } of played.steps) {
+      for (const { present, computed } of played.steps) {
         if (!computed.has(-1)) continue;
         const others = [...computed].filter(([id]) => id >= 0);
         expect(others.filter(([, tokens]) => tokens > 1)).toEqual([]);
+        expect([...present].filter((id) => !computed.has(id))).toEqual([]);
         beside += Number(others.length > 0);
       }
     }),
