@@ -9,6 +9,7 @@ import { KvCache } from "./cache/kv-cache.ts";
 import { selectTemplate } from "./chat/select-template.ts";
 import { applyHints } from "./hints/apply-hints.ts";
 import type { HintEnvelope, HintReply } from "./hints/envelope.ts";
+import { hintsHere } from "./hints/here.ts";
 import { createApp } from "./http/app.ts";
 import { HttpError } from "./http/http-error.ts";
 import { listen } from "./http/listen.ts";
@@ -77,21 +78,25 @@ export async function startEmbeddedEngine(input: EmbeddedOptionsInput = {}): Pro
     const server = await listen(createApp(core), options.host, options.port);
     // Requests end before their connections do, so that clients hear why.
     undo.splice(1, 0, () => server.close());
+    const baseURL = `${server.url}/v1`;
+    const take = async (envelope: HintEnvelope, signal?: AbortSignal): Promise<HintReply> => {
+      const target = { pool: cache.pool, scheduler, template, contextTokens: options.contextTokens };
+      const reply = await applyHints(target, envelope, signal);
+      metrics.observeHints(envelope, reply);
+      return reply;
+    };
+    hintsHere.set(baseURL, take);
+    undo.unshift(async () => void hintsHere.delete(baseURL));
     const close = once(async () => {
       for (const step of undo) await step();
     });
     return {
       url: server.url,
-      baseURL: `${server.url}/v1`,
+      baseURL,
       model: id,
       blockTokens,
       stats,
-      applyHints: (envelope, signal) =>
-        applyHints(
-          { pool: cache.pool, scheduler, template, contextTokens: options.contextTokens },
-          envelope,
-          signal,
-        ),
+      applyHints: take,
       settle: () => scheduler.settle(),
       async reset() {
         await scheduler.reset();

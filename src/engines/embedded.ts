@@ -3,6 +3,7 @@ import { z } from "zod";
 import { EmbeddedClient } from "../embedded/client.ts";
 import type { EmbeddedEngine } from "../embedded/engine.ts";
 import type { HintAction, HintEnvelope, HintReply } from "../embedded/hints/envelope.ts";
+import { hintsHere } from "../embedded/hints/here.ts";
 import { embeddedOptions } from "../embedded/options.ts";
 import { EngineError } from "../errors.ts";
 import { type Hint, type Outcome, prefixId, type RetainHint } from "../runtime/action.ts";
@@ -179,9 +180,9 @@ class Embedded implements EmbeddedAdapter {
   }
 
   #deliver(message: HintEnvelope, signal?: AbortSignal): Promise<HintReply> {
-    const carrier = this.#client ?? this.#engine;
-    if (carrier instanceof EmbeddedClient) return carrier.hints(message, signal);
-    if (carrier !== undefined) return carrier.applyHints(message, signal);
+    const take = hintsHere.get(this.baseURL);
+    if (take !== undefined) return take(message, signal);
+    if (this.#client !== undefined) return this.#client.hints(message, signal);
     return Promise.reject(new Error("the engine is not connected"));
   }
 }

@@ -68,11 +68,13 @@ export class HintQueue {
   /**
    * Takes hints over; returns at once and never throws.
    *
-   * @param events what they were decided about: prefetches of runs that have ended are withdrawn, also those whose agent came first.
+   * @param events what they were decided about: prefetches are withdrawn whose request has come, or whose run has ended.
    */
   push(actions: readonly Hint[], events: readonly Event[] = []): void {
     if (this.#isClosed) return;
-    for (const event of events) if (event.type === "run-end") this.#end(event.run);
+    for (const event of events)
+      if (event.type === "run-end") this.#end(event.run);
+      else if (event.type === "request-start") this.#cancel(prefixId(event));
     for (const action of actions) {
       const id = prefixId(action.prefix);
       if (!(action.type in this.#parts.adapter.supports) && action.type !== "cancel") {

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { describe, test } from "vitest";
-import { bitCount, type Block, blockTokens, type Chain } from "../../src/embedded/cache/block.ts";
+import {
+  bitCount,
+  type Block,
+  blockTokens,
+  type Chain,
+  commonInBlocks,
+  commonLength,
+} from "../../src/embedded/cache/block.ts";
 import type { BlockPool } from "../../src/embedded/cache/block-pool.ts";
 import type { EvictionOrder } from "../../src/embedded/cache/victims.ts";
 import { createPool, play, prompt, resident, tokensOf } from "./pool.ts";
@@ -153,4 +160,25 @@ describe("under any order of operations", () => {
       { numRuns: 200 },
     );
   });
+});
+
+function cut(tokens: readonly number[]): readonly (readonly number[])[] {
+  return Array.from({ length: Math.ceil(tokens.length / blockTokens) }, (_, index) =>
+    tokens.slice(index * blockTokens, (index + 1) * blockTokens),
+  );
+}
+
+test("prompts that are cut into blocks begin as much alike as whole ones", () => {
+  const tokens = fc.array(fc.constantFrom(1, 2), { maxLength: 60 });
+  fc.assert(
+    fc.property(tokens, tokens, fc.nat(60), (one, tail, kept) => {
+      const other = [...one.slice(0, kept), ...tail];
+      const [left, right] = [cut(one), cut(other)];
+      // Blocks that both hold are the same object.
+      const shared = right.map((block, index) =>
+        kept >= (index + 1) * blockTokens ? (left[index] ?? block) : block,
+      );
+      assert.equal(commonInBlocks(left, shared), commonLength(one, other));
+    }),
+  );
 });

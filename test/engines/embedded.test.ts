@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { EmbeddedEngine } from "../../src/embedded/index.ts";
 import definition, { type EmbeddedAdapter } from "../../src/engines/embedded.ts";
 import type { Hint } from "../../src/runtime/action.ts";
@@ -26,12 +26,16 @@ function create(options: object = {}): EmbeddedAdapter {
   return definition.create(definition.options.parse(options)) as EmbeddedAdapter;
 }
 
-describe("with a running engine", () => {
+// An engine of this process is known by its address: under another name of the machine it is one of any process.
+describe.each([
+  ["in this process", "127.0.0.1"],
+  ["over HTTP", "localhost"],
+])("with a running engine, %s", (way, host) => {
   let engine: EmbeddedEngine;
   let adapter: EmbeddedAdapter;
   beforeAll(async () => {
     engine = await startNano();
-    adapter = create({ url: engine.baseURL });
+    adapter = create({ url: engine.baseURL.replace("127.0.0.1", host) });
     await adapter.connect();
   });
   afterAll(async () => {
@@ -47,6 +51,15 @@ describe("with a running engine", () => {
       expect(other.baseURL).toBe(engine.baseURL);
       expect(other.engine).toBeUndefined();
     }
+  });
+
+  test("hints go by HTTP only where they have to, and are counted either way", async () => {
+    const fetched = vi.spyOn(globalThis, "fetch");
+    onTestFinished(() => fetched.mockRestore());
+    expect(await adapter.apply([{ type: "retain", prefix, value: 0.5 }])).toEqual([{ status: "applied" }]);
+    expect(fetched).toHaveBeenCalledTimes(way === "over HTTP" ? 1 : 0);
+    const metrics = await (await fetch(`${engine.url}/metrics`)).text();
+    expect(metrics).toMatch(/^cachesage_engine_hints_total\{.*verb="kv\.retain".*\} 1$/m);
   });
 
   test("hints map to outcomes one to one, in order", async () => {

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Hint, Outcome, PrefetchHint } from "../../src/runtime/action.ts";
 import type { EngineAdapter } from "../../src/runtime/engine.ts";
+import type { RequestStartEvent } from "../../src/runtime/event.ts";
 import { HintQueue } from "../../src/wire/hint-queue.ts";
 
 type Apply = EngineAdapter["apply"];
@@ -257,4 +258,33 @@ test("what is prefetched for a run is withdrawn when the run ends, wherever it i
   expect(outcomes).toHaveLength(21);
   expect(new Set(outcomes.map(([, { status }]) => status))).toEqual(new Set(["cancelled"]));
   expect(signals).toHaveLength(16);
+});
+
+test("a prefetch whose request has come is withdrawn, sent or not; others stay", async () => {
+  const sent: string[] = [];
+  const { hints, outcomes } = queue(async (batch, signal) => {
+    sent.push(...batch.map(({ prefix }) => prefix.agent));
+    await untilAborted(signal);
+    return batch.map(() => ({ status: "applied" }));
+  });
+  const waits = { ...prefetch("later", 10), afterMs: 60_000 } as PrefetchHint;
+  const started = (agent: string): RequestStartEvent => ({
+    type: "request-start",
+    at: 0,
+    request: agent,
+    run: "1",
+    agent,
+    step: 1,
+    namespace: "",
+    prompt: { anchor: { hash: agent, length: 10 }, history: [] },
+  });
+  hints.push([prefetch("now", 10), prefetch("other", 10), waits]);
+  await expect.poll(() => sent).toEqual(["now", "other"]);
+  hints.push([], [started("now"), started("later"), { ...started("other"), run: "2" }]);
+  await expect.poll(() => outcomes.map(([hint]) => hint.prefix.agent).toSorted()).toEqual(["later", "now"]);
+  expect(outcomes.every(([, { status }]) => status === "cancelled")).toBe(true);
+  // What this very request has led to is not taken for what came before it.
+  hints.push([prefetch("again", 10)], [started("again")]);
+  await expect.poll(() => sent).toEqual(["now", "other", "again"]);
+  await hints.close();
 });

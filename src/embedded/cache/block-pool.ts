@@ -1,4 +1,4 @@
-import { type Block, blockTokens, type Chain, commonLength, type Owner } from "./block.ts";
+import { type Block, blockTokens, type Chain, commonInBlocks, type Owner } from "./block.ts";
 import { Owners } from "./owners.ts";
 import { type Match, type PrefetchUse, PrefixTree } from "./prefix-tree.ts";
 import { type EvictionOrder, Victims } from "./victims.ts";
@@ -189,8 +189,8 @@ export class BlockPool {
   claimAnchor(chain: Chain, id: string, length: number, by?: string): void {
     const owner = this.owners.ensure(id);
     const { latest } = owner;
-    const tokens = chain.blocks.flatMap((block) => block.tokens);
-    let shared = Math.min(length, latest ? commonLength(latest.tokens, tokens) : length);
+    const tokens = chain.blocks.map((block) => block.tokens);
+    let shared = Math.min(length, latest ? commonInBlocks(latest.tokens, tokens) : length);
     // A prefix's own prompts have more in common than those of two.
     if (latest && (by === undefined || by === latest.by)) shared = Math.min(shared, latest.length);
     // What was given up half way tells nothing either.

@@ -42,7 +42,8 @@ export interface Worth {
 
 /** The latest prompt that an anchor was claimed with. */
 interface AnchorUse {
-  readonly tokens: readonly number[];
+  /** Its tokens, block by block. */
+  readonly tokens: readonly (readonly number[])[];
   /** Prefix id of the prompt; undefined: nobody has asked for it yet. */
   readonly by: string | undefined;
   /** How many of the tokens the anchor takes in. */
@@ -100,6 +101,22 @@ export function commonLength(left: readonly number[], right: readonly number[]):
   const limit = Math.min(left.length, right.length);
   let length = 0;
   while (length < limit && left[length] === right[length]) length++;
+  return length;
+}
+
+/** The same of prompts that are cut into blocks. What both share as a resident block is not looked into. */
+export function commonInBlocks(
+  left: readonly (readonly number[])[],
+  right: readonly (readonly number[])[],
+): number {
+  let length = 0;
+  for (const [index, one] of left.entries()) {
+    const other = right[index];
+    if (other === undefined) break;
+    const common = one === other ? one.length : commonLength(one, other);
+    length += common;
+    if (common < blockTokens) break;
+  }
   return length;
 }
 
