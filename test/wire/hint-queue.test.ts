@@ -260,6 +260,17 @@ test("what is prefetched for a run is withdrawn when the run ends, wherever it i
   expect(signals).toHaveLength(16);
 });
 
+const started = (agent: string): RequestStartEvent => ({
+  type: "request-start",
+  at: 0,
+  request: agent,
+  run: "1",
+  agent,
+  step: 1,
+  namespace: "",
+  prompt: { anchor: { hash: agent, length: 10 }, history: [] },
+});
+
 test("a prefetch whose request has come is withdrawn, sent or not; others stay", async () => {
   const sent: string[] = [];
   const { hints, outcomes } = queue(async (batch, signal) => {
@@ -268,16 +279,6 @@ test("a prefetch whose request has come is withdrawn, sent or not; others stay",
     return batch.map(() => ({ status: "applied" }));
   });
   const waits = { ...prefetch("later", 10), afterMs: 60_000 } as PrefetchHint;
-  const started = (agent: string): RequestStartEvent => ({
-    type: "request-start",
-    at: 0,
-    request: agent,
-    run: "1",
-    agent,
-    step: 1,
-    namespace: "",
-    prompt: { anchor: { hash: agent, length: 10 }, history: [] },
-  });
   hints.push([prefetch("now", 10), prefetch("other", 10), waits]);
   await expect.poll(() => sent).toEqual(["now", "other"]);
   hints.push([], [started("now"), started("later"), { ...started("other"), run: "2" }]);
