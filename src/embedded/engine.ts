@@ -9,7 +9,7 @@ import { KvCache } from "./cache/kv-cache.ts";
 import { selectTemplate } from "./chat/select-template.ts";
 import { applyHints } from "./hints/apply-hints.ts";
 import type { HintEnvelope, HintReply } from "./hints/envelope.ts";
-import { hintsHere } from "./hints/here.ts";
+import { hintsInProcess } from "./hints/in-process.ts";
 import { createApp } from "./http/app.ts";
 import { HttpError } from "./http/http-error.ts";
 import { listen } from "./http/listen.ts";
@@ -85,8 +85,8 @@ export async function startEmbeddedEngine(input: EmbeddedOptionsInput = {}): Pro
       metrics.observeHints(envelope, reply);
       return reply;
     };
-    hintsHere.set(baseURL, take);
-    undo.unshift(async () => void hintsHere.delete(baseURL));
+    hintsInProcess.set(baseURL, take);
+    undo.unshift(async () => void hintsInProcess.delete(baseURL));
     const close = once(async () => {
       for (const step of undo) await step();
     });

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { EmbeddedClient } from "../embedded/client.ts";
 import type { EmbeddedEngine } from "../embedded/engine.ts";
 import type { HintAction, HintEnvelope, HintReply } from "../embedded/hints/envelope.ts";
-import { hintsHere } from "../embedded/hints/here.ts";
+import { hintsInProcess } from "../embedded/hints/in-process.ts";
 import { embeddedOptions } from "../embedded/options.ts";
 import { EngineError } from "../errors.ts";
 import { type Hint, type Outcome, prefixId, type RetainHint } from "../runtime/action.ts";
@@ -180,7 +180,7 @@ class Embedded implements EmbeddedAdapter {
   }
 
   #deliver(message: HintEnvelope, signal?: AbortSignal): Promise<HintReply> {
-    const take = hintsHere.get(this.baseURL);
+    const take = hintsInProcess.get(this.baseURL);
     if (take !== undefined) return take(message, signal);
     if (this.#client !== undefined) return this.#client.hints(message, signal);
     return Promise.reject(new Error("the engine is not connected"));

@@ -1,7 +1,7 @@
 import type { HintEnvelope, HintReply } from "./envelope.ts";
 
 /** By base URL, what takes the hints of each engine that runs in this process: they need no HTTP. */
-export const hintsHere = new Map<
+export const hintsInProcess = new Map<
   string,
   (envelope: HintEnvelope, signal?: AbortSignal) => Promise<HintReply>
 >();
