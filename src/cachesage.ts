@@ -89,7 +89,7 @@ export class CacheSage {
       onFault: () => tally.faults++,
     }));
     const predictor = (this.#predictor = new LearnedPredictor());
-    const prefixes = (this.#prefixes = new LivePrefixes((characters) => predictor.tokens(characters)));
+    const prefixes = (this.#prefixes = new LivePrefixes(predictor));
     const warn = (message: string) => void contained(() => settings.warn(`cachesage: ${message}`));
     const unclosed = new Set<string>();
     this.#closeFailed = (where, error) => {
@@ -184,14 +184,14 @@ export class CacheSage {
       },
       decorate: (call) => {
         turn.end();
-        const lead = leadOf(call.identity.agent);
-        const told = lead > 0 ? { ...call, lead } : call;
-        return contained(() => adapter.decorate?.(told, standing.of(call.identity)), fault, "decorate");
+        const told = prefixes.describe(call);
+        return contained(() => adapter.decorate?.(told, standing.of(told)), fault, "decorate");
       },
       ...(adapter.route && { route: (call) => adapter.route?.(call) }),
       ...(adapter.answered && { answered: (call, headers) => adapter.answered?.(call, headers) }),
-      requestBody: (identity, body) => {
-        contained(() => prompts.request(identity, body), fault, "prompts");
+      requestBody: (identity, body, request) => {
+        turn.end();
+        contained(() => prompts.request(prefixes.promptOf(identity, request), body), fault, "prompts");
         contained(() => drift.request(identity, body), fault, "anchor drift");
       },
       introduction: (agent, body) => prompts.introduce(agent, body),

@@ -6,7 +6,7 @@ import type { HintAction, HintEnvelope, HintReply } from "../embedded/hints/enve
 import { hintsInProcess } from "../embedded/hints/in-process.ts";
 import { embeddedOptions } from "../embedded/options.ts";
 import { EngineError } from "../errors.ts";
-import { type Hint, type Outcome, prefixId, type RetainHint } from "../runtime/action.ts";
+import { type Hint, type Outcome, prefixId, promptOf, type RetainHint } from "../runtime/action.ts";
 import type {
   Decoration,
   EngineAdapter,
@@ -87,7 +87,7 @@ class Embedded implements EmbeddedAdapter {
 
   decorate(call: OutgoingCall, decisions: readonly Hint[]): Decoration {
     const { agent, run } = call.identity;
-    const prefix = prefixId({ agent, run });
+    const prefix = prefixId(promptOf(agent, run, call.branch ?? 0));
     const anchor = prefixId({ agent });
     const retained = (id: string): RetainHint | undefined =>
       decisions.findLast(

@@ -1,7 +1,14 @@
 import PQueue from "p-queue";
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
-import type { Hint, HintType, Outcome, PrefetchHint, PrefixRef } from "../runtime/action.ts";
+import {
+  type Hint,
+  type HintType,
+  type Outcome,
+  type PrefetchHint,
+  type PrefixRef,
+  promptOf,
+} from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo, Support } from "../runtime/engine.ts";
 import type { Event } from "../runtime/event.ts";
 import { CONNECT_TIMEOUT_MS, EngineHttp } from "../wire/engine-http.ts";
@@ -115,8 +122,8 @@ class LlamaServer {
         load(sums, { running: "llamacpp:requests_processing", waiting: "llamacpp:requests_deferred" }),
       ),
       supports: () => this.#supports(),
-      decorate: ({ identity: { agent, run } }) => {
-        const slot = this.#table.claim({ agent, run }, performance.now());
+      decorate: ({ identity: { agent, run }, branch = 0 }) => {
+        const slot = this.#table.claim(promptOf(agent, run, branch), performance.now());
         return {
           fields: { ...(slot !== undefined && { id_slot: slot }), cache_prompt: true },
           headers: OWN_CONNECTION,

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { EngineError } from "../errors.ts";
-import { type Hint, type Outcome, type PrefixRef, prefixId } from "../runtime/action.ts";
+import { type Hint, type Outcome, type PrefixRef, prefixId, promptOf } from "../runtime/action.ts";
 import type { Event } from "../runtime/event.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo } from "../runtime/engine.ts";
 import { EngineHttp } from "../wire/engine-http.ts";
@@ -117,11 +117,12 @@ class SgLang {
         ...(this.#servesByPriority && { priority: "native" }),
         ...(this.#closesSessions && { release: "native" }),
       }),
-      decorate: ({ identity: { agent, run, session }, priority: own }, decisions) => ({
+      decorate: ({ identity: { agent, run, session }, priority: own, branch = 0 }, decisions) => ({
         fields: {
           ...this.#fields(session ?? run),
           ...(this.#servesByPriority && {
-            priority: (this.#keepsByPriority ? priorityOf(decisions, { agent, run }) : 0) + steps(own),
+            priority:
+              (this.#keepsByPriority ? priorityOf(decisions, promptOf(agent, run, branch)) : 0) + steps(own),
           }),
         },
       }),

@@ -291,7 +291,7 @@ export class EngineFetch {
     const tell = (): void => {
       if (!this.#host.cacheHints || request?.told === body) return;
       if (request) request.told = body;
-      guard(this.#host, "fetch", () => this.#host.requestBody(identity, body));
+      guard(this.#host, "fetch", () => this.#host.requestBody(identity, body, request?.id));
     };
     if (span.early) span.early.whenWanted(tell);
     else tell();

@@ -1,7 +1,7 @@
-import type { PrefixRef } from "../runtime/action.ts";
+import { branchName, type PrefixRef } from "../runtime/action.ts";
 import type { AgentId, Identity, RunId } from "../runtime/event.ts";
 
-/** Agents whose anchor is kept; the one unused longest goes first. */
+/** Agents, and branches of them, whose anchor is kept; the one unused longest goes first. */
 const MAX_AGENTS = 256;
 /** Open runs whose prompts are kept. */
 const MAX_RUNS = 10_000;
@@ -29,10 +29,10 @@ interface Stored {
   answer?: string;
 }
 
-/** Of an open run: its latest prompt, and the latest one of each agent that keeps its history to itself. */
+/** Of an open run: its latest prompt, and the latest one of each branch of an agent that keeps its history to itself. */
 interface RunPrompts {
   latest: Stored;
-  readonly own: Map<AgentId, Stored>;
+  readonly own: Map<string, Stored>;
 }
 
 /**
@@ -41,7 +41,8 @@ interface RunPrompts {
  * are on.
  */
 export class PromptStore {
-  readonly #anchors = new Map<AgentId, Stored>();
+  /** By branch of an agent: what it began with in any run. */
+  readonly #anchors = new Map<string, Stored>();
   readonly #runs = new Map<RunId, RunPrompts>();
   readonly #isShared: (agent: AgentId) => boolean;
   readonly #leadOf: (agent: AgentId) => number;
@@ -55,13 +56,14 @@ export class PromptStore {
     this.#leadOf = leadOf;
   }
 
-  request({ agent, run }: Identity, raw: string): void {
+  request({ agent, run, branch }: PrefixRef & { readonly run: RunId }, raw: string): void {
     const stored: Stored = { agent, raw };
-    put(this.#anchors, agent, stored, MAX_AGENTS);
-    const prompts = this.#runs.get(run) ?? { latest: stored, own: new Map<AgentId, Stored>() };
+    const name = branchName(agent, branch);
+    put(this.#anchors, name, stored, MAX_AGENTS);
+    const prompts = this.#runs.get(run) ?? { latest: stored, own: new Map<string, Stored>() };
     prompts.latest = stored;
-    if (this.#isShared(agent)) prompts.own.delete(agent);
-    else put(prompts.own, agent, stored, MAX_OWN);
+    if (this.#isShared(agent)) prompts.own.delete(name);
+    else put(prompts.own, name, stored, MAX_OWN);
     put(this.#runs, run, prompts, MAX_RUNS);
   }
 
@@ -84,10 +86,11 @@ export class PromptStore {
    * the run's messages so far, or its own ones where they are not shared; where there are none yet, those of every run. Undefined when nothing of it is known: the agent
    * has not been seen, has no system message, or speaks another API than Chat Completions.
    */
-  compose({ agent, run }: PrefixRef): PromptBody | undefined {
+  compose({ agent, run, branch }: PrefixRef): PromptBody | undefined {
+    const name = branchName(agent, branch);
     const prompts = run === undefined ? undefined : this.#runs.get(run);
-    const before = this.#isShared(agent) ? prompts?.latest : prompts?.own.get(agent);
-    const anchor = parse(this.#anchors.get(agent));
+    const before = this.#isShared(agent) ? prompts?.latest : prompts?.own.get(name);
+    const anchor = parse(this.#anchors.get(name));
     if (!anchor) return undefined;
     const head = headLength(anchor.messages);
     const history = parse(before);

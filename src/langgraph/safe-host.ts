@@ -48,7 +48,7 @@ export function safeHost(host: Host): Host {
     ...(host.answered && {
       answered: (call, headers) => void contained("answered", () => host.answered?.(call, headers)),
     }),
-    requestBody: (identity, body) => contained("requestBody", () => host.requestBody(identity, body)),
+    requestBody: (...told) => contained("requestBody", () => host.requestBody(...told)),
     ...(host.introduction && {
       introduction: (agent, body) => void contained("introduction", () => host.introduction?.(agent, body)),
     }),

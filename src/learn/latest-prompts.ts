@@ -6,12 +6,20 @@ interface Messages {
   parts: readonly PromptPart[];
 }
 
-/** An agent's latest prompt, changed in place: its anchor, and the first `length` of some messages. */
+/** An agent's latest prompt of one branch, changed in place: its anchor, and the first `length` of some messages. */
 export interface LatestPrompt {
   anchor: PromptPart;
   messages: Messages;
   length: number;
+  /** Which of the agent's branches it is of, from 0 on: a number is used again when its branch has been forgotten. */
+  readonly branch: number;
+  /** Step of its run. */
+  step: number;
 }
+
+/** A prompt that has this share of an earlier one's history goes on from it. */
+const GOES_ON = 0.5;
+const NONE: readonly never[] = [];
 
 /**
  * The latest prompts of a run's agents. Where each prompt holds all messages so far, as in a graph with shared messages,
@@ -21,6 +29,8 @@ export class LatestPrompts {
   /** By agent. */
   #prompts: (LatestPrompt | undefined)[] = [];
   #latest: LatestPrompt | undefined;
+  /** By agent, what it has left and may go back to, latest first; hardly any has some. */
+  #left: Map<number, readonly LatestPrompt[]> | undefined;
   /** Messages that the prompt compared last begins with, of those of the latest prompt's list. */
   #common = 0;
 
@@ -31,6 +41,11 @@ export class LatestPrompts {
 
   of(agent: number): LatestPrompt | undefined {
     return this.#prompts[agent];
+  }
+
+  /** What the agent has left and may go back to, latest first. */
+  left(agent: number): readonly LatestPrompt[] {
+    return this.#left?.get(agent) ?? NONE;
   }
 
   /** Makes room for so many agents. */
@@ -54,26 +69,79 @@ export class LatestPrompts {
     return Math.min(common, earlier.length);
   }
 
-  /** The prompt given to `compare` is its agent's latest from now on. */
-  set(agent: number, { anchor, history }: PromptShape): void {
+  /**
+   * What the prompt given to `compare` goes on from: the agent's latest one, or what it has left of which it has most; undefined
+   * when it begins anew.
+   */
+  before(agent: number, prompt: PromptShape): LatestPrompt | undefined {
+    const latest = this.#prompts[agent];
+    if (!latest || this.#goesOn(latest, prompt)) return latest;
+    let [best, most]: [LatestPrompt | undefined, number] = [undefined, 0];
+    for (const left of this.left(agent)) {
+      if (!this.#goesOn(left, prompt)) continue;
+      const length = charactersOf(left.messages.parts, this.commonWith(left, prompt));
+      if (best && length <= most) continue;
+      [best, most] = [left, length];
+    }
+    return best;
+  }
+
+  /** The agent's latest prompt of a branch; undefined when the branch is forgotten. */
+  find(agent: number, branch: number): LatestPrompt | undefined {
+    const latest = this.#prompts[agent];
+    return latest?.branch === branch ? latest : this.left(agent).find((left) => left.branch === branch);
+  }
+
+  /**
+   * The prompt given to `compare` is its agent's latest from now on.
+   *
+   * @param before what it goes on from. @param most that are remembered of what the agent has left. @param step of the run.
+   * @returns what is forgotten.
+   */
+  set(
+    agent: number,
+    { anchor, history }: PromptShape,
+    { before, most, step }: { before: LatestPrompt | undefined; most: number; step: number },
+  ): readonly LatestPrompt[] {
     const messages = this.#messagesOf(history);
     const { length } = history;
-    let prompt = this.#prompts[agent];
-    if (prompt) {
-      prompt.anchor = anchor;
-      prompt.messages = messages;
-      prompt.length = length;
-    } else {
-      prompt = { anchor, messages, length };
-      this.#prompts[agent] = prompt;
+    const forgotten = before === this.#prompts[agent] ? NONE : this.#leave(agent, before, most);
+    if (before) {
+      before.anchor = anchor;
+      before.messages = messages;
+      before.length = length;
+      before.step = step;
     }
+    const prompt = before ?? { anchor, messages, length, branch: this.#freeBranch(agent), step };
+    this.#prompts[agent] = prompt;
     this.#latest = prompt;
+    return forgotten;
+  }
+
+  /** The agent's latest prompt is left for what it had left before, or for a new one. */
+  #leave(agent: number, before: LatestPrompt | undefined, most: number): readonly LatestPrompt[] {
+    const latest = this.#prompts[agent];
+    const left = this.left(agent).filter((prompt) => prompt !== before);
+    if (latest) left.unshift(latest);
+    (this.#left ??= new Map()).set(agent, left.slice(0, most));
+    return left.slice(most);
+  }
+
+  #freeBranch(agent: number): number {
+    for (let branch = 0; ; branch++)
+      if (!this.left(agent).some((left) => left.branch === branch)) return branch;
+  }
+
+  #goesOn(earlier: LatestPrompt, prompt: PromptShape): boolean {
+    if (earlier.anchor !== prompt.anchor && earlier.anchor.hash !== prompt.anchor.hash) return false;
+    return shareOf(earlier, this.commonWith(earlier, prompt)) >= GOES_ON;
   }
 
   /** Takes over from the run that ended before on its thread. */
   adopt(earlier: LatestPrompts): void {
     for (const [agent, prompt] of earlier.#prompts.entries()) this.#prompts[agent] = prompt;
     this.#latest = earlier.#latest;
+    this.#left = earlier.#left;
   }
 
   #messagesOf(history: readonly PromptPart[]): Messages {

@@ -14,6 +14,7 @@ import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
 import { Agents, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { Anchors } from "./anchors.ts";
 import { answerOf, UNKNOWN } from "./answer.ts";
+import { Branches } from "./branches.ts";
 import { BUCKETS, hitRateIndex } from "./horizon.ts";
 import { lengthOf, lostOf, shareOf } from "./latest-prompts.ts";
 import { Lessons } from "./lessons.ts";
@@ -44,6 +45,7 @@ export class LearnedPredictor implements Predictor {
   #pace = new Pace();
   #now = 0;
   #anchors = new Anchors();
+  readonly #branches = new Branches();
   readonly #runs = new OpenRuns((dropped) => this.#leave(dropped));
   /** Ended runs whose prefixes a later run of their thread has taken over, by that run's state. */
   readonly #heirs = new Map<RunId, RunState>();
@@ -114,7 +116,20 @@ export class LearnedPredictor implements Predictor {
     return (state.predictions ??= this.#next.list(run, this.#probabilities(state), state.covered));
   }
 
-  reuse({ agent, run, anchor }: PrefixRef, fromEnd = Number.POSITIVE_INFINITY, fetchedAgain = 0): number {
+  branch(run: RunId, agent: AgentId): number {
+    return this.#runs.get(run)?.prompts.of(this.#agents.find(agent) ?? OTHER_INDEX)?.branch ?? 0;
+  }
+
+  nextBranch(run: RunId, agent: AgentId): number {
+    const state = this.#runs.get(run);
+    return state ? this.#branches.next(state, this.#agents.find(agent) ?? OTHER_INDEX) : 0;
+  }
+
+  reuse(
+    { agent, run, anchor, branch = 0 }: PrefixRef,
+    fromEnd = Number.POSITIVE_INFINITY,
+    fetchedAgain = 0,
+  ): number {
     const index = this.#agents.find(agent);
     if (index === undefined) return 0;
     if (run === undefined) return this.#anchors.value(index, anchor, this.#runs.size);
@@ -126,12 +141,16 @@ export class LearnedPredictor implements Predictor {
     const keptNow = isWhole ? 1 : this.#survival.kept(index, true, place);
     const probabilities = this.#probabilities(state);
     if (index >= state.covered) return 0;
+    const latest = state.prompts.of(index);
+    const isLeft = latest !== undefined && latest.branch !== branch;
     // Of an agent that the run has not called yet only the next step is known.
-    const rate = state.lastStep[index]
-      ? hitRateIndex(this.#returnsOf(state, index), keptNow, keptLater)
-      : (probabilities[index] as number);
+    let rate = isLeft ? 0 : (probabilities[index] as number);
+    if (state.lastStep[index] && !isLeft)
+      rate = hitRateIndex(this.#returnsOf(state, index), keptNow, keptLater);
+    const own = isLeft ? state.prompts.find(index, branch) : latest;
+    if (own) rate = Math.max(rate, this.#branches.rate(state, index, { branch, step: own.step, place }));
     // What is fetched again in time is worth keeping for the next step only.
-    const next = (probabilities[index] as number) * keptNow;
+    const next = isLeft ? 0 : (probabilities[index] as number) * keptNow;
     const rateToKeep = next * fetchedAgain + rate * (1 - fetchedAgain);
     const kind = state.isCalling ? undefined : state.tools;
     return rateToValue(this.#pace.relative(kind, this.#now - state.since) * rateToKeep);
@@ -286,7 +305,7 @@ export class LearnedPredictor implements Predictor {
     const again = state.frontier.includes(agent);
     const before = again ? state.from[0] : state.before;
     state.called(agent, namespace, step);
-    if (this.#next.called(state, agent, again, before ?? START_INDEX)) this.#returns.fade();
+    if (this.#next.called(state, agent, again, before ?? START_INDEX)) this.#fade();
     if (predicted) {
       const from = again ? state.frontier : state.from;
       this.#accuracy.score(
@@ -297,7 +316,7 @@ export class LearnedPredictor implements Predictor {
     }
     const last = state.lastStep[agent];
     if (last) {
-      this.#lessons.returned(this.#returns, state, agent);
+      this.#lessons.returned(this.#returns, state, { agent, since: last });
       this.#anchors.away(agent, state.step + 1 - last, true);
     }
     this.#learnPrompt(state, agent, again, prompt);
@@ -331,7 +350,7 @@ export class LearnedPredictor implements Predictor {
     } else this.#anchors.visited(agent, anchor);
     if (latest && latest.length > 0 && !again)
       this.#anchors.followed(agent, shareOf(latest, prompts.commonWith(latest, prompt)));
-    prompts.set(agent, prompt);
+    this.#branches.called(state, agent, prompt);
   }
 
   #startRun(run: RunId, session: SessionId | undefined, now: number): void {
@@ -358,8 +377,13 @@ export class LearnedPredictor implements Predictor {
     // Where threads go on as a rule, what comes back with the next run is not over.
     if (session === undefined || this.#threads.probability(false) < 0.5) this.#learnEnd(state);
     if (status !== "completed" || state.step === 0) return;
-    if (this.#next.ended(state)) this.#returns.fade();
+    if (this.#next.ended(state)) this.#fade();
     this.#accuracy.score(predicted, [], END);
+  }
+
+  #fade(): void {
+    this.#returns.fade();
+    this.#branches.fade();
   }
 
   #learnEnd(state: RunState): void {
@@ -367,7 +391,8 @@ export class LearnedPredictor implements Predictor {
       const last = state.lastStep[agent];
       if (!last) continue;
       this.#anchors.away(agent, state.step - last, false);
-      this.#lessons.ended(this.#returns, state, agent);
+      this.#lessons.ended(this.#returns, state, { agent, since: last });
+      this.#branches.ended(state, agent);
     }
   }
 }

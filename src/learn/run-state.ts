@@ -131,15 +131,24 @@ export class RunState {
     return toolsOf(this.answer);
   }
 
-  /** First step from an agent's latest call on that is still remembered. */
-  rememberedSince(agent: number): number {
-    return Math.max(this.lastStep[agent] ?? 0, this.step - REMEMBERED + 2, 1);
+  /** First step from this one on that is still remembered. */
+  rememberedSince(step: number): number {
+    return Math.max(step, this.step - REMEMBERED + 2, 1);
   }
 
-  /** Fills in where the run was right after the call of `step`, as seen from one of its agents. */
-  look(agent: number, step: number, out: Whereabouts): Whereabouts {
+  /**
+   * Fills in where the run was right after the call of `step`, as seen from one of its agents.
+   *
+   * @param since step of what counts as its latest call.
+   */
+  look(
+    agent: number,
+    step: number,
+    out: Whereabouts,
+    since: number = this.lastStep[agent] ?? step,
+  ): Whereabouts {
     out.agent = agent;
-    out.absence = step - (this.lastStep[agent] ?? step);
+    out.absence = step - since;
     const call = this.#calls[step % REMEMBERED] as number;
     out.answer = call % ANSWERS;
     out.current = agentOf(call);

@@ -52,7 +52,7 @@ export class Player {
     this.#speed = Math.max(1, until - from) / (seconds * 1000);
     const clock = { now: () => this.#now };
     const predictor = new LearnedPredictor();
-    const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+    const prefixes = new LivePrefixes(predictor);
     const ledger = new Ledger();
     const options = parseOptions("policy prefix-cache", prefixCache.options, {});
     const policy = prefixCache.create({ options, clock, predictor, prefixes });

@@ -2,17 +2,20 @@ import { z } from "zod";
 import { ANY_ANCHOR } from "../learn/anchors.ts";
 import { BusyShare } from "../learn/busy-share.ts";
 import { RunningShare } from "../learn/running-share.ts";
-import type {
-  Action,
-  Advice,
-  LaterValues,
-  PrefetchHint,
-  PrefixRef,
-  RetainHint,
-  Settlement,
+import {
+  type Action,
+  type Advice,
+  branchName,
+  type LaterValues,
+  type PrefetchHint,
+  type PrefixRef,
+  promptOf,
+  type RetainHint,
+  type Settlement,
 } from "../runtime/action.ts";
 import { AheadBudget } from "../runtime/ahead-budget.ts";
 import type { AgentId, Event, RequestEndEvent, RunId } from "../runtime/event.ts";
+import { newest } from "../runtime/live-prefixes.ts";
 import {
   definePolicy,
   type Moment,
@@ -66,8 +69,8 @@ export default definePolicy({
 
 class PrefixCache implements Policy<"prefix"> {
   readonly #context: PolicyContext<Options>;
-  /** Values last sent, by run (undefined: anchors) and agent: unchanged ones are not sent again. */
-  readonly #sent = new Map<RunId | undefined, Map<AgentId, number>>();
+  /** Values last sent, by run (undefined: anchors) and branch: unchanged ones are not sent again. */
+  readonly #sent = new Map<RunId | undefined, Map<string, number>>();
   /** Prefetched and not yet used or withdrawn; the bound is that of all policies. */
   readonly #ahead = new AheadBudget(Number.POSITIVE_INFINITY);
   /** Tokens that the request under way was expected to find in cache, by run; 0: it was not prefetched. */
@@ -117,13 +120,17 @@ class PrefixCache implements Policy<"prefix"> {
   }
 
   score(prefix: PrefixSubject): number {
-    const { agent, run } = prefix;
+    const { agent, run, branch = 0 } = prefix;
+    const { predictor } = this.#context;
     // What was fetched for it is as its next request will be.
-    const isAhead = run !== undefined && this.#ahead.of(run, agent, "prefetch") > 0;
+    const isAhead =
+      run !== undefined &&
+      this.#ahead.of(run, agent, "prefetch") > 0 &&
+      predictor.nextBranch(run, agent) === branch;
     // One value for the whole prefix: that of the middle of its history, so that a history that is dropped counts little.
     const history = isAhead ? 0 : this.#historyOf(prefix);
     const fromEnd = history === 0 ? Number.POSITIVE_INFINITY : (history / 2) * CHARACTERS_PER_TOKEN;
-    return this.#context.predictor.reuse(prefix, fromEnd, this.#inTime.value);
+    return predictor.reuse(prefix, fromEnd, this.#inTime.value);
   }
 
   act(
@@ -136,7 +143,7 @@ class PrefixCache implements Policy<"prefix"> {
     const actions: Action[] = [];
     for (const prefix of gone) {
       const sent = this.#sent.get(prefix.run);
-      sent?.delete(prefix.agent);
+      sent?.delete(branchName(prefix.agent, prefix.branch));
       if (sent?.size === 0) this.#sent.delete(prefix.run);
       actions.push({ type: "release", prefix });
     }
@@ -166,23 +173,24 @@ class PrefixCache implements Policy<"prefix"> {
     return actions;
   }
 
-  #sentOf(run: RunId | undefined): Map<AgentId, number> {
+  #sentOf(run: RunId | undefined): Map<string, number> {
     let sent = this.#sent.get(run);
     if (!sent) this.#sent.set(run, (sent = new Map()));
     return sent;
   }
 
   #retain(
-    { agent, run }: PrefixRef,
+    { agent, run, branch }: PrefixRef,
     value: number,
     outlook: Outlook,
-    sent: Map<AgentId, number>,
+    sent: Map<string, number>,
     actions: Action[],
   ): void {
+    const name = branchName(agent, branch);
     // Where the value depends on the time, it does from this moment on.
-    if (sent.get(agent) === value && outlook.length === 0) return;
-    sent.set(agent, value);
-    const prefix = run === undefined ? { agent } : { agent, run };
+    if (sent.get(name) === value && outlook.length === 0) return;
+    sent.set(name, value);
+    const prefix = run === undefined ? { agent } : promptOf(agent, run, branch ?? 0);
     actions.push(
       changes(value, outlook) ? new Retain(prefix, value, outlook) : { type: "retain", prefix, value },
     );
@@ -206,17 +214,18 @@ class PrefixCache implements Policy<"prefix"> {
       if (plan.length >= limits.maxPerRun) break;
       const anchor = prefixes.anchor(agent);
       if (!anchor || !latest) continue;
-      const isAgain = agent === current;
+      const branch = predictor.nextBranch(run, agent);
+      const own = live.find((prefix) => prefix.agent === agent && (prefix.branch ?? 0) === branch);
+      const isAgain = agent === current && own === latest;
       if (isAgain && !this.#goesMeanwhile(latest, event)) continue;
       const shared = predictor.sharedHistory(agent);
-      const known =
-        shared >= 0.5 ? history * shared : this.#ownHistory(live.find((own) => own.agent === agent));
+      const known = shared >= 0.5 ? history * shared : this.#ownHistory(own);
       const tokens = isAgain ? latest.tokens : anchor.tokens + Math.round(known);
       // An anchor that nobody has used yet is not fetched in vain: other runs will come to it.
       const vain = anchor.usedAt === NEVER ? tokens - anchor.tokens : tokens;
       const worth = probability * tokens >= cost * (1 - probability) * vain;
-      const prefix: PrefixRef = { agent, run };
       if (!worth) continue;
+      const prefix = promptOf(agent, run, branch);
       const value = predictor.reuse(prefix, undefined, this.#inTime.value);
       // Half of the time in which the run is not back is left for the engine to compute it.
       const afterMs = predictor.soonest(run) / 2;
@@ -297,11 +306,4 @@ function laterOf(value: number, outlook: Outlook): LaterValues {
 
 function agentsOf(predictions: readonly Prediction[]): readonly AgentId[] {
   return predictions.map(({ agent }) => agent);
-}
-
-/** The prefix used last: it carries most of the run's history. */
-function newest(prefixes: readonly PrefixSubject[]): PrefixSubject | undefined {
-  let latest: PrefixSubject | undefined;
-  for (const prefix of prefixes) if (!latest || prefix.usedAt >= latest.usedAt) latest = prefix;
-  return latest;
 }

@@ -1,6 +1,13 @@
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
-import type { Action, Advice, PrefetchHint, Settlement, SpeculateHint } from "../runtime/action.ts";
+import {
+  type Action,
+  type Advice,
+  type PrefetchHint,
+  promptOf,
+  type Settlement,
+  type SpeculateHint,
+} from "../runtime/action.ts";
 import type {
   AgentId,
   Event,
@@ -9,6 +16,7 @@ import type {
   RequestStartEvent,
   RunId,
 } from "../runtime/event.ts";
+import { newest } from "../runtime/live-prefixes.ts";
 import {
   definePolicy,
   type Moment,
@@ -259,7 +267,7 @@ class Speculation implements Policy<"prefix"> {
     const { prefixes, predictor } = this.#context;
     const anchor = prefixes.anchor(agent);
     if (!anchor) return undefined;
-    const prefix = { agent, run };
+    const prefix = promptOf(agent, run, predictor.nextBranch(run, agent));
     const value = predictor.reuse(prefix);
     return { type: "prefetch", prefix, value, probability, tokens: anchor.tokens };
   }
@@ -274,7 +282,7 @@ class Speculation implements Policy<"prefix"> {
 
   /** Where the server does not say, of the prompt only, estimated. */
   #tokensOf({ run, agent, usage }: RequestEndEvent): number {
-    const known = this.#context.prefixes.of(run).find((prefix) => prefix.agent === agent);
+    const known = newest(this.#context.prefixes.of(run), agent);
     return (usage?.promptTokens ?? known?.tokens ?? 0) + (usage?.outputTokens ?? 0);
   }
 

@@ -8,11 +8,23 @@ export interface PrefixRef {
   readonly run?: RunId;
   /** Which of an agent's anchors, by hash; empty: what they all begin with; default: its latest. */
   readonly anchor?: string;
+  /** Which of the agent's prompts in the run, where it goes to and fro between several, from 1 on; absent: the first one. */
+  readonly branch?: number;
 }
 
-/** Wire name of a prefix: stable, unique, opaque to engines. */
-export function prefixId(prefix: PrefixRef): string {
-  return prefix.run === undefined ? `anchor/${prefix.agent}` : `run/${prefix.run}/${prefix.agent}`;
+/** Wire name of a prefix: stable, unique, opaque to engines. No node of LangGraph has a name with `|`. */
+export function prefixId({ agent, run, branch }: PrefixRef): string {
+  return run === undefined ? `anchor/${agent}` : `run/${run}/${branchName(agent, branch)}`;
+}
+
+/** Names a branch among the prefixes of its run. */
+export function branchName(agent: AgentId, branch: number | undefined): string {
+  return branch === undefined ? agent : `${agent}|${branch}`;
+}
+
+/** An agent's prompt in a run. @param branch the first one, 0, is not told apart from an agent that has one only. */
+export function promptOf(agent: AgentId, run: RunId, branch: number): PrefixRef & { readonly run: RunId } {
+  return branch === 0 ? { agent, run } : { agent, run, branch };
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Advice, Outcome, PrefixRef, Settlement } from "./action.ts";
+import { type Advice, type Outcome, type PrefixRef, promptOf, type Settlement } from "./action.ts";
 import { AheadBudget } from "./ahead-budget.ts";
 import { arbitrate, type Proposal } from "./arbiter.ts";
 import { atOnce, MAX_ACTIONS } from "./hook-result.ts";
@@ -221,8 +221,8 @@ function rank(
   return ranked;
 }
 
-function toRef({ agent, run }: PrefixRef): PrefixRef {
-  return run === undefined ? { agent } : { agent, run };
+function toRef({ agent, run, branch = 0 }: PrefixRef): PrefixRef {
+  return run === undefined ? { agent } : promptOf(agent, run, branch);
 }
 
 /** Of several events of one run the one of most weight is decided about, and of equals the newest. */

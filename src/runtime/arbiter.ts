@@ -54,14 +54,14 @@ export function arbitrate(proposals: readonly Proposal[], budget?: AheadBudget):
 function resolve(proposals: readonly Proposal[]): Arbitration {
   const kept: Proposal[] = [];
   const dropped: Dropped[] = [];
-  /** Places in `kept`, by run and agent: at most one of each family. */
+  /** Places in `kept`, by run and agent. */
   const places = new Map<RunId | undefined, Map<AgentId, number[]>>();
   for (const proposal of proposals) {
     const { agent, run } = proposal.action.prefix;
     let agents = places.get(run);
     if (!agents) places.set(run, (agents = new Map()));
     const own = agents.get(agent);
-    const place = own?.find((at) => family((kept[at] as Proposal).action) === family(proposal.action));
+    const place = own?.find((at) => areRivals((kept[at] as Proposal).action, proposal.action));
     if (place === undefined) {
       if (own) own.push(kept.length);
       else agents.set(agent, [kept.length]);
@@ -186,11 +186,16 @@ function agree(proposals: readonly Proposal[]): boolean {
     const { agent, run } = action.prefix;
     for (let j = 0; j < i; j++) {
       const other = (proposals[j] as Proposal).action;
-      if (other.prefix.agent === agent && other.prefix.run === run && family(other) === family(action))
-        return false;
+      if (other.prefix.agent === agent && other.prefix.run === run && areRivals(other, action)) return false;
     }
   }
   return true;
+}
+
+/** Whether two hints about one agent of a run contradict each other: whatever branch it goes on with, its prompt is fetched once. */
+function areRivals(one: Advice, other: Advice): boolean {
+  const kind = family(one);
+  return kind === family(other) && (kind === "fetch" || one.prefix.branch === other.prefix.branch);
 }
 
 /** Verbs that contradict each other on one prefix. */

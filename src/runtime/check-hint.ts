@@ -4,9 +4,13 @@ import { type Action, type ActionType, type Advice, isVerdict } from "./action.t
 export function checkHint(action: Action, declared: readonly ActionType[]): asserts action is Advice {
   if (isVerdict(action) || !declared.includes(action.type))
     throw new Error(`returned ${String(action.type)}, which it does not declare`);
-  const { agent, run } = action.prefix;
+  const { agent, run, branch = 0 } = action.prefix;
   if (typeof agent !== "string" || (run !== undefined && typeof run !== "string"))
     throw new Error(`returned ${action.type} for a prefix that names no agent, or a run that is no text`);
+  if (!(Number.isInteger(branch) && branch >= 0))
+    throw new Error(
+      `returned ${action.type} for branch ${String(branch)} of a prompt, which is no number from 0 on`,
+    );
   if ((action.type === "retain" || action.type === "prefetch") && !isShare(action.value))
     throw new Error(`returned a value outside [0, 1]: ${String(action.value)}`);
   if (action.type === "speculate") {

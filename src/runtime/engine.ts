@@ -54,6 +54,8 @@ export interface OutgoingCall {
   readonly priority?: number;
   /** Base URL of the server that a policy chose; absent: the adapter chooses. */
   readonly worker?: string;
+  /** Which of its agent's prompts in the run it goes on with, as `PrefixRef.branch`; absent: the first one. */
+  readonly branch?: number;
   /** Messages after its system messages with which the agent's prompts begin alike in every run; absent is 0. */
   readonly lead?: number;
   /** It is under way elsewhere already: whatever comes of it, its run stays where it is. */

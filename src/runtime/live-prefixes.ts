@@ -1,7 +1,8 @@
-import type { PrefixRef } from "./action.ts";
-import type { AgentId, AnchorEvent, Event, RequestStartEvent, RunId, SessionId } from "./event.ts";
+import { type PrefixRef, promptOf } from "./action.ts";
+import type { AgentId, AnchorEvent, Event, Identity, RequestStartEvent, RunId, SessionId } from "./event.ts";
 import { CommonLead } from "./common-lead.ts";
-import { NEVER, type Prefixes, type PrefixSubject } from "./policy.ts";
+import type { OutgoingCall } from "./engine.ts";
+import { NEVER, type Predictor, type Prefixes, type PrefixSubject } from "./policy.ts";
 
 /** Open runs kept; runs whose end is never seen leave oldest first. */
 const MAX_RUNS = 10_000;
@@ -20,22 +21,25 @@ interface LiveAnchor extends LivePrefix {
 }
 
 /**
- * The prefixes that may be used again: one per (run, agent) while the run is open, one anchor per agent.
+ * The prefixes that may be used again: one per (run, agent) while the run is open, several where the agent goes to and fro between
+ * prompts, and one anchor per agent.
  *
  * A run that ends on a session keeps its prefixes until the session's next run takes them over: it may be a
  * chat, or have been interrupted. What they are worth is for the predictor to say.
  */
 export class LivePrefixes implements Prefixes {
-  /** By run, one of each agent. */
+  /** By run. */
   readonly #runs = new Map<RunId, LivePrefix[]>();
   readonly #anchors = new Map<AgentId, LiveAnchor>();
   readonly #suspended = new Map<SessionId, RunId>();
   readonly #replaced: PrefixRef[] = [];
-  readonly #tokens: (characters: number) => number;
+  /** By request under way: the branch that it goes on with, where that is not its agent's first. */
+  readonly #branches = new Map<string, number>();
+  readonly #predictor: Pick<Predictor, "tokens" | "branch">;
 
-  /** @param tokens estimates tokens from characters. */
-  constructor(tokens: (characters: number) => number) {
-    this.#tokens = tokens;
+  /** @param predictor has taken in each event before this does. */
+  constructor(predictor: Pick<Predictor, "tokens" | "branch">) {
+    this.#predictor = predictor;
   }
 
   get openRuns(): number {
@@ -45,11 +49,26 @@ export class LivePrefixes implements Prefixes {
   observe(event: Event): void {
     if (event.type === "run-start") this.#resume(event.run, event.session);
     else if (event.type === "request-start") this.#request(event);
+    else if (event.type === "request-end") this.#branches.delete(event.request);
     else if (event.type === "anchor") this.#declare(event);
     else if (event.type === "run-end" && event.session !== undefined) this.#suspend(event.run, event.session);
   }
 
-  /** Live prefixes of a run, one of each agent; empty when unknown. List and prefixes change as the run goes on. */
+  /** The prefix that a request under way is of. */
+  promptOf({ agent, run }: Identity, request: string | undefined): PrefixRef & { readonly run: RunId } {
+    return promptOf(agent, run, (request === undefined ? undefined : this.#branches.get(request)) ?? 0);
+  }
+
+  /** A call with what is known of its prompt. */
+  describe(call: OutgoingCall): OutgoingCall {
+    const lead = this.#anchors.get(call.identity.agent)?.lead ?? 0;
+    const { branch } = this.promptOf(call.identity, call.request);
+    return lead === 0 && branch === undefined
+      ? call
+      : { ...call, ...(lead > 0 && { lead }), ...(branch !== undefined && { branch }) };
+  }
+
+  /** Live prefixes of a run; empty when unknown. List and prefixes change as the run goes on. */
   of(run: RunId): readonly PrefixSubject[] {
     return this.#runs.get(run) ?? NONE;
   }
@@ -81,21 +100,24 @@ export class LivePrefixes implements Prefixes {
     anchor.common.observe(run, prompt);
     this.#use(anchor, characters + anchor.common.characters, at);
     for (const part of prompt.history) characters += part.length;
+    const branch = this.#predictor.branch(run, agent);
+    if (branch > 0) this.#branches.set(event.request, branch);
     const prefixes = this.#open(run);
-    const place = prefixes.findIndex((known) => known.agent === agent);
+    const place = prefixes.findIndex((known) => known.agent === agent && (known.branch ?? 0) === branch);
     const known = prefixes[place];
     if (known && known.run === run) return this.#use(known, characters, at);
-    const prefix: LivePrefix = { agent, run, tokens: this.#tokens(characters), usedAt: at };
+    const tokens = this.#predictor.tokens(characters);
+    const prefix: LivePrefix = { ...promptOf(agent, run, branch), tokens, usedAt: at };
     if (!known) {
       prefixes.push(prefix);
       return;
     }
-    this.#replaced.push({ agent, run: known.run as RunId });
+    this.#replaced.push(promptOf(agent, known.run as RunId, branch));
     prefixes[place] = prefix;
   }
 
   #declare({ agent, anchor }: AnchorEvent): void {
-    if (!this.#anchors.has(agent)) this.#addAnchor(agent).tokens = this.#tokens(anchor.length);
+    if (!this.#anchors.has(agent)) this.#addAnchor(agent).tokens = this.#predictor.tokens(anchor.length);
   }
 
   #addAnchor(agent: AgentId): LiveAnchor {
@@ -114,7 +136,7 @@ export class LivePrefixes implements Prefixes {
   }
 
   #use(prefix: LivePrefix, characters: number, at: number): void {
-    prefix.tokens = this.#tokens(characters);
+    prefix.tokens = this.#predictor.tokens(characters);
     prefix.usedAt = at;
   }
 
@@ -154,4 +176,13 @@ export class LivePrefixes implements Prefixes {
     this.#runs.delete(earlier);
     this.#runs.set(run, prefixes);
   }
+}
+
+/** The prefix used last: it carries most of the run's history. @param agent whose; default: of any. */
+export function newest(prefixes: readonly PrefixSubject[], agent?: AgentId): PrefixSubject | undefined {
+  let latest: PrefixSubject | undefined;
+  for (const prefix of prefixes)
+    if ((agent === undefined || prefix.agent === agent) && (!latest || prefix.usedAt >= latest.usedAt))
+      latest = prefix;
+  return latest;
 }

@@ -73,6 +73,13 @@ export interface Predictor {
    */
   reuse(prefix: PrefixRef, fromEnd?: number, fetchedAgain?: number): number;
   /**
+   * Which of the agent's branches in the run its latest prompt is of, from 0 on: an agent that goes to and fro between several
+   * prompts has several. A number is given again once its branch is forgotten.
+   */
+  branch(run: RunId, agent: AgentId): number;
+  /** The branch that the agent most probably goes on with when it calls next; 0 where it has not called yet. */
+  nextBranch(run: RunId, agent: AgentId): number;
+  /**
    * How the rate of uses of a run's prefixes will change as long as the run does not call: `[milliseconds from now, factor]`,
    * in order; empty while little is known.
    */

@@ -1,7 +1,7 @@
 import { ANY_ANCHOR } from "../learn/anchors.ts";
 import { LearnedPredictor } from "../learn/predictor.ts";
 import { endOf, placeOf } from "../learn/survival.ts";
-import type { PrefixRef } from "../runtime/action.ts";
+import { branchName, type PrefixRef } from "../runtime/action.ts";
 import type { PromptPart, Status } from "../runtime/event.ts";
 import { jointValueOf } from "../runtime/joint-value.ts";
 import type { Predictor } from "../runtime/policy.ts";
@@ -29,7 +29,7 @@ export interface Ablation {
 }
 
 /** What it asks. */
-export type Learner = Pick<Predictor, "observe" | "next" | "reuse">;
+export type Learner = Pick<Predictor, "observe" | "next" | "reuse" | "branch" | "nextBranch">;
 
 /** A prefix of a run, or an anchor, with what is needed to ask for its value. */
 interface Prefix extends HeldPrefix {
@@ -103,14 +103,16 @@ export class LearnedPolicy implements CachePolicy {
       request: runId,
       prompt: { anchor, history: this.#history(blocks, anchorBlocks) },
     });
-    const earlier = prefixes.get(agent);
+    const branch = this.#predictor.branch(runId, agent);
+    const key = branchOf(agent, branch);
+    const earlier = prefixes.get(key);
     const common = this.#holdAnchor(arrival, anchor.hash);
     const known = earlier ? commonLength(earlier.blocks, blocks) : 0;
     const isLearning = this.#ablation.withoutPrediction !== true && this.#ablation.anchorsOnly !== true;
     this.#unheld.used(arrival, known, common, isLearning ? this.#runs.size - this.#paused.size : 0);
-    const own = toPrefix({ agent, run: runId }, blocks, blocks.length, common, index);
+    const own = toPrefix({ agent, run: runId, branch }, blocks, blocks.length, common, index);
     this.#held.hold(own, earlier);
-    prefixes.set(agent, own);
+    prefixes.set(key, own);
     if (this.#ablation.anchorsOnly === true) this.#held.release(own);
     this.#revalue(run);
   }
@@ -127,9 +129,12 @@ export class LearnedPolicy implements CachePolicy {
     const { run, agent } = this.#latest;
     const prefixes = this.#runs.get(run);
     const [next] = prefixes ? this.#predictor.next(String(run)) : [];
-    const prefix = next && next.probability >= 0.5 ? prefixes?.get(next.agent) : undefined;
+    const isLikely = next && next.probability >= 0.5;
+    const branch = isLikely ? this.#predictor.nextBranch(String(run), next.agent) : 0;
+    const prefix = isLikely ? prefixes?.get(branchOf(next.agent, branch)) : undefined;
     // The agent at work has its own prefix in cache already.
-    if (!prefix || next?.agent === agent || this.#ablation.anchorsOnly === true) return [];
+    const isAgain = next?.agent === agent && branch === this.#predictor.branch(String(run), agent);
+    if (!prefix || isAgain || this.#ablation.anchorsOnly === true) return [];
     const length = Math.min(prefix.blocks.length, prefix.length + most);
     const wanted = [...prefix.blocks.subarray(prefix.length, length)];
     const missing = wanted.filter((block) => !this.#context.isResident(block));
@@ -313,6 +318,10 @@ class BlockPart implements PromptPart {
   get hash(): string {
     return String(this.#block);
   }
+}
+
+function branchOf(agent: string, branch: number): string {
+  return branchName(agent, branch === 0 ? undefined : branch);
 }
 
 function toPrefix(

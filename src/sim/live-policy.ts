@@ -1,6 +1,6 @@
 import { LearnedPredictor } from "../learn/predictor.ts";
 import prefixCache from "../policies/prefix-cache.ts";
-import { type Advice, prefixId, type RetainHint } from "../runtime/action.ts";
+import { type Advice, prefixId, promptOf, type RetainHint } from "../runtime/action.ts";
 import { AgentRuntime } from "../runtime/agent-runtime.ts";
 import type { AgentId, Event, PromptPart, Status } from "../runtime/event.ts";
 import { jointValue } from "../runtime/joint-value.ts";
@@ -33,6 +33,7 @@ interface AnchorUse {
  */
 export class LivePolicy implements CachePolicy {
   readonly #runtime: AgentRuntime;
+  readonly #predictor: LearnedPredictor;
   readonly #prefixes: LivePrefixes;
   readonly #cache: ScoredCache;
   readonly #context: CacheContext;
@@ -52,8 +53,8 @@ export class LivePolicy implements CachePolicy {
     this.#cache = new ScoredCache(blockCount, (block) => this.#worth[block] as number);
     const clock = { now: () => this.#now };
     const predictor = new LearnedPredictor();
-    const tokens = (characters: number) => predictor.tokens(characters);
-    const prefixes = (this.#prefixes = new LivePrefixes(tokens));
+    this.#predictor = predictor;
+    const prefixes = (this.#prefixes = new LivePrefixes(predictor));
     const options = prefixCache.options.parse({ prefetch: false });
     const policy = prefixCache.create({ options, clock, predictor, prefixes });
     this.#runtime = new AgentRuntime({
@@ -88,7 +89,7 @@ export class LivePolicy implements CachePolicy {
     }));
     const whose = { run: id, agent, namespace, ...sessionOf(session), ...(step !== undefined && { step }) };
     this.#observe({ type: "request-start", at, ...whose, request: id, prompt: { anchor, history } });
-    this.#owner(prefixId({ agent, run: id })).blocks = blocks;
+    this.#owner(prefixId(promptOf(agent, id, this.#predictor.branch(id, agent)))).blocks = blocks;
     this.#claimAnchor(arrival);
     this.#cache.insert(arrival);
   }

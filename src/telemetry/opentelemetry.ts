@@ -122,7 +122,8 @@ class Tracing implements TelemetryObserver {
       "gen_ai.agent.name": action.prefix.agent,
       ...("value" in action && { "cachesage.value": action.value }),
     };
-    const prefix = prefixId(action.prefix);
+    const { agent, run: of } = action.prefix;
+    const prefix = prefixId(of === undefined ? { agent } : { agent, run: of });
     if (action.type === "prefetch") {
       const probability = { "cachesage.probability": action.probability, "cachesage.tokens": action.tokens };
       const links = [this.#link(run.latest, "decided_in")];

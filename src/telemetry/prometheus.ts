@@ -282,7 +282,8 @@ function observe(
     outcome: (hint, { status, tokens = 0 }, policy = "unknown") => {
       metrics.actions.inc({ engine, policy, verb: hint.type, status });
       if (status === "applied" || status === "failed") health.isUp = status === "applied";
-      const id = prefixId(hint.prefix);
+      const { agent, run } = hint.prefix;
+      const id = prefixId(run === undefined ? { agent } : { agent, run });
       if (hint.type === "cancel") wasted(id);
       else if (hint.type === "prefetch" && status === "applied" && tokens > 0)
         remember(ahead, id, (ahead.get(id) ?? 0) + tokens);

@@ -34,7 +34,7 @@ export class PolicyTrial {
   constructor(definition: PolicyDefinition<Subject>, given: object) {
     const clock = { now: () => this.#time.now };
     const predictor = new LearnedPredictor();
-    const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+    const prefixes = new LivePrefixes(predictor);
     const options: unknown = definition.options.parse(given);
     this.policy = definition.create({ options, clock, predictor, prefixes });
     this.watched = watch(this.policy);

@@ -1,6 +1,6 @@
 import PQueue from "p-queue";
 import { messageOf } from "../errors.ts";
-import { type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
+import { type Hint, type Outcome, type PrefetchHint, prefixId, type PrefixRef } from "../runtime/action.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
 import type { Event, RunId } from "../runtime/event.ts";
 import { SideChannel } from "./side-channel.ts";
@@ -74,18 +74,17 @@ export class HintQueue {
     if (this.#isClosed) return;
     for (const event of events)
       if (event.type === "run-end") this.#end(event.run);
-      else if (event.type === "request-start") this.#cancel(prefixId(event));
+      else if (event.type === "request-start") this.#cancel(fetchId(event));
     for (const action of actions) {
-      const id = prefixId(action.prefix);
       if (!(action.type in this.#parts.adapter.supports) && action.type !== "cancel") {
         this.#parts.onOutcome(action, { status: "ignored", reason: "the engine has no such verb" });
       } else if (action.type === "prefetch") {
-        this.#enqueue(id, action);
+        this.#enqueue(action);
       } else if (action.type === "cancel") {
-        this.#cancel(id);
+        this.#cancel(fetchId(action.prefix));
         this.#parts.onOutcome(action, { status: "applied" });
       } else {
-        this.#hold(id, action);
+        this.#hold(action);
       }
     }
     this.#scheduleFlush();
@@ -125,7 +124,8 @@ export class HintQueue {
   }
 
   /** Keeps the last word on a prefix until it is sent. */
-  #hold(id: string, hint: Hint): void {
+  #hold(hint: Hint): void {
+    const id = prefixId(hint.prefix);
     const earlier = this.#pending.get(id);
     if (earlier) this.#tell(earlier, { status: "ignored", reason: "a newer hint took its place" });
     this.#pending.set(id, hint);
@@ -135,14 +135,15 @@ export class HintQueue {
     if (!this.#own.has(hint)) this.#parts.onOutcome(hint, outcome);
   }
 
-  #enqueue(id: string, hint: PrefetchHint): void {
+  #enqueue(hint: PrefetchHint): void {
+    const id = fetchId(hint.prefix);
     const earlier = this.#fetching.get(id);
     // The same prompt is on its way already, but for a few tokens; what it is worth may have changed.
     if (earlier && !earlier.timer && earlier.hint.tokens + WORTH_REPLACING > hint.tokens) {
       const { prefix, value, later } = hint;
       const refresh: Hint = { type: "retain", prefix, value, ...(later && { later }) };
       this.#own.add(refresh);
-      this.#hold(id, refresh);
+      this.#hold(refresh);
       this.#parts.onOutcome(hint, { status: "ignored", reason: "already being fetched" });
       return;
     }
@@ -259,6 +260,11 @@ export class HintQueue {
       this.#sent.delete(controller);
     }
   }
+}
+
+/** Of an agent's prompts in a run one is fetched at a time. */
+function fetchId({ agent, run }: PrefixRef): string {
+  return prefixId(run === undefined ? { agent } : { agent, run });
 }
 
 /** The hint as it would be decided so many milliseconds later. */

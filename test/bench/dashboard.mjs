@@ -26,7 +26,7 @@ export function watching(options) {
   let now = 0;
   const clock = { now: () => now };
   const predictor = new LearnedPredictor();
-  const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+  const prefixes = new LivePrefixes(predictor);
   const policyOptions = prefixCache.options.parse({});
   const policy = prefixCache.create({ options: policyOptions, clock, predictor, prefixes });
   const ledger = new Ledger();

@@ -29,7 +29,7 @@ function onFault(where, error) {
  */
 export async function decidingAll() {
   const predictor = new LearnedPredictor();
-  const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+  const prefixes = new LivePrefixes(predictor);
   const clock = performance;
   const definitions = await Promise.all((await policies.names()).map((name) => policies.load(name)));
   const installed = definitions.map((definition) => ({

@@ -37,7 +37,7 @@ export function observing(options) {
 /** Cost of "who is next, and what is each live prefix of this run worth" after an event. */
 export function predicting(options) {
   const predictor = new LearnedPredictor();
-  const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+  const prefixes = new LivePrefixes(predictor);
   const observe = (event) => {
     predictor.observe(event);
     prefixes.observe(event);
@@ -133,7 +133,7 @@ function heapUsed() {
 
 function layer() {
   const predictor = new LearnedPredictor();
-  const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+  const prefixes = new LivePrefixes(predictor);
   const clock = performance;
   const times = [];
   const runtime = new AgentRuntime({

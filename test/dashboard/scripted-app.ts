@@ -29,7 +29,7 @@ export class ScriptedApp {
   constructor(change: Partial<DashboardSource> = {}) {
     const clock = { now: () => this.now };
     const predictor = new LearnedPredictor();
-    const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+    const prefixes = new LivePrefixes(predictor);
     const options = prefixCache.options.parse({});
     const policy = prefixCache.create({ options, clock, predictor, prefixes });
     const { ledger } = this;

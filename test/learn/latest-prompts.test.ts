@@ -23,7 +23,7 @@ test("what prompts have in common is the same whether or not they share a list",
           const differs = earlier.findIndex((hash, i) => hash !== hashes[i]);
           expect(known && prompts.commonWith(known, prompt)).toBe(differs < 0 ? earlier.length : differs);
         }
-        prompts.set(agent, prompt);
+        prompts.set(agent, prompt, { before: prompts.of(agent), most: 0, step: 1 });
         model.set(agent, hashes);
         expect(prompts.latest).toBe(prompts.of(agent));
       }
@@ -35,7 +35,7 @@ test("prompts with shared messages hold one list", () => {
   const prompts = new LatestPrompts();
   for (const [agent, prompt] of [shape("a"), shape("a", "b"), shape("a", "b", "c")].entries()) {
     prompts.compare(prompt);
-    prompts.set(agent, prompt);
+    prompts.set(agent, prompt, { before: prompts.of(agent), most: 0, step: 1 });
   }
   expect(prompts.of(0)).toMatchObject({ length: 1 });
   expect(prompts.of(0)?.messages).toBe(prompts.of(2)?.messages);
@@ -51,9 +51,9 @@ test("a share is by characters, and all of nothing", () => {
     ],
   };
   prompts.compare(long);
-  prompts.set(0, long);
+  prompts.set(0, long, { before: prompts.of(0), most: 0, step: 1 });
   prompts.compare(shape());
-  prompts.set(1, shape());
+  prompts.set(1, shape(), { before: prompts.of(1), most: 0, step: 1 });
   const [first, second] = [prompts.of(0), prompts.of(1)];
   expect(first && [0, 1, 2].map((common) => shareOf(first, common))).toEqual([0, 0.75, 1]);
   expect(second && shareOf(second, 0)).toBe(1);

@@ -48,7 +48,7 @@ export class GateSimulation {
     this.#usage = usage;
     const clock = { now: () => this.now };
     const predictor = new LearnedPredictor();
-    const prefixes = new LivePrefixes((characters) => characters / 4);
+    const prefixes = new LivePrefixes({ tokens: (characters) => characters / 4, branch: () => 0 });
     this.#policies = definitions.map(([definition, given]) => {
       const context: PolicyContext<unknown> = {
         options: definition.options.parse(given),

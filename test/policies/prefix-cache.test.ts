@@ -15,7 +15,7 @@ function policy(given: object = {}, aheadTokens?: number) {
 
 function layerOf(given: object = {}, aheadTokens?: number, predictor = new LearnedPredictor()) {
   const clock = { now: () => 0 };
-  const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+  const prefixes = new LivePrefixes(predictor);
   const options = prefixCache.options.parse(given);
   const installed = prefixCache.create({ options, clock, predictor, prefixes });
   const layer = new AgentRuntime({

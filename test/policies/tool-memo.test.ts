@@ -184,7 +184,7 @@ function alone(given: object) {
   const time = { now: 1 };
   const clock = { now: () => time.now };
   const predictor = new LearnedPredictor();
-  const prefixes = new LivePrefixes(() => 0);
+  const prefixes = new LivePrefixes({ tokens: () => 0, branch: () => 0 });
   const policy = toolMemo.create({ options: toolMemo.options.parse(given), clock, predictor, prefixes });
   let count = 0;
   const call = (args: unknown, more: Partial<ToolCallSubject> = {}): ToolCallSubject => ({

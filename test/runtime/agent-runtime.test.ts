@@ -15,7 +15,7 @@ import { App } from "./app.ts";
 function runtime(policies?: (own: InstalledPolicy) => InstalledPolicy[]) {
   const clock = { now: () => 0 };
   const predictor = new LearnedPredictor();
-  const prefixes = new LivePrefixes((characters) => predictor.tokens(characters));
+  const prefixes = new LivePrefixes(predictor);
   const context = { options: prefixCache.options.parse({}), clock, predictor, prefixes };
   const own = { definition: prefixCache, policy: prefixCache.create(context) };
   const faults: string[] = [];

@@ -98,7 +98,7 @@ test("all prompts of the latest two runs begin with it, and its characters are t
 });
 
 test("the anchor of an agent has its tokens", () => {
-  const prefixes = new LivePrefixes((characters) => characters);
+  const prefixes = new LivePrefixes({ tokens: (characters) => characters, branch: () => 0 });
   const request = (run: string, messages: string) =>
     prefixes.observe({
       type: "request-start",

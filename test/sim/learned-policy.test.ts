@@ -126,6 +126,8 @@ test("what several open runs hold is worth what it is to them together", () => {
   const learner = {
     observe: () => {},
     next: () => [],
+    branch: () => 0,
+    nextBranch: () => 0,
     reuse: ({ run }: { readonly run?: string }) => (run === undefined ? 0 : run === "2" ? 0.5 : 0.4),
   };
   const resident = new Set<number>();
@@ -229,6 +231,8 @@ test("the learner is told how a run ended: one that was interrupted has no end t
   const learner = {
     observe: (event: Event) => void (event.type === "run-end" && told.push(`${event.run} ${event.status}`)),
     next: () => [],
+    branch: () => 0,
+    nextBranch: () => 0,
     reuse: () => 0,
   };
   const baseline = { ...noGuard, create: (context: CacheContext) => new LearnedPolicy(context, {}, learner) };

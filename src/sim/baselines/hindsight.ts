@@ -31,7 +31,7 @@ export default {
         ...(session !== false && { session }),
       } as Event);
     };
-    const learner = { observe, next: () => [], reuse: () => 0 };
+    const learner = { observe, next: () => [], branch: () => 0, nextBranch: () => 0, reuse: () => 0 };
     replay(
       context.schedule,
       { ...this, isUnbounded: true, create: (whole) => new LearnedPolicy(whole, {}, learner) },
