@@ -459,3 +459,42 @@ test.each(Object.entries(brokenDecorators))(
     expect(rejections).toEqual([]);
   },
 );
+
+test("a node that calls the model about two things has a prefix for each", async () => {
+  await using server = await ScriptedServer.start(() => ({ text: "done" }));
+  const carried: unknown[] = [];
+  const { engine, applied } = adapter(server, {
+    decorate: ({ branch = 0 }, decisions) => {
+      const own = decisions.filter(({ prefix }) => prefix.run !== undefined);
+      carried.push([branch, ...own.map(({ prefix }) => prefix.branch ?? 0)]);
+      return {};
+    },
+  });
+  const sage = await CacheSage.connect({ engine, cacheHints: true });
+  const model = new ChatOpenAI({ model: "scripted", maxRetries: 0, ...sage.model() });
+  const said = { write: [user("draft")], review: [user("look")] };
+  const ask = async (about: "write" | "review") => {
+    await model.invoke([{ role: "system", content: about }, ...said[about]]);
+    said[about].push(user(`more to ${about}`));
+  };
+  const graph = sage.instrument(
+    new StateGraph(MessagesAnnotation)
+      .addNode("coder", async () => {
+        for (const about of ["write", "review", "write", "review"] as const) await ask(about);
+        return {};
+      })
+      .addEdge(START, "coder")
+      .compile(),
+  );
+  await graph.invoke(input);
+  await sage.idle();
+  expect(carried).toEqual([0, 1, 0, 1].map((branch) => [branch, branch]));
+  const released = applied.filter(({ type }) => type === "release").map(({ prefix }) => prefix.branch ?? 0);
+  expect(released.toSorted()).toEqual([0, 1]);
+  expect(sage.stats.faults).toBe(0);
+  await sage.close();
+});
+
+function user(content: string) {
+  return { role: "user" as const, content };
+}

@@ -66,3 +66,18 @@ test("what an agent's prompts begin with in every run is known before its first 
   store.request(of("a"), body(system("a"), user("example"), user("another"), user("other task")));
   expect(store.compose({ agent: "a", run: "1" })?.messages).toHaveLength(4);
 });
+
+test("an agent with several prompts goes on from that of the branch that is asked for", () => {
+  const store = new PromptStore(
+    () => false,
+    () => 0,
+  );
+  const review = { agent: "a", run: "1", branch: 1 };
+  store.request(of("a"), body(system("write"), user("draft")));
+  store.request(review, body(system("review"), user("look")));
+  expect(store.compose({ agent: "a", run: "1" })?.messages).toEqual([system("write"), user("draft")]);
+  expect(store.compose(review)?.messages).toEqual([system("review"), user("look")]);
+  // Another run has not called it; what its branches begin with is known.
+  expect(store.compose({ ...review, run: "2" })?.messages).toEqual([system("review")]);
+  expect(store.compose({ ...review, branch: 2 })).toBeUndefined();
+});

@@ -7,7 +7,10 @@ import { arbitrate, combinedScore, type Proposal, rule } from "../../src/runtime
 import type { CallRef } from "../../src/runtime/call.ts";
 import { App } from "./app.ts";
 
-const prefix = fc.record({ agent: fc.constantFrom("a", "b"), run: fc.constantFrom("1", "2") });
+const prefix = fc.record(
+  { agent: fc.constantFrom("a", "b"), run: fc.constantFrom("1", "2"), branch: fc.constant(1) },
+  { requiredKeys: ["agent", "run"] },
+);
 const value = fc.double({ min: 0, max: 1, noNaN: true });
 const action: fc.Arbitrary<Hint> = fc.oneof(
   fc.record({ type: fc.constant("retain" as const), prefix, value }),
@@ -35,12 +38,12 @@ test("every proposal is either kept or dropped with a reason", () => {
   );
 });
 
-test("at most one keep verb and one fetch verb is left per prefix", () => {
+test("at most one keep verb is left per prefix, and one fetch verb per agent of a run, whatever the branch", () => {
   fc.assert(
     fc.property(proposals, (all) => {
       const fetches = new Set(["prefetch", "cancel"]);
-      const keys = arbitrate(all).kept.map(
-        (proposal) => `${fetches.has(proposal.action.type)} ${prefixId(proposal.action.prefix)}`,
+      const keys = arbitrate(all).kept.map(({ action: { type, prefix: about } }) =>
+        fetches.has(type) ? `fetch ${about.run} ${about.agent}` : prefixId(about),
       );
       expect(new Set(keys).size).toBe(keys.length);
     }),
@@ -104,7 +107,7 @@ test("rule: speculate and prefetch share one token budget per engine", () => {
           const { kept, dropped } = arbitrate(moment, budget);
           expect(kept.length + dropped.length).toBe(moment.length);
           for (const { action: one } of kept)
-            if (isAhead(one)) taken.set(`${one.type} ${prefixId(one.prefix)}`, one.tokens);
+            if (isAhead(one)) taken.set(`${one.type} ${one.prefix.run} ${one.prefix.agent}`, one.tokens);
           const sum = [...taken.values()].reduce((all, tokens) => all + tokens, 0);
           expect(budget.tokens).toBe(sum);
           expect(sum).toBeLessThanOrEqual(limit);

@@ -289,3 +289,24 @@ test("a prefetch whose request has come is withdrawn, sent or not; others stay",
   await expect.poll(() => sent).toEqual(["now", "other", "again"]);
   await hints.close();
 });
+
+test("a prefetch of one branch is withdrawn when its agent calls, whichever it goes on with", async () => {
+  const { hints, outcomes } = queue(async (batch, signal) => {
+    await untilAborted(signal);
+    return batch.map(() => ({ status: "cancelled" }));
+  });
+  const branch: Hint = { ...prefetch("a", 10), prefix: { agent: "a", run: "1", branch: 2 } } as Hint;
+  const calls: RequestStartEvent = {
+    type: "request-start",
+    at: 0,
+    agent: "a",
+    run: "1",
+    namespace: "",
+    request: "q",
+    prompt: { anchor: { hash: "", length: 0 }, history: [] },
+  };
+  hints.push([branch]);
+  hints.push([], [calls]);
+  await hints.idle();
+  expect(outcomes).toEqual([[branch, expect.objectContaining({ status: "cancelled" })]]);
+});
