@@ -5,7 +5,7 @@ import { lostOf, shareOf } from "./latest-prompts.ts";
 import { Lessons } from "./lessons.ts";
 import { nowhere, ReturnTimes } from "./return-times.ts";
 import type { RunState } from "./run-state.ts";
-import { Survival } from "./survival.ts";
+import { RETURNS, Survival } from "./survival.ts";
 
 /** Branches of an agent of one run that are remembered beside that of its latest prompt. */
 const MOST = 7;
@@ -34,6 +34,7 @@ export class Branches {
   readonly #lessons = new Lessons();
   readonly #place = nowhere();
   readonly #distribution = new Float64Array(BUCKETS);
+  readonly #kept = new Float64Array(RETURNS);
 
   /** The agent calls with the prompt that was given to `compare`, as the step after the run's latest. */
   called(state: RunState, agent: number, prompt: PromptShape): void {
@@ -48,7 +49,7 @@ export class Branches {
         since: before.step,
       });
       const share = shareOf(before, prompts.commonWith(before, prompt));
-      this.#survival.returned(agent, before.step === state.step, lostOf(before, share));
+      this.#survival.returned(agent, state.step + 1 - before.step, lostOf(before, share));
     }
     if (known && before !== latest) {
       if (before) known.resumed++;
@@ -82,8 +83,8 @@ export class Branches {
     if (!this.#agents[agent]?.resumed || !this.#returns) return 0;
     const at = state.look(this.#index(agent, branch), state.step, this.#place, step);
     this.#returns.distribution(at, undefined, this.#distribution);
-    const [now, later] = [this.#survival.kept(agent, true, place), this.#survival.kept(agent, false, place)];
-    return hitRateIndex(this.#distribution, now, later);
+    const kept = this.#survival.kept(agent, place, this.#kept);
+    return hitRateIndex(this.#distribution, kept, at.absence);
   }
 
   /** The branch that the agent most probably calls with next: of its latest prompt, unless another was seen to come sooner. */

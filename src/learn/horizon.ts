@@ -1,3 +1,5 @@
+import { LONGEST_TOLD_APART, returnOf } from "./survival.ts";
+
 /**
  * Steps that each bucket of return times stands for: exact up to 4, then coarser, since a forecast of
  * 30 steps is never good to the step. The last bucket holds everything longer.
@@ -13,6 +15,11 @@ export const BUCKETS = NEVER + 1;
 /** By how much each bucket's steps are more than those of the one before. */
 const GAPS = Float64Array.from(STEPS, (steps, i) => steps - (STEPS[i - 1] ?? 0));
 
+/** By steps that an agent has been away, longer than those told apart being alike: the class of its return, by bucket. */
+const CLASSES_AFTER = Array.from({ length: LONGEST_TOLD_APART + 1 }, (_, absence) =>
+  Uint8Array.from(STEPS, (steps) => returnOf(absence + steps)),
+);
+
 /** Bucket of a return after `steps` >= 1. */
 export function bucketOf(steps: number): number {
   return steps <= 4 ? steps - 1 : ENDS.findIndex((end) => steps <= end);
@@ -24,17 +31,18 @@ export function bucketOf(steps: number): number {
  * is Gittins' rule for stopping problems (Gittins 1979, https://doi.org/10.1111/j.2517-6161.1979.tb01068.x).
  *
  * @param returns probability of each bucket.
- * @param keptNow probability that a return after one step finds the prefix unchanged.
- * @param keptLater the same for later returns.
+ * @param kept probability, by class of steps as `returnOf` has them, that a return finds the prefix unchanged.
+ * @param absence steps that the agent has been away already.
  */
-export function hitRateIndex(returns: Float64Array, keptNow: number, keptLater: number): number {
-  let hits = (returns[0] as number) * keptNow;
+export function hitRateIndex(returns: Float64Array, kept: Float64Array, absence: number): number {
+  const classes = CLASSES_AFTER[Math.min(absence, CLASSES_AFTER.length - 1)] as Uint8Array;
+  let hits = (returns[0] as number) * (kept[classes[0] as number] as number);
   let time = 1;
   let best = hits;
   let absent = 1 - (returns[0] as number);
   for (let bucket = 1; bucket < NEVER; bucket++) {
     const probability = returns[bucket] as number;
-    hits += probability * keptLater;
+    hits += probability * (kept[classes[bucket] as number] as number);
     time += absent * (GAPS[bucket] as number);
     absent -= probability;
     if (hits > best * time) best = hits / time;

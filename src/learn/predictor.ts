@@ -25,7 +25,7 @@ import { OpenRuns } from "./open-runs.ts";
 import { Pace } from "./pace.ts";
 import type { RunState } from "./run-state.ts";
 import { type LearnedState, parseState } from "./state.ts";
-import { placeOf, Survival } from "./survival.ts";
+import { ALL_KEPT, placeOf, returnOf, RETURNS, Survival } from "./survival.ts";
 import { Threads } from "./threads.ts";
 import { rateToValue } from "./value.ts";
 
@@ -57,6 +57,7 @@ export class LearnedPredictor implements Predictor {
   #computedRun: RunState | undefined;
   #computedAgent = 0;
   readonly #opinion: number[] = [];
+  readonly #kept = new Float64Array(RETURNS);
 
   /** @param forgets old counts are let go when the workload changes; not by one that only counts for others, see `take`. */
   constructor({ forgets = true } = {}) {
@@ -135,22 +136,22 @@ export class LearnedPredictor implements Predictor {
     if (run === undefined) return this.#anchors.value(index, anchor, this.#runs.size);
     const place = placeOf(fromEnd);
     const isWhole = fromEnd === Number.POSITIVE_INFINITY;
-    const keptLater = isWhole ? 1 : this.#survival.kept(index, false, place);
     const state = this.#runs.get(run) ?? this.#heirs.get(run);
-    if (!state) return this.#reuseOfPaused(run, keptLater);
-    const keptNow = isWhole ? 1 : this.#survival.kept(index, true, place);
+    if (!state) return this.#reuseOfPaused(run, isWhole ? 1 : this.#survival.keptLater(index, place));
+    const kept = isWhole ? ALL_KEPT : this.#survival.kept(index, place, this.#kept);
     const probabilities = this.#probabilities(state);
     if (index >= state.covered) return 0;
     const latest = state.prompts.of(index);
     const isLeft = latest !== undefined && latest.branch !== branch;
-    // Of an agent that the run has not called yet only the next step is known.
-    let rate = isLeft ? 0 : (probabilities[index] as number);
-    if (state.lastStep[index] && !isLeft)
-      rate = hitRateIndex(this.#returnsOf(state, index), keptNow, keptLater);
     const own = isLeft ? state.prompts.find(index, branch) : latest;
+    const absence = state.step - (state.lastStep[index] || state.step);
+    // Of an agent that the run has not called yet only the next step is known.
+    const probability = isLeft ? 0 : (probabilities[index] as number);
+    let rate = probability;
+    if (latest && !isLeft) rate = hitRateIndex(this.#returnsOf(state, index), kept, absence);
     if (own) rate = Math.max(rate, this.#branches.rate(state, index, { branch, step: own.step, place }));
     // What is fetched again in time is worth keeping for the next step only.
-    const next = isLeft ? 0 : (probabilities[index] as number) * keptNow;
+    const next = probability * (kept[returnOf(absence + 1)] as number);
     const rateToKeep = next * fetchedAgain + rate * (1 - fetchedAgain);
     const kind = state.isCalling ? undefined : state.tools;
     return rateToValue(this.#pace.relative(kind, this.#now - state.since) * rateToKeep);
@@ -183,7 +184,7 @@ export class LearnedPredictor implements Predictor {
   }
 
   keptHistory(agent: AgentId, fromEnd: number): number {
-    return this.#survival.kept(this.#agents.find(agent) ?? OTHER_INDEX, false, placeOf(fromEnd));
+    return this.#survival.keptLater(this.#agents.find(agent) ?? OTHER_INDEX, placeOf(fromEnd));
   }
 
   tokens(characters: number): number {
@@ -343,10 +344,9 @@ export class LearnedPredictor implements Predictor {
     const own = prompts.of(agent);
     prompts.compare(prompt);
     if (own) {
-      const isNow = state.lastStep[agent] === state.step;
       const isSameAnchor = own.anchor.hash === prompt.anchor.hash;
       const kept = isSameAnchor ? shareOf(own, prompts.commonWith(own, prompt)) : 0;
-      this.#survival.returned(agent, isNow, lostOf(own, kept));
+      this.#survival.returned(agent, state.step + 1 - (state.lastStep[agent] as number), lostOf(own, kept));
     } else this.#anchors.visited(agent, anchor);
     if (latest && latest.length > 0 && !again)
       this.#anchors.followed(agent, shareOf(latest, prompts.commonWith(latest, prompt)));

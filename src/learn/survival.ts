@@ -26,6 +26,19 @@ export function endOf(place: number): number {
   return DISTANCES[place + 1] ?? Number.POSITIVE_INFINITY;
 }
 
+/** Steps from one call of an agent to its next are told apart up to this many, by doublings. */
+export const LONGEST_TOLD_APART = 8;
+/** Classes of returns: after one step, two, up to four, up to eight, more. */
+export const RETURNS = 5;
+
+/** By class: of what every prompt of an agent begins with. */
+export const ALL_KEPT: Float64Array = new Float64Array(RETURNS).fill(1);
+
+/** The class of a return after so many steps, at least 1. */
+export function returnOf(steps: number): number {
+  return steps > LONGEST_TOLD_APART ? RETURNS - 1 : 32 - Math.clz32(steps - 1);
+}
+
 /** How often a prompt was followed by another of its agent, and at which places it had survived. */
 interface Survived {
   samples: number;
@@ -37,42 +50,53 @@ interface Survived {
  * from its end?
  *
  * Prompts lose their last messages (a question that is replaced) or all but their anchor (a task that is over), so the
- * distance from the end tells more than the share of the length. What returns at once is counted apart from what returns after
- * other agents have called, and leans on the mean of both with the weight of one sample.
+ * distance from the end tells more than the share of the length. Returns are told apart by how long the agent was away, since who
+ * answers in a dialogue goes on with it, and who comes back much later begins another; each class leans on all that are not at
+ * once, and those on all together, with the weight of one sample.
  */
 export class Survival {
-  /** By agent index: all returns, those after one step, those after more. */
-  readonly #agents: (readonly [Survived, Survived, Survived] | undefined)[] = [];
+  /** By agent index. */
+  readonly #agents: (Agent | undefined)[] = [];
 
   /**
    * The agent called again.
    *
-   * @param lost characters at the earlier prompt's end that the new one does not have; infinite when only the anchor is left.
+   * @param steps since its call before. @param lost characters at the earlier prompt's end that the new one does not have;
+   * infinite when only the anchor is left.
    */
-  returned(agent: number, isNow: boolean, lost: number): void {
-    const [all, now, later] = (this.#agents[agent] ??= [survived(), survived(), survived()]);
-    count(all, lost);
-    count(isNow ? now : later, lost);
+  returned(agent: number, steps: number, lost: number): void {
+    const own = (this.#agents[agent] ??= newAgent());
+    const found = returnOf(steps);
+    count(own.all, lost);
+    if (found > 0) count(own.later, lost);
+    count(own.apart[found] as Survived, lost);
   }
 
-  /** Probability that what is at a place survives; 1 before anything is known. */
-  kept(agent: number, isNow: boolean, place: number): number {
+  /** Probability that what is at a place survives a return after more than one step; 1 before anything is known. */
+  keptLater(agent: number, place: number): number {
     const own = this.#agents[agent];
-    if (!own) return 1;
-    const [all, now, later] = own;
-    const base = ((all.kept[place] as number) + 1) / (all.samples + 1);
-    const apart = isNow ? now : later;
-    return ((apart.kept[place] as number) + base) / (apart.samples + 1);
+    return own ? shrunk(own.later, place, shrunk(own.all, place, 1)) : 1;
+  }
+
+  /** Fills `out`, by class of steps, with the probability that what is at a place survives such a return. */
+  kept(agent: number, place: number, out: Float64Array): Float64Array {
+    const own = this.#agents[agent];
+    if (!own) return out.fill(1);
+    const all = shrunk(own.all, place, 1);
+    const later = shrunk(own.later, place, all);
+    for (let found = 0; found < RETURNS; found++)
+      out[found] = shrunk(own.apart[found] as Survived, place, found === 0 ? all : later);
+    return out;
   }
 
   /**
-   * As `writeCounts` has it, one after the other: agent, counts of returns at once, the same of later ones. Counts are their
+   * As `writeCounts` has it, one after the other: agent, counts of returns at once, the same of all later ones. Counts are their
    * number; the samples; then a place and by how much more was kept there than at the place before, again and again.
    */
   snapshot(): string {
     let text = "";
     for (const [agent, own] of this.#agents.entries())
-      if (own) text += writeCounts([agent, ...listOf(own[1]), ...listOf(own[2])]);
+      if (own) text += writeCounts([agent, ...listOf(own.apart[0] as Survived), ...listOf(own.later)]);
     return text;
   }
 
@@ -80,11 +104,11 @@ export class Survival {
   restore(text: string, local: (agent: number) => number): void {
     for (const reader = new CountReader(text); !reader.isAtEnd;) {
       const agent = local(reader.next());
-      const [all, now, later] = (this.#agents[agent] ??= [survived(), survived(), survived()]);
-      for (const apart of [now, later]) {
+      const { all, later, apart } = (this.#agents[agent] ??= newAgent());
+      for (const one of [apart[0] as Survived, later]) {
         const counts = reader.list();
         add(all, counts);
-        add(apart, counts);
+        add(one, counts);
       }
     }
   }
@@ -106,6 +130,21 @@ function add(target: Survived, [samples = 0, ...rises]: readonly number[]): void
   for (let i = 0; i < rises.length; i += 2)
     for (let place = rises[i] ?? PLACES; place < PLACES; place++)
       target.kept[place] = (target.kept[place] as number) + (rises[i + 1] ?? 0);
+}
+
+/** Of one agent: all returns, those after more than one step, and those of each class. */
+interface Agent {
+  readonly all: Survived;
+  readonly later: Survived;
+  readonly apart: readonly Survived[];
+}
+
+function newAgent(): Agent {
+  return { all: survived(), later: survived(), apart: Array.from({ length: RETURNS }, survived) };
+}
+
+function shrunk({ samples, kept }: Survived, place: number, base: number): number {
+  return ((kept[place] as number) + base) / (samples + 1);
 }
 
 function survived(): Survived {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { BUCKETS, bucketOf, hitRateIndex, NEVER, STEPS } from "../../src/learn/horizon.ts";
 import { answerOf, UNKNOWN } from "../../src/learn/answer.ts";
 import { ReturnTimes } from "../../src/learn/return-times.ts";
+import { RETURNS } from "../../src/learn/survival.ts";
 
 const at = (absence: number, current: number, answer = UNKNOWN) => ({
   agent: 3,
@@ -47,22 +48,30 @@ describe("buckets of return times", () => {
   });
 });
 
+/** What survives a return at once, and any later one. */
+const kept = (now: number, later: number) => Float64Array.of(now, ...Array<number>(RETURNS - 1).fill(later));
+
 describe("the hit-rate index", () => {
   test("of a certain return is one over its steps, and of none is 0", () => {
-    expect(hitRateIndex(sure(0), 1, 1)).toBe(1);
-    expect(hitRateIndex(sure(3), 1, 1)).toBeCloseTo(1 / 4, 12);
-    expect(hitRateIndex(sure(NEVER), 1, 1)).toBe(0);
+    expect(hitRateIndex(sure(0), kept(1, 1), 0)).toBe(1);
+    expect(hitRateIndex(sure(3), kept(1, 1), 0)).toBeCloseTo(1 / 4, 12);
+    expect(hitRateIndex(sure(NEVER), kept(1, 1), 0)).toBe(0);
   });
 
   test("stops keeping what is unlikely after its best chance", () => {
     // Half the time at the next step, else never: 1/2 a step for one step beats any longer wait.
     const half = sure(0).map((value, i) => (i === NEVER ? 0.5 : value / 2));
-    expect(hitRateIndex(half, 1, 1)).toBeCloseTo(0.5, 12);
+    expect(hitRateIndex(half, kept(1, 1), 0)).toBeCloseTo(0.5, 12);
+  });
+
+  test("counts an absence from its beginning", () => {
+    // Two steps on the whole: one has gone by.
+    expect(hitRateIndex(sure(0), kept(1, 0.5), 1)).toBeCloseTo(0.5, 12);
   });
 
   test("counts only returns that find the prefix unchanged", () => {
-    expect(hitRateIndex(sure(0), 0.25, 1)).toBeCloseTo(0.25, 12);
-    expect(hitRateIndex(sure(1), 1, 0.5)).toBeCloseTo(0.25, 12);
+    expect(hitRateIndex(sure(0), kept(0.25, 1), 0)).toBeCloseTo(0.25, 12);
+    expect(hitRateIndex(sure(1), kept(1, 0.5), 0)).toBeCloseTo(0.25, 12);
   });
 });
 
@@ -87,7 +96,7 @@ describe("return times", () => {
   test("rank like LRU before anything is known: the longer away, the less is expected", () => {
     const times = new ReturnTimes();
     const values = Array.from({ length: 12 }, (_, absence) =>
-      hitRateIndex(distribution(times, at(absence, 3)), 1, 1),
+      hitRateIndex(distribution(times, at(absence, 3)), kept(1, 1), absence),
     );
     expect(values).toEqual(values.toSorted((a, b) => b - a));
     expect(new Set(values).size).toBe(values.length);

@@ -1,8 +1,11 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { PLACES, placeOf, Survival } from "../../src/learn/survival.ts";
+import { PLACES, placeOf, returnOf, RETURNS, Survival } from "../../src/learn/survival.ts";
 
 const places = Array.from({ length: PLACES }, (_, place) => place);
+/** Of agent 1, for a return after so many steps. */
+const kept = (survival: Survival, steps: number, place: number) =>
+  survival.kept(1, place, new Float64Array(RETURNS))[returnOf(steps)] as number;
 
 test("places grow with the distance from the prompt's end", () => {
   expect([0, 63, 64, 91, 128].map(placeOf)).toEqual([0, 0, 1, 2, 3]);
@@ -10,18 +13,18 @@ test("places grow with the distance from the prompt's end", () => {
 });
 
 test("everything survives until something was seen", () => {
-  expect(places.map((place) => new Survival().kept(1, true, place))).toEqual(places.map(() => 1));
+  expect(places.map((place) => kept(new Survival(), 1, place))).toEqual(places.map(() => 1));
 });
 
 test("what is nearer to the end never survives more often", () => {
   const losses = fc.array(fc.oneof(fc.nat(100_000), fc.constant(Number.POSITIVE_INFINITY)), { minLength: 1 });
   fc.assert(
-    fc.property(losses, fc.boolean(), (lost, isNow) => {
+    fc.property(losses, fc.integer({ min: 1, max: 12 }), (lost, steps) => {
       const survival = new Survival();
-      for (const [i, characters] of lost.entries()) survival.returned(1, i % 2 === 0, characters);
-      const kept = places.map((place) => survival.kept(1, isNow, place));
-      expect(kept).toEqual(kept.toSorted((a, b) => a - b));
-      expect(Math.max(...kept)).toBeLessThanOrEqual(1);
+      for (const [i, characters] of lost.entries()) survival.returned(1, 1 + (i % 12), characters);
+      const survived = places.map((place) => kept(survival, steps, place));
+      expect(survived).toEqual(survived.toSorted((a, b) => a - b));
+      expect(Math.max(...survived)).toBeLessThanOrEqual(1);
     }),
   );
 });
@@ -29,16 +32,26 @@ test("what is nearer to the end never survives more often", () => {
 test("a task that is over is told from one that goes on", () => {
   const survival = new Survival();
   for (let i = 0; i < 50; i++) {
-    survival.returned(1, true, 0);
-    survival.returned(1, false, Number.POSITIVE_INFINITY);
+    survival.returned(1, 1, 0);
+    survival.returned(1, 2 + (i % 20), Number.POSITIVE_INFINITY);
   }
-  expect(survival.kept(1, true, 5)).toBeGreaterThan(0.95);
-  expect(survival.kept(1, false, 5)).toBeLessThan(0.05);
+  expect(kept(survival, 1, 5)).toBeGreaterThan(0.95);
+  expect(kept(survival, 3, 5)).toBeLessThan(0.05);
+  expect(survival.keptLater(1, 5)).toBeLessThan(0.05);
+});
+
+test("a dialogue that is answered in turn is told from one that is taken up anew after others", () => {
+  const survival = new Survival();
+  for (let i = 0; i < 50; i++) {
+    survival.returned(1, 2, 0);
+    survival.returned(1, 7, Number.POSITIVE_INFINITY);
+  }
+  expect([1, 2, 7].map((steps) => Math.round(10 * kept(survival, steps, 5)))).toEqual([5, 10, 0]);
 });
 
 const seen = (lost: readonly number[]) => {
   const survival = new Survival();
-  for (const [i, characters] of lost.entries()) survival.returned(1, i % 3 === 0, characters);
+  for (const [i, characters] of lost.entries()) survival.returned(1, 1 + (i % 3), characters);
   return survival;
 };
 const merged = (...parts: readonly Survival[]) => {
