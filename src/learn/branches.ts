@@ -1,7 +1,7 @@
 import type { PromptShape } from "../runtime/event.ts";
 import { AGENTS } from "./agents.ts";
 import { BUCKETS, hitRateIndex } from "./horizon.ts";
-import { lostOf, shareOf } from "./latest-prompts.ts";
+import { type LatestPrompt, lostOf } from "./latest-prompts.ts";
 import { Lessons } from "./lessons.ts";
 import { nowhere, ReturnTimes } from "./return-times.ts";
 import type { RunState } from "./run-state.ts";
@@ -36,11 +36,15 @@ export class Branches {
   readonly #distribution = new Float64Array(BUCKETS);
   readonly #kept = new Float64Array(RETURNS);
 
-  /** The agent calls with the prompt that was given to `compare`, as the step after the run's latest. */
-  called(state: RunState, agent: number, prompt: PromptShape): void {
+  /**
+   * The agent calls with the prompt that was given to `compare`, as the step after the run's latest.
+   *
+   * @param kept share of its latest prompt's history that this one begins with.
+   */
+  called(state: RunState, agent: number, prompt: PromptShape, kept: number): void {
     const { prompts } = state;
     const latest = prompts.of(agent);
-    const before = prompts.before(agent, prompt);
+    const before = prompts.before(agent, prompt, kept);
     const known = latest === before && prompts.left(agent).length === 0 ? undefined : this.#known(agent);
     if (known && before) {
       const returns = (this.#returns ??= new ReturnTimes());
@@ -48,8 +52,8 @@ export class Branches {
         agent: this.#index(agent, before.branch),
         since: before.step,
       });
-      const share = shareOf(before, prompts.commonWith(before, prompt));
-      this.#survival.returned(agent, state.step + 1 - before.step, lostOf(before, share));
+      const lost = lostOf(before, prompts.keptOf(before, prompt));
+      this.#survival.returned(agent, state.step + 1 - before.step, lost);
     }
     if (known && before !== latest) {
       if (before) known.resumed++;
@@ -69,29 +73,28 @@ export class Branches {
     for (const { branch, step } of [latest, ...left]) this.#lost(state, agent, branch, step);
   }
 
+  /** The agent was seen to go back to what it had left. */
+  has(agent: number): boolean {
+    return (this.#agents[agent]?.resumed ?? 0) > 0;
+  }
+
   /**
-   * Best rate of uses per step, as `hitRateIndex` has it, that keeping a branch of an agent can earn; 0 where the agent was
-   * never seen to go back to one.
+   * Best rate of uses per step, as `hitRateIndex` has it, that keeping a branch of an agent can earn.
    *
-   * @param place as `Survival` has them. @param step of the branch's latest call.
+   * @param latest its latest prompt. @param place as `Survival` has them.
    */
-  rate(
-    state: RunState,
-    agent: number,
-    { branch, step, place }: { branch: number; step: number; place: number },
-  ): number {
-    if (!this.#agents[agent]?.resumed || !this.#returns) return 0;
+  rate(state: RunState, agent: number, { branch, step }: LatestPrompt, place: number): number {
+    if (!this.#returns) return 0;
     const at = state.look(this.#index(agent, branch), state.step, this.#place, step);
     this.#returns.distribution(at, undefined, this.#distribution);
-    const kept = this.#survival.kept(agent, place, this.#kept);
-    return hitRateIndex(this.#distribution, kept, at.absence);
+    return hitRateIndex(this.#distribution, this.#survival.kept(agent, place, this.#kept), at.absence);
   }
 
   /** The branch that the agent most probably calls with next: of its latest prompt, unless another was seen to come sooner. */
   next(state: RunState, agent: number): number {
     const { prompts } = state;
     const latest = prompts.of(agent);
-    if (!latest || !this.#returns || !this.#agents[agent]?.resumed) return latest?.branch ?? 0;
+    if (!latest || !this.#returns || !this.has(agent)) return latest?.branch ?? 0;
     let best = latest.branch;
     let most = 0;
     for (const { branch, step } of [latest, ...prompts.left(agent)]) {

@@ -69,16 +69,24 @@ export class LatestPrompts {
     return Math.min(common, earlier.length);
   }
 
+  /** Share of an earlier prompt's history that the one given to `compare` begins with; 0 where its anchor is another. */
+  keptOf(earlier: LatestPrompt, prompt: PromptShape): number {
+    if (earlier.anchor !== prompt.anchor && earlier.anchor.hash !== prompt.anchor.hash) return 0;
+    return shareOf(earlier, this.commonWith(earlier, prompt));
+  }
+
   /**
    * What the prompt given to `compare` goes on from: the agent's latest one, or what it has left of which it has most; undefined
    * when it begins anew.
+   *
+   * @param kept of the latest one, as `keptOf` has it.
    */
-  before(agent: number, prompt: PromptShape): LatestPrompt | undefined {
+  before(agent: number, prompt: PromptShape, kept: number): LatestPrompt | undefined {
     const latest = this.#prompts[agent];
-    if (!latest || this.#goesOn(latest, prompt)) return latest;
+    if (!latest || kept >= GOES_ON) return latest;
     let [best, most]: [LatestPrompt | undefined, number] = [undefined, 0];
     for (const left of this.left(agent)) {
-      if (!this.#goesOn(left, prompt)) continue;
+      if (this.keptOf(left, prompt) < GOES_ON) continue;
       const length = charactersOf(left.messages.parts, this.commonWith(left, prompt));
       if (best && length <= most) continue;
       [best, most] = [left, length];
@@ -130,11 +138,6 @@ export class LatestPrompts {
   #freeBranch(agent: number): number {
     for (let branch = 0; ; branch++)
       if (!this.left(agent).some((left) => left.branch === branch)) return branch;
-  }
-
-  #goesOn(earlier: LatestPrompt, prompt: PromptShape): boolean {
-    if (earlier.anchor !== prompt.anchor && earlier.anchor.hash !== prompt.anchor.hash) return false;
-    return shareOf(earlier, this.commonWith(earlier, prompt)) >= GOES_ON;
   }
 
   /** Takes over from the run that ended before on its thread. */

@@ -143,13 +143,15 @@ export class LearnedPredictor implements Predictor {
     if (index >= state.covered) return 0;
     const latest = state.prompts.of(index);
     const isLeft = latest !== undefined && latest.branch !== branch;
-    const own = isLeft ? state.prompts.find(index, branch) : latest;
     const absence = state.step - (state.lastStep[index] || state.step);
     // Of an agent that the run has not called yet only the next step is known.
     const probability = isLeft ? 0 : (probabilities[index] as number);
     let rate = probability;
     if (latest && !isLeft) rate = hitRateIndex(this.#returnsOf(state, index), kept, absence);
-    if (own) rate = Math.max(rate, this.#branches.rate(state, index, { branch, step: own.step, place }));
+    if (this.#branches.has(index)) {
+      const own = state.prompts.find(index, branch);
+      if (own) rate = Math.max(rate, this.#branches.rate(state, index, own, place));
+    }
     // What is fetched again in time is worth keeping for the next step only.
     const next = probability * (kept[returnOf(absence + 1)] as number);
     const rateToKeep = next * fetchedAgain + rate * (1 - fetchedAgain);
@@ -343,14 +345,13 @@ export class LearnedPredictor implements Predictor {
     const { latest } = prompts;
     const own = prompts.of(agent);
     prompts.compare(prompt);
-    if (own) {
-      const isSameAnchor = own.anchor.hash === prompt.anchor.hash;
-      const kept = isSameAnchor ? shareOf(own, prompts.commonWith(own, prompt)) : 0;
+    const kept = own ? prompts.keptOf(own, prompt) : 0;
+    if (own)
       this.#survival.returned(agent, state.step + 1 - (state.lastStep[agent] as number), lostOf(own, kept));
-    } else this.#anchors.visited(agent, anchor);
+    else this.#anchors.visited(agent, anchor);
     if (latest && latest.length > 0 && !again)
       this.#anchors.followed(agent, shareOf(latest, prompts.commonWith(latest, prompt)));
-    this.#branches.called(state, agent, prompt);
+    this.#branches.called(state, agent, prompt, kept);
   }
 
   #startRun(run: RunId, session: SessionId | undefined, now: number): void {

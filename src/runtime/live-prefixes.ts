@@ -107,7 +107,8 @@ export class LivePrefixes implements Prefixes {
     const known = prefixes[place];
     if (known && known.run === run) return this.#use(known, characters, at);
     const tokens = this.#predictor.tokens(characters);
-    const prefix: LivePrefix = { ...promptOf(agent, run, branch), tokens, usedAt: at };
+    const prefix: LivePrefix =
+      branch === 0 ? { agent, run, tokens, usedAt: at } : { agent, run, branch, tokens, usedAt: at };
     if (!known) {
       prefixes.push(prefix);
       return;

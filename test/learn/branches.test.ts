@@ -145,7 +145,8 @@ test("what is gone on from is what a prompt has most of", () => {
   const given = [shape("a", "b"), shape("x", "y"), shape("a", "b", "c", "d"), shape("a", "b", "x")];
   const branches = given.map((prompt, step) => {
     prompts.compare(prompt);
-    const before = prompts.before(0, prompt);
+    const latest = prompts.of(0);
+    const before = prompts.before(0, prompt, latest ? prompts.keptOf(latest, prompt) : 0);
     prompts.set(0, prompt, { before, most: 7, step });
     return prompts.of(0)?.branch;
   });
