@@ -41,7 +41,7 @@ describe.skipIf(!isThere)("magentic_one, 8 open runs, a quarter of their working
     { baseline: lru, hits: 50_952, evictions: 147_531 },
     { baseline: orderOracle, hits: 86_090, evictions: 112_393 },
     { baseline: belady, hits: 98_650, evictions: 99_833 },
-    { baseline: cachesage, hits: 84_527, evictions: 113_956 },
+    { baseline: cachesage, hits: 84_630, evictions: 113_853 },
   ])("$baseline.name finds $hits blocks", ({ baseline, hits, evictions }) => {
     expect(replay(played, baseline, { capacity })).toMatchObject({ touches: 201_043, hits, evictions });
   });
