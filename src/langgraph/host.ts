@@ -33,7 +33,7 @@ export interface Host {
   route?(call: OutgoingCall): Route | undefined;
   /** Headers that answered a call. */
   answered?(call: OutgoingCall, headers: Headers): void;
-  /** The JSON body of a request as sent by the client, before decoration. Only told when `cacheHints` is true. */
+  /** The JSON body of a request, by its id, as sent by the client, before decoration. Only told when `cacheHints` is true. */
   requestBody(identity: Identity, body: string, request?: string): void;
   /** The same of an agent whose prompts were made known before its first call. Only told when `cacheHints` is true. */
   introduction?(agent: AgentId, body: string): void;

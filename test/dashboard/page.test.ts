@@ -151,7 +151,14 @@ describe.skipIf(noBrowser)("the page in Chromium", () => {
       expect(facts.join()).toContain("Latest gap5.0 s ago");
       expect(facts.join()).toContain("2 lost, 0 restarts, 0 unreadable");
     });
+    app.start("two prompts");
+    app.call("two prompts", "coder", 1, 0, "write");
+    app.call("two prompts", "coder", 1, 0, "review");
     await look(dashboard.url, "cache", async (page) => {
+      const prompts = page.getByRole("table", { name: "Prompts of open runs" }).locator("tbody tr");
+      await expect.poll(() => prompts.count()).toBe(2);
+      const agents = (await prompts.allTextContents()).map((text) => text.slice(0, "coder, prompt 2".length));
+      expect(agents).toContain("coder, prompt 2");
       const tiers = page.getByRole("table", { name: "What the engine says is where" });
       await expect
         .poll(() => tiers.getByRole("row").allTextContents())

@@ -113,12 +113,12 @@ export class ScriptedApp {
     });
   }
 
-  /** A call that takes 100 ms, its first token half of it; `messages` were said before it. */
-  call(run: string, agent: string, messages: number, cachedTokens: number | undefined): void {
+  /** A call that takes 100 ms, its first token half of it; `messages` were said before it. @param system default: its agent's. */
+  call(run: string, agent: string, messages: number, cachedTokens: number | undefined, system = agent): void {
     const request = String(++this.#requests);
     const identity = { run, agent, namespace: "" };
     const history = Array.from({ length: messages }, (_, i) => ({ hash: `${run}/${i}`, length: MESSAGE }));
-    const prompt = { anchor: { hash: agent, length: ANCHOR }, history };
+    const prompt = { anchor: { hash: system, length: ANCHOR }, history };
     const promptTokens = (ANCHOR + messages * MESSAGE) / 4;
     this.tell({ type: "request-start", at: this.now, ...identity, request, prompt });
     this.tell({ type: "request-first-token", at: this.now + 50, ...identity, request });

@@ -18,11 +18,13 @@ export function cache({ source, runs, history, capacityTokens, residentTokens, c
   const now = source.clock.now();
   const words = lastWords(source.ledger);
   const row = (prefix: PrefixSubject) => {
-    const { agent, run, tokens, usedAt } = prefix;
+    const { agent, run, branch, tokens, usedAt } = prefix;
     const value = source.predictor.reuse(prefix);
     return {
       agent,
       run: run ?? null,
+      /** Which of its agent's prompts in the run, from 1 on; null for the first one. */
+      branch: branch ?? null,
       tokens,
       usedMsAgo: Math.max(0, now - usedAt),
       value,

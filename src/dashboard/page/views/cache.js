@@ -53,7 +53,11 @@ export default {
     ];
     const prefixes = dataTable(
       "Prompts of open runs, the most valuable first",
-      [words("agent", ({ agent }) => agent), id("run", ({ run }) => shortId(run)), ...columns],
+      [
+        words("agent", ({ agent, branch }) => (branch === null ? agent : `${agent}, prompt ${branch + 1}`)),
+        id("run", ({ run }) => shortId(run)),
+        ...columns,
+      ],
       { empty: "No open run has called a model.", long: true },
     );
     const anchors = dataTable(
