@@ -216,7 +216,7 @@ class PrefixCache implements Policy<"prefix"> {
       if (!anchor || !latest) continue;
       const branch = predictor.nextBranch(run, agent);
       const own = live.find((prefix) => prefix.agent === agent && (prefix.branch ?? 0) === branch);
-      const isAgain = agent === current && own === latest;
+      const isAgain = agent === current && branch === predictor.branch(run, agent);
       if (isAgain && !this.#goesMeanwhile(latest, event)) continue;
       const shared = predictor.sharedHistory(agent);
       const known = shared >= 0.5 ? history * shared : this.#ownHistory(own);
