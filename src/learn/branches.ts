@@ -64,7 +64,7 @@ export class Branches {
       this.#lost(state, agent, branch, step);
   }
 
-  /** The run has ended, or goes on in another way: none of the agent's branches returns. */
+  /** The run has ended: none of the agent's branches returns. */
   ended(state: RunState, agent: number): void {
     const { prompts } = state;
     const latest = prompts.of(agent);

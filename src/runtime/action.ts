@@ -8,7 +8,7 @@ export interface PrefixRef {
   readonly run?: RunId;
   /** Which of an agent's anchors, by hash; empty: what they all begin with; default: its latest. */
   readonly anchor?: string;
-  /** Which of the agent's prompts in the run, where it goes to and fro between several, from 1 on; absent: the first one. */
+  /** Which of the agent's prompts in the run, where it goes to and fro between several, from 1 on; absent or 0: the first one. */
   readonly branch?: number;
 }
 
@@ -17,9 +17,14 @@ export function prefixId({ agent, run, branch }: PrefixRef): string {
   return run === undefined ? `anchor/${agent}` : `run/${run}/${branchName(agent, branch)}`;
 }
 
+/** Names what is fetched ahead: of an agent's prompts in a run it is one at a time, whichever branch it is of. */
+export function fetchId({ agent, run }: PrefixRef): string {
+  return prefixId(run === undefined ? { agent } : { agent, run });
+}
+
 /** Names a branch among the prefixes of its run. */
-export function branchName(agent: AgentId, branch: number | undefined): string {
-  return branch === undefined ? agent : `${agent}|${branch}`;
+export function branchName(agent: AgentId, branch = 0): string {
+  return branch === 0 ? agent : `${agent}|${branch}`;
 }
 
 /** An agent's prompt in a run. @param branch the first one, 0, is not told apart from an agent that has one only. */

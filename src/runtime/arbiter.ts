@@ -195,7 +195,9 @@ function agree(proposals: readonly Proposal[]): boolean {
 /** Whether two hints about one agent of a run contradict each other: whatever branch it goes on with, its prompt is fetched once. */
 function areRivals(one: Advice, other: Advice): boolean {
   const kind = family(one);
-  return kind === family(other) && (kind === "fetch" || one.prefix.branch === other.prefix.branch);
+  return (
+    kind === family(other) && (kind === "fetch" || (one.prefix.branch ?? 0) === (other.prefix.branch ?? 0))
+  );
 }
 
 /** Verbs that contradict each other on one prefix. */

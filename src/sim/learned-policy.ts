@@ -104,7 +104,7 @@ export class LearnedPolicy implements CachePolicy {
       prompt: { anchor, history: this.#history(blocks, anchorBlocks) },
     });
     const branch = this.#predictor.branch(runId, agent);
-    const key = branchOf(agent, branch);
+    const key = branchName(agent, branch);
     const earlier = prefixes.get(key);
     const common = this.#holdAnchor(arrival, anchor.hash);
     const known = earlier ? commonLength(earlier.blocks, blocks) : 0;
@@ -131,7 +131,7 @@ export class LearnedPolicy implements CachePolicy {
     const [next] = prefixes ? this.#predictor.next(String(run)) : [];
     const isLikely = next && next.probability >= 0.5;
     const branch = isLikely ? this.#predictor.nextBranch(String(run), next.agent) : 0;
-    const prefix = isLikely ? prefixes?.get(branchOf(next.agent, branch)) : undefined;
+    const prefix = isLikely ? prefixes?.get(branchName(next.agent, branch)) : undefined;
     // The agent at work has its own prefix in cache already.
     const isAgain = next?.agent === agent && branch === this.#predictor.branch(String(run), agent);
     if (!prefix || isAgain || this.#ablation.anchorsOnly === true) return [];
@@ -318,10 +318,6 @@ class BlockPart implements PromptPart {
   get hash(): string {
     return String(this.#block);
   }
-}
-
-function branchOf(agent: string, branch: number): string {
-  return branchName(agent, branch === 0 ? undefined : branch);
 }
 
 function toPrefix(

@@ -1,6 +1,6 @@
 import type { Attributes, Context, Link, Span, TracerProvider } from "@opentelemetry/api";
 import { MissingDependencyError } from "../errors.ts";
-import { prefixId } from "../runtime/action.ts";
+import { fetchId } from "../runtime/action.ts";
 import type { Event, Identity, RunId, Status } from "../runtime/event.ts";
 import type { LedgerEntry } from "../runtime/ledger.ts";
 import type { Telemetry, TelemetryObserver, TelemetrySource } from "../runtime/telemetry.ts";
@@ -122,8 +122,7 @@ class Tracing implements TelemetryObserver {
       "gen_ai.agent.name": action.prefix.agent,
       ...("value" in action && { "cachesage.value": action.value }),
     };
-    const { agent, run: of } = action.prefix;
-    const prefix = prefixId(of === undefined ? { agent } : { agent, run: of });
+    const prefix = fetchId(action.prefix);
     if (action.type === "prefetch") {
       const probability = { "cachesage.probability": action.probability, "cachesage.tokens": action.tokens };
       const links = [this.#link(run.latest, "decided_in")];
@@ -189,7 +188,7 @@ class Tracing implements TelemetryObserver {
 
   #request(event: Extract<Event, { type: "request-start" }>): void {
     const run = this.#runs.get(event.run);
-    const own = prefixId({ agent: event.agent, run: event.run });
+    const own = fetchId(event);
     const prefetch = run?.prefetches.get(own);
     const valued = run?.valued.get(own);
     const links = [

@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, type Metric, type Registry } from "prom-clie
 import { z } from "zod";
 import { InvalidOptionsError } from "../errors.ts";
 import { parseOptions } from "../options.ts";
-import { prefixId } from "../runtime/action.ts";
+import { fetchId, prefixId } from "../runtime/action.ts";
 import type { Event, RequestEndEvent } from "../runtime/event.ts";
 import type { Telemetry, TelemetryObserver, TelemetrySource, TelemetryStats } from "../runtime/telemetry.ts";
 import { ShadowTokens } from "../shadow/shadow-tokens.ts";
@@ -250,7 +250,7 @@ function observe(
     if (usage?.promptTokens !== undefined) metrics.prompt.inc({ engine, agent: label }, usage.promptTokens);
     if (usage?.cachedTokens === undefined) return;
     metrics.cached.inc({ engine, agent: label }, usage.cachedTokens);
-    const id = prefixId({ agent, run });
+    const id = fetchId({ agent, run });
     const fetched = ahead.get(id);
     if (fetched === undefined) return;
     const used = Math.min(fetched, usage.cachedTokens);
@@ -282,8 +282,7 @@ function observe(
     outcome: (hint, { status, tokens = 0 }, policy = "unknown") => {
       metrics.actions.inc({ engine, policy, verb: hint.type, status });
       if (status === "applied" || status === "failed") health.isUp = status === "applied";
-      const { agent, run } = hint.prefix;
-      const id = prefixId(run === undefined ? { agent } : { agent, run });
+      const id = fetchId(hint.prefix);
       if (hint.type === "cancel") wasted(id);
       else if (hint.type === "prefetch" && status === "applied" && tokens > 0)
         remember(ahead, id, (ahead.get(id) ?? 0) + tokens);

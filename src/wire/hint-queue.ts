@@ -1,6 +1,6 @@
 import PQueue from "p-queue";
 import { messageOf } from "../errors.ts";
-import { type Hint, type Outcome, type PrefetchHint, prefixId, type PrefixRef } from "../runtime/action.ts";
+import { fetchId, type Hint, type Outcome, type PrefetchHint, prefixId } from "../runtime/action.ts";
 import type { EngineAdapter } from "../runtime/engine.ts";
 import type { Event, RunId } from "../runtime/event.ts";
 import { SideChannel } from "./side-channel.ts";
@@ -260,11 +260,6 @@ export class HintQueue {
       this.#sent.delete(controller);
     }
   }
-}
-
-/** Of an agent's prompts in a run one is fetched at a time. */
-function fetchId({ agent, run }: PrefixRef): string {
-  return prefixId(run === undefined ? { agent } : { agent, run });
 }
 
 /** The hint as it would be decided so many milliseconds later. */

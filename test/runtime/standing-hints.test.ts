@@ -34,6 +34,7 @@ test("an agent's branches have a word each", () => {
   const second: RetainHint = { type: "retain", prefix: { agent: "a", run: "1", branch: 1 }, value: 0.4 };
   standing.note([own(0.2), second]);
   expect(standing.of(place)).toEqual([own(0.2)]);
+  expect(standing.of(callOf("a", "1", 0))).toEqual([own(0.2)]);
   expect(standing.of(callOf("a", "1", 1))).toEqual([second]);
   standing.note([{ type: "release", prefix: second.prefix }]);
   expect(standing.of(callOf("a", "1", 1))).toEqual([]);
