@@ -51,8 +51,8 @@ export function servedSchedule(
     const whole = { ...call, blocks: Int32Array.from([...blocks, ...answer]) };
     const recorded = { id: String(run), calls: [] };
     return [
-      { call, run, recorded, at, isLast },
-      { call: whole, run, recorded, at, isLast },
+      { call, run, thread: run, recorded, at, isLast },
+      { call: whole, run, thread: run, recorded, at, isLast },
     ];
   });
   const schedule = (calls: readonly ScheduledCall[]): Schedule => {

@@ -1,5 +1,5 @@
 import { rounded } from "./state.ts";
-import { Waits } from "./waits.ts";
+import { type Changes, Waits } from "./waits.ts";
 
 /** Whether the call before a gap asked for tools: unknown (which counts all gaps), no, yes. */
 const KINDS = 3;
@@ -7,9 +7,6 @@ const KINDS = 3;
 const INTERVALS = 64;
 /** Before this many gaps were seen, every run is taken to be as fast as any other. */
 const LEAST_SAMPLES = 16;
-
-/** Of an outlook. */
-const MOST_POINTS = 16;
 
 /** Waits, and the sum and number of all gaps. */
 export interface PaceState {
@@ -100,25 +97,13 @@ export class Pace {
   }
 
   /**
-   * How `relative` will change: `[milliseconds from now, factor]`, at half doublings of the time elapsed, as far as times
-   * are told apart by what was seen; empty while little is known.
+   * How `relative` will change, see `Waits.changes`; empty while little is known.
    */
-  outlook(kind: number | undefined, elapsed: number): readonly (readonly [number, number])[] {
+  outlook(kind: number | undefined, elapsed: number): Changes {
     if (this.#total < LEAST_SAMPLES || this.#sum <= 0) return [];
-    const seen = kind === undefined ? this.#cycles : this.#gaps[kind];
-    const last = 2 * (seen?.quantile(0.95) ?? 0);
     const gap = this.#gapAfter(kind);
-    const now = this.#back(kind, elapsed, gap);
-    const points: (readonly [number, number])[] = [];
-    for (
-      let at = Math.max(elapsed, (seen?.quantile(0.05) ?? 0) / 2, 1) * Math.SQRT2;
-      at < last;
-      at *= Math.SQRT2
-    ) {
-      points.push([at - elapsed, this.#back(kind, at, gap) / now]);
-      if (points.length === MOST_POINTS) break;
-    }
-    return points;
+    const seen = kind === undefined ? this.#cycles : this.#gaps[kind];
+    return seen?.changes(elapsed, (at) => this.#back(kind, at, gap)) ?? [];
   }
 
   /**
@@ -131,15 +116,10 @@ export class Pace {
     return (kind === undefined ? this.#cycles : this.#gaps[kind])?.quantile(0.1) ?? 0;
   }
 
-  /**
-   * A rate per millisecond in steps of an average run; undefined while it, or how fast runs are, is not known.
-   *
-   * @param rate given the milliseconds between two looks at it; see `Waits.rate`.
-   */
-  steps(rate: (tick: number) => number | undefined): number | undefined {
+  /** Milliseconds between two calls of any run, and of a step of an average run; undefined while little is known. */
+  get times(): { readonly tick: number; readonly step: number } | undefined {
     if (this.#total < LEAST_SAMPLES || this.#sum <= 0) return undefined;
-    const perMs = rate(this.#tick);
-    return perMs === undefined ? undefined : perMs * (this.#sum / this.#total + this.#tick);
+    return { tick: this.#tick, step: this.#sum / this.#total + this.#tick };
   }
 
   /** Rate per millisecond at which a run is back: a call under way has to end, and then the gap. */

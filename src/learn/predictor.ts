@@ -28,6 +28,7 @@ import { type LearnedState, parseState } from "./state.ts";
 import { ALL_KEPT, placeOf, returnOf, RETURNS, Survival } from "./survival.ts";
 import { Threads } from "./threads.ts";
 import { rateToValue } from "./value.ts";
+import type { Changes } from "./waits.ts";
 
 /**
  * The learned view of the future: which agents run next, and when a prefix is used again.
@@ -163,15 +164,19 @@ export class LearnedPredictor implements Predictor {
   #reuseOfPaused(run: RunId, kept: number): number {
     const paused = this.#threads.find(run);
     if (!paused) return 0;
-    const rate = this.#pace.steps((tick) => this.#threads.rate(paused, this.#now, tick));
-    return rateToValue(kept * (rate ?? this.#threads.probability(paused.isInterrupted)));
+    const times = this.#pace.times;
+    const rate = times && this.#threads.rate(paused, this.#now, times.tick);
+    const perStep =
+      rate === undefined ? this.#threads.probability(paused.isInterrupted) : rate * (times?.step ?? 0);
+    return rateToValue(kept * perStep);
   }
 
-  outlook(run: RunId): readonly (readonly [number, number])[] {
+  outlook(run: RunId): Changes {
     const state = this.#runs.get(run);
-    return state
-      ? this.#pace.outlook(state.isCalling ? undefined : state.tools, this.#now - state.since)
-      : [];
+    if (state) return this.#pace.outlook(state.isCalling ? undefined : state.tools, this.#now - state.since);
+    const paused = this.#threads.find(run);
+    const { times } = this.#pace;
+    return paused && times ? this.#threads.outlook(paused, this.#now, times.tick) : [];
   }
 
   soonest(run: RunId): number {
@@ -295,7 +300,7 @@ export class LearnedPredictor implements Predictor {
   #request({ run, agent: name, namespace, step, prompt, request, at: now }: RequestStartEvent): void {
     const state = this.#runs.open(run);
     this.#pace.called(now);
-    if (!state.isCalling && state.step > 0)
+    if (!state.isCalling && state.hasCalled)
       this.#pace.gap(state.tools, now - state.since, now - state.calledAt);
     state.isCalling = true;
     state.calledAt = now;
@@ -338,7 +343,7 @@ export class LearnedPredictor implements Predictor {
   }
 
   #learnPrompt(state: RunState, agent: number, again: boolean, prompt: PromptShape): void {
-    this.#anchors.called(agent, state.step === 0);
+    this.#anchors.called(agent, !state.hasCalled);
     const anchor = this.#anchors.used(agent, prompt.anchor.hash, state.anchors[agent]);
     state.anchors[agent] = anchor;
     const { prompts } = state;
@@ -356,6 +361,7 @@ export class LearnedPredictor implements Predictor {
 
   #startRun(run: RunId, session: SessionId | undefined, now: number): void {
     const state = this.#runs.open(run);
+    state.since = now;
     const paused = session === undefined ? undefined : this.#threads.resume(session, now);
     if (!paused) return;
     state.adopt(paused.state, paused.isInterrupted);
@@ -377,7 +383,7 @@ export class LearnedPredictor implements Predictor {
     if (isInterrupted && session !== undefined) return;
     // Where threads go on as a rule, what comes back with the next run is not over.
     if (session === undefined || this.#threads.probability(false) < 0.5) this.#learnEnd(state);
-    if (status !== "completed" || state.step === 0) return;
+    if (status !== "completed" || !state.hasCalled) return;
     if (this.#next.ended(state)) this.#fade();
     this.#accuracy.score(predicted, [], END);
   }

@@ -22,8 +22,10 @@ const alone: (readonly number[])[] = [];
 
 /** What the predictor remembers of one open run. Agents are indices. */
 export class RunState {
-  /** Model calls so far. */
+  /** Model calls so far, those of earlier runs of its thread among them. */
   step = 0;
+  /** These. */
+  #inherited = 0;
   /** Step of each agent's latest call, 0 for none. */
   lastStep: number[] = [];
   readonly prompts = new LatestPrompts();
@@ -55,6 +57,11 @@ export class RunState {
 
   /** Ended runs of its thread, whose prefixes are its own now. */
   inherits: readonly RunId[] = NONE;
+
+  /** The run itself has called the model. */
+  get hasCalled(): boolean {
+    return this.step > this.#inherited;
+  }
 
   /** The agents active now: a set, since a superstep runs several. */
   frontier = setOf(START_INDEX);
@@ -180,6 +187,7 @@ export class RunState {
   /** Takes over from the run that ended before on its thread. @param continues it goes on where that one was interrupted. */
   adopt(earlier: RunState, continues: boolean): void {
     this.step = earlier.step;
+    this.#inherited = earlier.step;
     this.fit(earlier.lastStep.length);
     for (const [agent, step] of earlier.lastStep.entries()) this.lastStep[agent] = step;
     this.prompts.adopt(earlier.prompts);

@@ -1,14 +1,16 @@
 import type { RunId, SessionId } from "../runtime/event.ts";
 import type { RunState } from "./run-state.ts";
 import { rounded } from "./state.ts";
-import { Waits } from "./waits.ts";
+import { type Changes, Waits } from "./waits.ts";
 
 /** Threads remembered after their run has ended; the one that ended longest ago goes first. */
 const MOST = 1024;
 /** Ends that count in full; beyond, old ones are halved. */
 const WINDOW = 512;
-/** Returns that are taken for granted before anything was seen: most threads of batch jobs never come back. */
+/** Returns in one end that are taken for granted before anything was seen: most threads of batch jobs never come back. */
 const DOUBT = 0.02;
+/** A thread that has waited so many times as long as all but one in twenty did is not expected any more. */
+const PATIENCE = 2;
 
 /** A run that has ended on a thread that may go on. */
 export interface Paused {
@@ -18,14 +20,7 @@ export interface Paused {
   readonly since: number;
 }
 
-/** How often threads come back after runs that ended one way, and after how long. */
-interface Returns {
-  ends: number;
-  returned: number;
-  readonly waits: Waits;
-}
-
-/** `[ends, returned, waits in between]`. */
+/** `[ends whose thread came back or is not expected any more, those that came back, waits in between]`. */
 export type ThreadState = readonly [number, number, string];
 
 /**
@@ -35,8 +30,8 @@ export type ThreadState = readonly [number, number, string];
 export class Threads {
   readonly #paused = new Map<RunId, Paused>();
   readonly #runs = new Map<SessionId, RunId>();
-  #completed: Returns = { ends: 0, returned: 0, waits: new Waits() };
-  #interrupted: Returns = { ends: 0, returned: 0, waits: new Waits() };
+  readonly #completed = new Returns();
+  readonly #interrupted = new Returns();
 
   /** Remembers a run that ended on a thread; a thread that was paused already starts anew. */
   pause(run: RunId, paused: Paused): void {
@@ -45,12 +40,7 @@ export class Threads {
     if (this.#paused.size >= MOST && oldest) this.#forget(oldest.session);
     this.#paused.set(run, paused);
     this.#runs.set(paused.session, run);
-    const returns = this.#returns(paused);
-    if (returns.ends >= WINDOW) {
-      returns.ends /= 2;
-      returns.returned /= 2;
-    }
-    returns.ends++;
+    this.#returns(paused.isInterrupted).await(paused);
   }
 
   /** The thread goes on: what it left, once. */
@@ -58,34 +48,27 @@ export class Threads {
     const run = this.#runs.get(session);
     const paused = run === undefined ? undefined : this.#paused.get(run);
     if (!paused) return undefined;
-    this.#forget(session);
-    const returns = this.#returns(paused);
-    returns.returned++;
-    returns.waits.add(now - paused.since);
+    this.#paused.delete(run as RunId);
+    this.#runs.delete(session);
+    this.#returns(paused.isInterrupted).came(paused, now);
     return paused;
   }
 
   /** After completed runs, and after interrupted ones. */
   snapshot(): readonly ThreadState[] {
-    return [this.#completed, this.#interrupted].map(
-      ({ ends, returned, waits }) => [rounded(ends), rounded(returned), waits.snapshot()] as const,
-    );
+    return [this.#completed.snapshot(), this.#interrupted.snapshot()];
   }
 
   /** Forgets what a snapshot has; paused threads stay. */
   take(): void {
-    this.#completed = { ends: 0, returned: 0, waits: new Waits() };
-    this.#interrupted = { ends: 0, returned: 0, waits: new Waits() };
+    this.#completed.take();
+    this.#interrupted.take();
   }
 
   /** Adds what another process counted. */
   restore(state: readonly ThreadState[]): void {
-    for (const [i, returns] of [this.#completed, this.#interrupted].entries()) {
-      const [ends = 0, returned = 0, waits = ""] = state[i] ?? [];
-      returns.ends += ends;
-      returns.returned += returned;
-      returns.waits.restore(waits);
-    }
+    for (const [i, returns] of [this.#completed, this.#interrupted].entries())
+      if (state[i]) returns.restore(state[i]);
   }
 
   find(run: RunId): Paused | undefined {
@@ -94,25 +77,94 @@ export class Threads {
 
   /** Probability that a thread comes back after a run that ended this way. */
   probability(isInterrupted: boolean): number {
-    const { ends, returned } = isInterrupted ? this.#interrupted : this.#completed;
-    return Math.min(1, (returned + DOUBT) / (ends + DOUBT));
+    return this.#returns(isInterrupted).probability;
   }
 
   /** Returns per millisecond to be expected of a paused thread, see `Waits.rate`; undefined before any came back. */
-  rate(paused: Paused, now: number, tick: number): number | undefined {
-    const { returned, waits } = this.#returns(paused);
-    if (returned === 0) return undefined;
-    return this.probability(paused.isInterrupted) * waits.rate(now - paused.since, tick);
+  rate({ isInterrupted, since }: Paused, now: number, tick: number): number | undefined {
+    return this.#returns(isInterrupted).rate(now - since, tick);
   }
 
-  #returns({ isInterrupted }: Paused): Returns {
+  /** How that will change, see `Waits.changes`; empty before any came back. */
+  outlook({ isInterrupted, since }: Paused, now: number, tick: number): Changes {
+    return this.#returns(isInterrupted).outlook(now - since, tick);
+  }
+
+  #returns(isInterrupted: boolean): Returns {
     return isInterrupted ? this.#interrupted : this.#completed;
   }
 
   #forget(session: SessionId): void {
     const run = this.#runs.get(session);
-    if (run === undefined) return;
-    this.#paused.delete(run);
+    const paused = run === undefined ? undefined : this.#paused.get(run);
+    if (!paused) return;
+    this.#paused.delete(run as RunId);
     this.#runs.delete(session);
+    this.#returns(paused.isInterrupted).giveUp(paused);
+  }
+}
+
+/** How often threads come back after runs that ended one way, and after how long. */
+class Returns {
+  #waits = new Waits(Number.POSITIVE_INFINITY);
+  /** Threads that are not expected any more. */
+  #never = 0;
+  /** Those of which it is not known yet, by since when. */
+  readonly #awaited = new Set<Paused>();
+
+  get probability(): number {
+    const returned = this.#waits.samples;
+    return (returned + DOUBT) / (returned + this.#never + 1);
+  }
+
+  await(paused: Paused): void {
+    this.#expire(paused.since);
+    this.#awaited.add(paused);
+  }
+
+  came(paused: Paused, now: number): void {
+    if (!this.#awaited.delete(paused)) this.#never = Math.max(0, this.#never - 1);
+    this.#waits.add(now - paused.since);
+    this.#expire(now);
+  }
+
+  giveUp(paused: Paused): void {
+    if (!this.#awaited.delete(paused)) return;
+    this.#never++;
+    if (this.#waits.samples + this.#never <= WINDOW) return;
+    this.#waits.halve();
+    this.#never /= 2;
+  }
+
+  rate(elapsed: number, tick: number): number | undefined {
+    return this.#waits.samples === 0 ? undefined : this.#waits.rate(elapsed, tick, this.#never);
+  }
+
+  outlook(elapsed: number, tick: number): Changes {
+    if (this.#waits.samples === 0) return [];
+    return this.#waits.changes(elapsed, (at) => this.#waits.rate(at, tick, this.#never));
+  }
+
+  snapshot(): ThreadState {
+    const returned = this.#waits.samples;
+    return [rounded(returned + this.#never), rounded(returned), this.#waits.snapshot()];
+  }
+
+  take(): void {
+    this.#waits = new Waits(Number.POSITIVE_INFINITY);
+    this.#never = 0;
+  }
+
+  restore([ends, returned, waits]: ThreadState): void {
+    this.#never += Math.max(0, ends - returned);
+    this.#waits.restore(waits);
+  }
+
+  #expire(now: number): void {
+    const longest = PATIENCE * this.#waits.quantile(0.95);
+    for (const paused of this.#awaited) {
+      if (now - paused.since <= longest) break;
+      this.giveUp(paused);
+    }
   }
 }

@@ -9,8 +9,13 @@ const STARTS = Float64Array.from({ length: CLASSES + 1 }, (_, i) => 2 ** (i / PA
 const MEANS = Float64Array.from({ length: CLASSES }, (_, i) =>
   meanOf(STARTS[i] as number, STARTS[i + 1] as number),
 );
+/** Of what a rate becomes. */
+const MOST_POINTS = 16;
 /** Samples that count in full where nothing else is said. */
 const WINDOW = 1024;
+
+/** What a rate becomes: `[milliseconds from now, factor]`. */
+export type Changes = readonly (readonly [number, number])[];
 
 /** How long something takes, by the logarithm of milliseconds: enough for times that spread over orders of magnitude. */
 export class Waits {
@@ -68,6 +73,26 @@ export class Waits {
       left -= count;
     }
     return 0;
+  }
+
+  /**
+   * What a rate becomes while nothing happens, at half doublings of the time elapsed, as far as times are told apart by what was
+   * seen; empty before anything was.
+   *
+   * @param elapsed milliseconds until now.
+   * @param rate given the milliseconds elapsed at another time.
+   */
+  changes(elapsed: number, rate: (elapsed: number) => number): Changes {
+    const last = 2 * this.quantile(0.95);
+    const now = rate(elapsed);
+    const points: (readonly [number, number])[] = [];
+    for (
+      let at = Math.max(elapsed, this.quantile(0.05) / 2, 1) * Math.SQRT2;
+      at < last && points.length < MOST_POINTS;
+      at *= Math.SQRT2
+    )
+      points.push([at - elapsed, rate(at) / now]);
+    return points;
   }
 
   /**

@@ -133,7 +133,8 @@ function burstTtftMs(cost: CostModel, { together, requests, prompt }: BurstSampl
     const blocks = Int32Array.of(index);
     const call = { agent: "", blocks, anchorBlocks: 0, promptTokens: prompt, outputTokens: 1 };
     const isLast = index >= together * (requests - 1);
-    return { call, run: index % together, recorded: { id: "", calls: [] }, at: index, isLast };
+    const run = index % together;
+    return { call, run, thread: run, recorded: { id: "", calls: [] }, at: index, isLast };
   });
   const workload = { name: "burst", blockTokens: prompt, blockCount: calls.length, runs: [] };
   const schedule = { workload, concurrency: together, seed: 0, isTimed: false, calls, workingSet: 0 };

@@ -3,6 +3,7 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { InvalidOptionsError } from "../errors.ts";
 import { shuffled } from "./shuffled.ts";
+import type { SessionId } from "../runtime/event.ts";
 import type { RecordedCall, RecordedRun, Workload } from "./workload.ts";
 
 /** One call in the order in which the engine gets them. */
@@ -10,6 +11,8 @@ export interface ScheduledCall {
   readonly call: RecordedCall;
   /** Which opening of which run: the index in the order in which runs were opened. */
   readonly run: number;
+  /** The same of threads; a run on no thread is one of its own. */
+  readonly thread: number;
   readonly recorded: RecordedRun;
   /** Milliseconds; without recorded times the call's number, so that a step takes one unit. */
   readonly at: number;
@@ -17,14 +20,14 @@ export interface ScheduledCall {
   readonly isLast: boolean;
 }
 
-/** A workload in the order of its calls, with at most `concurrency` runs open at once. */
+/** A workload in the order of its calls, with at most `concurrency` threads open at once; most have one run. */
 export interface Schedule {
   readonly workload: Workload;
   readonly concurrency: number;
   readonly seed: number;
   readonly isTimed: boolean;
   readonly calls: readonly ScheduledCall[];
-  /** Distinct blocks ever used by the open runs, averaged over time. */
+  /** Distinct blocks ever used by the open threads, averaged over time. */
   readonly workingSet: number;
 }
 
@@ -32,8 +35,8 @@ export interface ScheduleOptions {
   readonly concurrency: number;
   readonly seed: number;
   /**
-   * own: calls come at the recorded times, a waiting run is opened when one ends. random: the next call is that of an open run
-   * chosen by chance. auto (default): own where the trace has times.
+   * own: calls come at the recorded times, a waiting thread is opened when one ends. random: the next call is that of an open
+   * thread chosen by chance. auto (default): own where the trace has times.
    */
   readonly order?: "auto" | "own" | "random";
   /** Stops after this many block touches; default: the whole workload. */
@@ -43,18 +46,36 @@ export interface ScheduleOptions {
 /** Calls between two looks at the working set; where there are fewer calls, it is looked at after each. */
 const SAMPLE_EVERY = 50;
 
-interface OpenRun {
-  readonly index: number;
+/** The calls of runs that follow each other. */
+interface Thread {
+  /** Milliseconds from the recording's start to the first run's; 0 where that is not known. */
+  readonly begunMs: number;
+  /** Milliseconds from there to the last end of a call. */
+  endedMs: number;
+  readonly calls: ThreadCall[];
+}
+
+interface ThreadCall {
+  readonly call: RecordedCall;
   readonly recorded: RecordedRun;
+  /** Milliseconds from the thread's start, where calls have times. */
+  readonly dueMs: number;
+  readonly isLast: boolean;
+}
+
+interface OpenThread extends Pick<Thread, "calls"> {
+  readonly index: number;
   readonly openedAt: number;
+  /** Index of the run that is open. */
+  run: number;
   next: number;
   /** When the last of its calls so far ends. */
   busyUntil: number;
 }
 
 /**
- * Puts the runs of a workload in a seeded order and interleaves their calls. Throws InvalidOptionsError when these are to come
- * at their own times and have none.
+ * Puts the threads of a workload in a seeded order and interleaves their calls; the runs of a thread follow each other, as far
+ * apart as they were. Throws InvalidOptionsError when calls are to come at their own times and have none.
  */
 export function schedule(workload: Workload, options: ScheduleOptions): Schedule {
   const { concurrency, seed, order = "auto", maxTouches = Number.POSITIVE_INFINITY } = options;
@@ -73,74 +94,113 @@ export function schedule(workload: Workload, options: ScheduleOptions): Schedule
   const isStream = isTimed && runs.every(({ calls, startMs }) => calls.length === 1 && startMs !== undefined);
   const random = xoroshiro128plus(seed);
   const queue = isStream
-    ? runs.toSorted((a, b) => (a.startMs ?? 0) - (b.startMs ?? 0))
-    : shuffled(runs, (below) => uniformInt(random, 0, below - 1));
-  const open: OpenRun[] = [];
-  const calls: ScheduledCall[] = [];
+    ? runs.toSorted(byStart).flatMap((run) => threadsOf([run]))
+    : shuffled(threadsOf(runs), (below) => uniformInt(random, 0, below - 1));
+  const open: OpenThread[] = [];
+  const scheduled: ScheduledCall[] = [];
   const sampler = new WorkingSet(workload.blockCount);
-  let opened = 0;
-  let touches = 0;
+  let [opened, openedRuns, touches] = [0, 0, 0];
   const openNext = (at: number) => {
-    const recorded = queue[opened];
-    if (recorded) open.push({ index: opened++, recorded, openedAt: at, next: 0, busyUntil: at });
+    const thread = queue[opened];
+    if (!thread) return;
+    const { calls } = thread;
+    open.push({ calls, index: opened++, run: openedRuns++, openedAt: at, next: 0, busyUntil: at });
   };
-  // Runs that all began together would stay in step: each is opened within the time that it takes, and is in its middle when
-  // the replay begins. Where no others wait, what came before would be lost for no run that comes after: it is opened later.
+  // Threads that all began together would stay in step: each is opened within the time that it takes, and is in its middle
+  // when the replay begins. Where no others wait, what came before would be lost for none that comes after: it is opened later.
   const sign = queue.length > concurrency ? -1 : 1;
   for (let i = 0; i < concurrency; i++)
     openNext(isTimed && !isStream ? sign * lengthOf(queue[i]) * uniformFloat64(random) : 0);
-  if (isTimed && !isStream) for (const run of open) while (dueAt(run) < 0 && !isAtLast(run)) run.next++;
+  if (isTimed && !isStream)
+    for (const thread of open) while (dueAt(thread) < 0 && !isAtEnd(thread)) thread.next++;
   while (open.length > 0 && touches < maxTouches) {
     const slot = isTimed ? earliest(open, isStream) : uniformInt(random, 0, open.length - 1);
-    const run = open[slot] as OpenRun;
-    const call = run.recorded.calls[run.next] as RecordedCall;
-    const at = timeOf(run, isTimed, isStream, calls.length);
-    const isLast = isAtLast(run);
-    calls.push({ call, run: run.index, recorded: run.recorded, at, isLast });
+    const thread = open[slot] as OpenThread;
+    const { call, recorded, isLast } = thread.calls[thread.next] as ThreadCall;
+    const at = timeOf(thread, isTimed, isStream, scheduled.length);
+    scheduled.push({ call, run: thread.run, thread: thread.index, recorded, at, isLast });
     touches += call.blocks.length;
-    sampler.used(run.index, call.blocks);
-    run.next++;
-    run.busyUntil = Math.max(run.busyUntil, at + (call.durationMs ?? 0));
-    if (calls.length === SAMPLE_EVERY) sampler.restart();
-    if (calls.length < SAMPLE_EVERY || calls.length % SAMPLE_EVERY === 0) sampler.sample();
-    if (!isLast) continue;
+    sampler.used(thread.index, call.blocks);
+    thread.busyUntil = Math.max(thread.busyUntil, at + (call.durationMs ?? 0));
+    if (scheduled.length === SAMPLE_EVERY) sampler.restart();
+    if (scheduled.length < SAMPLE_EVERY || scheduled.length % SAMPLE_EVERY === 0) sampler.sample();
+    if (!isAtEnd(thread)) {
+      thread.next++;
+      if (isLast) thread.run = openedRuns++;
+      continue;
+    }
     open.splice(slot, 1);
-    sampler.ended(run.index);
-    openNext(run.busyUntil);
+    sampler.ended(thread.index);
+    openNext(thread.busyUntil);
   }
-  return { workload, concurrency, seed, isTimed, calls, workingSet: sampler.mean };
+  return { workload, concurrency, seed, isTimed, calls: scheduled, workingSet: sampler.mean };
 }
 
-function timeOf(run: OpenRun, isTimed: boolean, isStream: boolean, number: number): number {
-  if (!isTimed) return number;
-  return isStream ? (run.recorded.startMs ?? 0) : dueAt(run);
+/** In the order of their first runs. Runs of one session that overlap do not follow each other: they are threads of their own. */
+function threadsOf(runs: readonly RecordedRun[]): readonly Thread[] {
+  const threads: Thread[] = [];
+  const latest = new Map<SessionId, Thread>();
+  for (const run of runs.toSorted(byStart)) {
+    const earlier = run.session === undefined ? undefined : latest.get(run.session);
+    if (earlier && addRun(earlier, run)) continue;
+    const thread: Thread = { begunMs: run.startMs ?? 0, endedMs: 0, calls: [] };
+    addRun(thread, run);
+    threads.push(thread);
+    if (run.session !== undefined) latest.set(run.session, thread);
+  }
+  return threads;
+}
+
+/**
+ * A run begins as long after the thread's first one as it did, or where that is not known when the one before it has ended.
+ * @returns false if it began earlier: then nothing is added.
+ */
+function addRun(thread: Thread, recorded: RecordedRun): boolean {
+  const { startMs = thread.begunMs + thread.endedMs, calls } = recorded;
+  const offset = startMs - thread.begunMs;
+  if (offset < thread.endedMs) return false;
+  for (const [i, call] of calls.entries()) {
+    const dueMs = offset + (call.startMs ?? 0);
+    thread.endedMs = Math.max(thread.endedMs, dueMs + (call.durationMs ?? 0));
+    thread.calls.push({ call, recorded, dueMs, isLast: i === calls.length - 1 });
+  }
+  return true;
 }
 
 /** Milliseconds from its first call to its last. */
-function lengthOf(run: RecordedRun | undefined): number {
-  return run?.calls.at(-1)?.startMs ?? 0;
+function lengthOf(thread: Thread | undefined): number {
+  return thread?.calls.at(-1)?.dueMs ?? 0;
 }
 
-function dueAt({ openedAt, recorded, next }: OpenRun): number {
-  return openedAt + (recorded.calls[next]?.startMs ?? 0);
+function timeOf(thread: OpenThread, isTimed: boolean, isStream: boolean, number: number): number {
+  if (!isTimed) return number;
+  return isStream ? (thread.calls[0]?.recorded.startMs ?? 0) : dueAt(thread);
 }
 
-function isAtLast({ recorded, next }: OpenRun): boolean {
-  return next === recorded.calls.length - 1;
+function dueAt({ openedAt, calls, next }: OpenThread): number {
+  return openedAt + (calls[next]?.dueMs ?? 0);
 }
 
-function earliest(open: readonly OpenRun[], isStream: boolean): number {
+function isAtEnd({ calls, next }: OpenThread): boolean {
+  return next === calls.length - 1;
+}
+
+function earliest(open: readonly OpenThread[], isStream: boolean): number {
   if (isStream) return 0;
   let best = 0;
   for (let i = 1; i < open.length; i++)
-    if (dueAt(open[i] as OpenRun) < dueAt(open[best] as OpenRun)) best = i;
+    if (dueAt(open[i] as OpenThread) < dueAt(open[best] as OpenThread)) best = i;
   return best;
 }
 
-/** Distinct blocks ever used by the runs that are open, averaged over samples. */
+function byStart(a: RecordedRun, b: RecordedRun): number {
+  return (a.startMs ?? 0) - (b.startMs ?? 0);
+}
+
+/** Distinct blocks ever used by the threads that are open, averaged over samples. */
 class WorkingSet {
   readonly #blocks = new Map<number, Set<number>>();
-  /** By block, how many open runs have used it. */
+  /** By block, how many open threads have used it. */
   readonly #users: Int32Array;
   #size = 0;
   #samples = 0;
@@ -154,9 +214,9 @@ class WorkingSet {
     return this.#sum / Math.max(1, this.#samples);
   }
 
-  used(run: number, blocks: Int32Array): void {
-    let own = this.#blocks.get(run);
-    if (!own) this.#blocks.set(run, (own = new Set()));
+  used(thread: number, blocks: Int32Array): void {
+    let own = this.#blocks.get(thread);
+    if (!own) this.#blocks.set(thread, (own = new Set()));
     for (const block of blocks) {
       if (own.has(block)) continue;
       own.add(block);
@@ -166,13 +226,13 @@ class WorkingSet {
     }
   }
 
-  ended(run: number): void {
-    for (const block of this.#blocks.get(run) ?? []) {
+  ended(thread: number): void {
+    for (const block of this.#blocks.get(thread) ?? []) {
       const others = (this.#users[block] as number) - 1;
       this.#users[block] = others;
       if (others === 0) this.#size--;
     }
-    this.#blocks.delete(run);
+    this.#blocks.delete(thread);
   }
 
   /** Forgets the samples so far. */

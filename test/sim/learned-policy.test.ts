@@ -30,7 +30,7 @@ function chats(withThreads: boolean): Schedule {
       const id = `${chat} ${turn}`;
       const recorded: RecordedRun = { id, calls: [call], ...(withThreads && { session: `chat ${chat}` }) };
       const index = calls.length;
-      calls.push({ call, run: index, recorded, at: index, isLast: true });
+      calls.push({ call, run: index, thread: withThreads ? chat : index, recorded, at: index, isLast: true });
     }
   const workload = {
     name: "chats",
@@ -64,7 +64,14 @@ function questions(): Schedule {
     );
     const size = { promptTokens: 16 * blocks.length, outputTokens: 20 };
     const call = { agent: "", blocks: Int32Array.from(blocks), anchorBlocks: 0, ...size };
-    return { call, run: index, recorded: { id: String(index), calls: [call] }, at: index, isLast: true };
+    return {
+      call,
+      run: index,
+      thread: index,
+      recorded: { id: String(index), calls: [call] },
+      at: index,
+      isLast: true,
+    };
   });
   const runs = calls.map(({ recorded }) => recorded);
   const workload = { name: "questions", blockTokens: 16, blockCount: ids.count, runs };
@@ -190,7 +197,7 @@ test("brings back what a run is about to use, where there is time to", () => {
     const call = { agent, blocks, anchorBlocks: 0, promptTokens: 160, outputTokens: 5 };
     const index = Number(run);
     const isLast = order.lastIndexOf(order.findLast((other) => other?.startsWith(`${run}:`))) === at;
-    return { call, run: index, recorded: recorded[index] as RecordedRun, at, isLast };
+    return { call, run: index, thread: index, recorded: recorded[index] as RecordedRun, at, isLast };
   });
   const workload = { name: "pairs", blockTokens: 16, blockCount: ids.count, runs: recorded };
   const played = { workload, concurrency: 4, seed: 1, isTimed: false, calls, workingSet: 80 };

@@ -39,6 +39,7 @@ export function written(text: string): Schedule {
   const calls = order.map(({ own, call }, at): ScheduledCall => ({
     call,
     run: own.index,
+    thread: own.index,
     recorded: own.recorded,
     at,
     isLast: own.calls.at(-1) === call,
