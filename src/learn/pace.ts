@@ -18,6 +18,14 @@ export interface PaceState {
   readonly total: number;
 }
 
+/** Milliseconds. */
+export interface StepTimes {
+  /** Between two calls, of whatever runs. */
+  readonly tick: number;
+  /** That a step takes an average run. */
+  readonly step: number;
+}
+
 /**
  * How fast a run goes on, by the clock: a run in the middle of its tools is back in seconds, one that waits for a
  * person may not be back for an hour, and what has been idle for long stays idle for long.
@@ -31,8 +39,9 @@ export class Pace {
   #sum = 0;
   #total = 0;
   #latest = Number.NaN;
-  /** Mean time between two calls of any run, over the last ones by an exponential average. */
+  /** Mean time between two calls of any run, over the last ones by an exponential average, and how many intervals it is of. */
   #tick = 0;
+  #intervals = 0;
   /** The answer given last, until something is counted: a run's prefixes are asked about one after the other. */
   #asked = { kind: 0, elapsed: Number.NaN, pace: 1 };
 
@@ -59,8 +68,8 @@ export class Pace {
   /** Some run calls. */
   called(now: number): void {
     this.#asked.elapsed = Number.NaN;
-    const interval = Math.max(0, now - this.#latest);
-    if (this.#latest <= now) this.#tick += (interval - this.#tick) / INTERVALS;
+    if (this.#latest <= now)
+      this.#tick += (now - this.#latest - this.#tick) / Math.min(INTERVALS, ++this.#intervals);
     this.#latest = now;
   }
 
@@ -116,10 +125,10 @@ export class Pace {
     return (kind === undefined ? this.#cycles : this.#gaps[kind])?.quantile(0.1) ?? 0;
   }
 
-  /** Milliseconds between two calls of any run, and of a step of an average run; undefined while little is known. */
-  get times(): { readonly tick: number; readonly step: number } | undefined {
-    if (this.#total < LEAST_SAMPLES || this.#sum <= 0) return undefined;
-    return { tick: this.#tick, step: this.#sum / this.#total + this.#tick };
+  /** Undefined while little is known, or where time stands still. Runs may all be of one call: then there are no gaps. */
+  get times(): StepTimes | undefined {
+    if (this.#intervals < LEAST_SAMPLES || this.#tick <= 0) return undefined;
+    return { tick: this.#tick, step: this.#sum / Math.max(1, this.#total) + this.#tick };
   }
 
   /** Rate per millisecond at which a run is back: a call under way has to end, and then the gap. */

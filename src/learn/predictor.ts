@@ -163,20 +163,14 @@ export class LearnedPredictor implements Predictor {
   /** Of a thread that comes back all prefixes are taken to be used again. */
   #reuseOfPaused(run: RunId, kept: number): number {
     const paused = this.#threads.find(run);
-    if (!paused) return 0;
-    const times = this.#pace.times;
-    const rate = times && this.#threads.rate(paused, this.#now, times.tick);
-    const perStep =
-      rate === undefined ? this.#threads.probability(paused.isInterrupted) : rate * (times?.step ?? 0);
-    return rateToValue(kept * perStep);
+    return paused ? rateToValue(kept * this.#threads.rate(paused, this.#now, this.#pace.times)) : 0;
   }
 
   outlook(run: RunId): Changes {
     const state = this.#runs.get(run);
     if (state) return this.#pace.outlook(state.isCalling ? undefined : state.tools, this.#now - state.since);
     const paused = this.#threads.find(run);
-    const { times } = this.#pace;
-    return paused && times ? this.#threads.outlook(paused, this.#now, times.tick) : [];
+    return paused ? this.#threads.outlook(paused, this.#now, this.#pace.times) : [];
   }
 
   soonest(run: RunId): number {

@@ -1,4 +1,5 @@
 import type { RunId, SessionId } from "../runtime/event.ts";
+import type { StepTimes } from "./pace.ts";
 import type { RunState } from "./run-state.ts";
 import { rounded } from "./state.ts";
 import { type Changes, Waits } from "./waits.ts";
@@ -80,14 +81,15 @@ export class Threads {
     return this.#returns(isInterrupted).probability;
   }
 
-  /** Returns per millisecond to be expected of a paused thread, see `Waits.rate`; undefined before any came back. */
-  rate({ isInterrupted, since }: Paused, now: number, tick: number): number | undefined {
-    return this.#returns(isInterrupted).rate(now - since, tick);
+  /** Returns to be expected of a paused thread in one step of an average run. @param times undefined: not known yet. */
+  rate({ isInterrupted, since }: Paused, now: number, times: StepTimes | undefined): number {
+    const returns = this.#returns(isInterrupted);
+    return (times && returns.rate(now - since, times)) ?? returns.probability;
   }
 
   /** How that will change, see `Waits.changes`; empty before any came back. */
-  outlook({ isInterrupted, since }: Paused, now: number, tick: number): Changes {
-    return this.#returns(isInterrupted).outlook(now - since, tick);
+  outlook({ isInterrupted, since }: Paused, now: number, times: StepTimes | undefined): Changes {
+    return times ? this.#returns(isInterrupted).outlook(now - since, times) : [];
   }
 
   #returns(isInterrupted: boolean): Returns {
@@ -136,11 +138,11 @@ class Returns {
     this.#never /= 2;
   }
 
-  rate(elapsed: number, tick: number): number | undefined {
-    return this.#waits.samples === 0 ? undefined : this.#waits.rate(elapsed, tick, this.#never);
+  rate(elapsed: number, { tick, step }: StepTimes): number | undefined {
+    return this.#waits.samples === 0 ? undefined : step * this.#waits.rate(elapsed, tick, this.#never);
   }
 
-  outlook(elapsed: number, tick: number): Changes {
+  outlook(elapsed: number, { tick }: StepTimes): Changes {
     if (this.#waits.samples === 0) return [];
     return this.#waits.changes(elapsed, (at) => this.#waits.rate(at, tick, this.#never));
   }

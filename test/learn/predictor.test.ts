@@ -347,5 +347,22 @@ test("a run's prefixes are worth more the nearer it is to its return", () => {
   const before = outlook.filter(([afterMs]) => afterMs < 850).map(([, factor]) => factor);
   expect(before.length).toBeGreaterThan(1);
   expect(before).toEqual(before.toSorted((a, b) => a - b));
-  expect(before.at(-1)).toBeGreaterThan(1.5);
+  expect(before.at(-1)).toBeGreaterThan(1.4);
+});
+
+test("a chat that pauses between its runs: they open with who opened them, and a pause is no gap", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  const turn = (name: string) => {
+    feed(predictor, [app.start(name, "chat"), app.call(name, "router", 1), app.call(name, "expert", 2)]);
+    feed(predictor, [app.call(name, "expert", 3), app.end(name, "completed", "chat")]);
+    app.time += 1_000_000;
+  };
+  for (let i = 0; i < 8; i++) turn(`run ${i}`);
+  feed(predictor, [app.start("last", "chat"), app.call("last", "router", 1), app.call("last", "expert", 2)]);
+  // Every third call opens a run, and is the router's, although the one that is open will not call it again.
+  expect(probabilities(predictor, "last")["router"] ?? 0).toBeLessThan(0.1);
+  expect(predictor.reuse({ agent: "router" })).toBeGreaterThan(0.1);
+  // Calls without an answer have no gap after them.
+  expect(predictor.snapshot().pace.sum).toBeLessThan(1000);
 });

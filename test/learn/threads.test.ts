@@ -38,3 +38,40 @@ test("what was learned survives a snapshot", () => {
   restored.restore(threads.snapshot());
   expect(restored.probability(false)).toBe(threads.probability(false));
 });
+
+test("a thread that has waited for twice as long as nearly all did is not expected any more, until it comes", () => {
+  const threads = new Threads();
+  for (let i = 0; i < 10; i++) {
+    threads.pause(`run ${i}`, paused(`chat ${i}`, 1000 * i));
+    threads.resume(`chat ${i}`, 1000 * i + 100);
+  }
+  const before = threads.probability(false);
+  threads.pause("run 10", paused("late", 20_000));
+  // Nobody knows yet.
+  threads.pause("run 11", paused("other", 20_100));
+  expect(threads.probability(false)).toBe(before);
+  threads.pause("run 12", paused("another", 20_400));
+  const without = threads.probability(false);
+  expect(without).toBeLessThan(0.9 * before);
+  threads.resume("late", 30_000);
+  expect(threads.probability(false)).toBeGreaterThan(without);
+});
+
+test("a paused thread is expected less and less, and what becomes of that is told beforehand", () => {
+  const threads = new Threads();
+  for (let i = 0; i < 20; i++) {
+    threads.pause(`run ${i}`, paused(`chat ${i}`, 10_000 * i));
+    if (i % 2 === 0) threads.resume(`chat ${i}`, 10_000 * i + 1000 + 50 * i);
+  }
+  const chat = paused("chat", 300_000);
+  threads.pause("run", chat);
+  const times = { tick: 10, step: 500 };
+  const rateAfter = (elapsed: number) => threads.rate(chat, chat.since + elapsed, times);
+  // Half of them come back within two seconds.
+  expect(rateAfter(1000)).toBeGreaterThan(rateAfter(0));
+  expect(rateAfter(10_000)).toBeLessThan(rateAfter(0) / 10);
+  const outlook = threads.outlook(chat, chat.since, times);
+  expect(outlook.length).toBeGreaterThan(2);
+  for (const [afterMs, factor] of outlook) expect(rateAfter(afterMs)).toBeCloseTo(factor * rateAfter(0), 9);
+  expect(threads.outlook(chat, chat.since, undefined)).toEqual([]);
+});

@@ -101,6 +101,13 @@ test("order-oracle knows a run's own future, not which run comes next", () => {
   expect(play(orderOracle, "1:a 2:b 1:c 1:a 2:b", 1)).toEqual({ hits: 1, evictions: 3 });
 });
 
+test("order-oracle knows what comes after a run's end where its thread goes on", () => {
+  // 1:a ends its run, and is thread 1's next use as well; 2:b, which takes one block more than there are, is never used again.
+  const apart = written("1:a 2:b 3:a");
+  const calls = apart.calls.map((call) => (call.run === 2 ? { ...call, thread: 0 } : call));
+  expect(replay({ ...apart, calls }, orderOracle, { capacity: 1 }).hits).toBe(1);
+});
+
 test("order-oracle expects a block that several runs used at the rate of their arrivals", () => {
   // 1:x. 2:x hit: a second run came. 3:y: nobody else ever used y, it goes. 4:x hit.
   expect(play(orderOracle, "1:x 2:x 3:y 4:x", 1)).toEqual({ hits: 2, evictions: 1 });

@@ -13,7 +13,7 @@ import { BlockIds, type RecordedRun, type Workload } from "../../src/sim/workloa
 import { chainedWorkload } from "./random-workload.ts";
 import { written } from "./written-schedule.ts";
 
-/** Four chats of ten turns each, a run a turn; each turn's prompt begins with all that was said before. */
+/** Four chats of ten turns each, a run a turn, one every second; each turn's prompt begins with all that was said before. */
 function chats(withThreads: boolean): Schedule {
   const ids = new BlockIds();
   const calls: ScheduledCall[] = [];
@@ -26,11 +26,14 @@ function chats(withThreads: boolean): Schedule {
         anchorBlocks: 1,
         promptTokens: 16 * (said.length + 1),
         outputTokens: 20,
+        startMs: 0,
+        durationMs: 400,
       };
       const id = `${chat} ${turn}`;
       const recorded: RecordedRun = { id, calls: [call], ...(withThreads && { session: `chat ${chat}` }) };
       const index = calls.length;
-      calls.push({ call, run: index, thread: withThreads ? chat : index, recorded, at: index, isLast: true });
+      const thread = withThreads ? chat : index;
+      calls.push({ call, run: index, thread, recorded, at: 1000 * index, isLast: true });
     }
   const workload = {
     name: "chats",
@@ -38,7 +41,7 @@ function chats(withThreads: boolean): Schedule {
     blockCount: ids.count,
     runs: calls.map(({ recorded }) => recorded),
   };
-  return { workload, concurrency: 1, seed: 1, isTimed: false, calls, workingSet: ids.count };
+  return { workload, concurrency: 1, seed: 1, isTimed: true, calls, workingSet: ids.count };
 }
 
 test("a chat's prefix stays after its run when its thread is known", () => {
@@ -49,6 +52,51 @@ test("a chat's prefix stays after its run when its thread is known", () => {
   // At the last but a few turns all that was said before is there: at most 8 new blocks a round.
   expect(hits).toBeGreaterThan(370);
   expect(hits).toBeGreaterThanOrEqual(unknown.hits);
+});
+
+/**
+ * Forty chats, eight open at once: a router looks at the question alone, then an expert at all that was said, twice. Half of
+ * them end after a question, the others after six; between two questions a person thinks for ten seconds or more.
+ */
+function helpDesk(): Schedule {
+  const ids = new BlockIds();
+  const text = (kind: string, length: number) => Array.from({ length }, (_, i) => ids.id(`${kind} ${i}`));
+  const runs = Array.from({ length: 40 }, (_chat, chat) =>
+    Array.from({ length: chat % 2 === 0 ? 1 : 6 }, (_turn, turn): RecordedRun => {
+      const call = (agent: string, anchor: number, history: readonly number[], startMs: number) => ({
+        agent,
+        blocks: Int32Array.from([...text(agent, anchor), ...history]),
+        anchorBlocks: anchor,
+        promptTokens: 16 * (anchor + history.length),
+        outputTokens: 20,
+        startMs,
+        durationMs: 400,
+      });
+      const said = Array.from({ length: turn + 1 }, (_said, i) => text(`${chat} said ${i}`, 5)).flat();
+      return {
+        id: `${chat} ${turn}`,
+        session: `chat ${chat}`,
+        startMs: turn * (12_000 + 500 * (chat % 7)),
+        calls: [
+          call("router", 30, text(`${chat} asks ${turn}`, 4), 0),
+          call("expert", 20, said, 500),
+          call("expert", 20, [...said, ...text(`${chat} found ${turn}`, 3)], 1500),
+        ],
+      };
+    }),
+  ).flat();
+  const workload = { name: "help desk", blockTokens: 16, blockCount: ids.count, runs };
+  return schedule(workload, { concurrency: 8, seed: 1 });
+}
+
+test("chats that pause: what opens their runs stays, and those that are over are let go", () => {
+  const played = helpDesk();
+  for (const share of [0.1, 0.25, 0.5]) {
+    const capacity = Math.floor(share * played.workingSet);
+    const plain = replay(played, lru, { capacity });
+    for (const ours of [noGuard, live])
+      expect(replay(played, ours, { capacity }).hits).toBeGreaterThan(plain.hits);
+  }
 });
 
 /**

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { schedule, type Schedule, type ScheduledCall } from "../../src/sim/schedule.ts";
-import type { RecordedCall, Workload } from "../../src/sim/workload.ts";
+import type { RecordedCall, RecordedRun, Workload } from "../../src/sim/workload.ts";
 import { chainedWorkload } from "./random-workload.ts";
 
 const settings = fc.record({
@@ -175,4 +175,67 @@ test("the working set is what the open runs have ever used, averaged over time",
   // From 50 calls on every 50th counts: 50 blocks at the first look, 100 at the second.
   const long = workload(Array.from({ length: 100 }, (_, i) => call([i])));
   expect(schedule(long, { concurrency: 1, seed: 1 }).workingSet).toBe(75);
+});
+
+/** Runs of two calls, 100 ms apart, each of them of 50 ms. */
+const turn = (id: string, session: string, startMs: number | undefined, first: number): RecordedRun => ({
+  id,
+  session,
+  ...(startMs !== undefined && { startMs }),
+  calls: [0, 1].map((i) => call([first + i], { startMs: 100 * i, durationMs: 50 })),
+});
+
+test("the runs of a thread follow each other, as far apart as they were", () => {
+  const runs = [
+    turn("b2", "b", 9000, 6),
+    turn("a1", "a", 0, 0),
+    turn("b1", "b", 2000, 4),
+    turn("a2", "a", 1000, 2),
+  ];
+  const recorded = { ...workload(), blockCount: 8, runs };
+  for (const seed of [1, 2, 3]) {
+    const { calls } = schedule(recorded, { concurrency: 3, seed });
+    for (const [session, apart] of [
+      ["a", 1000],
+      ["b", 7000],
+    ] as const) {
+      const own = calls.filter((one) => one.recorded.session === session);
+      expect(new Set(own.map(({ thread }) => thread)).size).toBe(1);
+      expect(own.map((one) => one.recorded.id)).toEqual([1, 1, 2, 2].map((i) => `${session}${i}`));
+      expect(own.map(({ isLast }) => isLast)).toEqual([false, true, false, true]);
+      expect((own[2]?.at ?? 0) - (own[0]?.at ?? 0)).toBeCloseTo(apart, 6);
+      expect(own[0]?.run).not.toBe(own[2]?.run);
+    }
+    const untimed = schedule(recorded, { concurrency: 3, seed, order: "random" }).calls;
+    expect(untimed.filter((one) => one.recorded.session === "b").map((one) => one.recorded.id)).toEqual([
+      "b1",
+      "b1",
+      "b2",
+      "b2",
+    ]);
+  }
+});
+
+test("a thread counts once among those open at once, and until its last run has ended", () => {
+  const runs = Array.from({ length: 12 }, (_, i) =>
+    turn(`${i}`, `thread ${i % 4}`, 5000 * Math.floor(i / 4), 2 * i),
+  );
+  const recorded = { ...workload(), blockCount: 24, runs };
+  for (const order of ["own", "random"] as const) {
+    const { calls } = schedule(recorded, { concurrency: 2, seed: 1, order });
+    const last = (thread: number) => calls.findLastIndex((one) => one.thread === thread);
+    for (const [index, { thread }] of calls.entries())
+      expect(
+        calls.slice(0, index).filter((one) => last(one.thread) > index && one.thread > thread - 3),
+      ).toSatisfy((open: readonly ScheduledCall[]) => new Set(open.map((one) => one.thread)).size <= 2);
+    expect(new Set(calls.map((one) => one.thread)).size).toBe(4);
+  }
+});
+
+test("runs of a session that overlap are threads of their own", () => {
+  const runs = [turn("1", "batch", 0, 0), turn("2", "batch", 100, 2), turn("3", "batch", 9000, 4)];
+  const { calls } = schedule({ ...workload(), blockCount: 6, runs }, { concurrency: 3, seed: 1 });
+  const threadOf = (id: string) => calls.find((one) => one.recorded.id === id)?.thread;
+  expect(threadOf("1")).not.toBe(threadOf("2"));
+  expect(threadOf("2")).toBe(threadOf("3"));
 });
