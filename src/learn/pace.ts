@@ -39,7 +39,7 @@ export class Pace {
   #sum = 0;
   #total = 0;
   #latest = Number.NaN;
-  /** Mean time between two calls of any run, over the last ones by an exponential average, and how many intervals it is of. */
+  /** Mean time between two calls of any run, over the last ones by an exponential average. */
   #tick = 0;
   #intervals = 0;
   /** The answer given last, until something is counted: a run's prefixes are asked about one after the other. */
@@ -68,8 +68,10 @@ export class Pace {
   /** Some run calls. */
   called(now: number): void {
     this.#asked.elapsed = Number.NaN;
-    if (this.#latest <= now)
-      this.#tick += (now - this.#latest - this.#tick) / Math.min(INTERVALS, ++this.#intervals);
+    if (this.#latest <= now) {
+      this.#intervals++;
+      this.#tick += (now - this.#latest - this.#tick) / INTERVALS;
+    }
     this.#latest = now;
   }
 
