@@ -362,7 +362,7 @@ export class LearnedPredictor implements Predictor {
     for (const earlier of state.inherits) this.#heirs.set(earlier, state);
   }
 
-  #endRun({ run, session, status, at }: RunEndEvent): void {
+  #endRun({ run, session, status }: RunEndEvent): void {
     const state = this.#runs.get(run);
     if (!state) return;
     const predicted = state.early ?? state.predictions;
@@ -372,7 +372,7 @@ export class LearnedPredictor implements Predictor {
     const isInterrupted = status === "interrupted";
     if (session !== undefined) {
       state.inherits = [...state.inherits, run];
-      this.#threads.pause(run, { session, state, isInterrupted, since: at });
+      this.#threads.pause(run, { session, state, isInterrupted, since: state.since });
     }
     if (isInterrupted && session !== undefined) return;
     // Where threads go on as a rule, what comes back with the next run is not over.

@@ -13,11 +13,15 @@ const DOUBT = 0.02;
 /** A thread that has waited so many times as long as all but one in twenty did is not expected any more. */
 const PATIENCE = 2;
 
+/** Multiples of that time for which is told what such a thread is worth. */
+const TAIL = [2, 8, 32];
+
 /** A run that has ended on a thread that may go on. */
 export interface Paused {
   readonly session: SessionId;
   readonly state: RunState;
   readonly isInterrupted: boolean;
+  /** When it was last heard of: of some runs the end is seen only when their thread goes on. */
   readonly since: number;
 }
 
@@ -144,7 +148,13 @@ class Returns {
 
   outlook(elapsed: number, { tick }: StepTimes): Changes {
     if (this.#waits.samples === 0) return [];
-    return this.#waits.changes(elapsed, (at) => this.#waits.rate(at, tick, this.#never));
+    const rate = (at: number) => this.#waits.rate(at, tick, this.#never);
+    const longest = Math.max(elapsed, this.#longest);
+    // Nothing else will be said of a thread that does not come back.
+    const tail = TAIL.map(
+      (times) => [times * longest - elapsed, rate(times * longest) / rate(elapsed)] as const,
+    );
+    return [...this.#waits.changes(elapsed, rate), ...tail];
   }
 
   snapshot(): ThreadState {
@@ -162,8 +172,13 @@ class Returns {
     this.#waits.restore(waits);
   }
 
+  /** Milliseconds after which a thread is not expected any more. */
+  get #longest(): number {
+    return PATIENCE * this.#waits.quantile(0.95);
+  }
+
   #expire(now: number): void {
-    const longest = PATIENCE * this.#waits.quantile(0.95);
+    const longest = this.#longest;
     for (const paused of this.#awaited) {
       if (now - paused.since <= longest) break;
       this.giveUp(paused);

@@ -366,3 +366,20 @@ test("a chat that pauses between its runs: they open with who opened them, and a
   // Calls without an answer have no gap after them.
   expect(predictor.snapshot().pace.sum).toBeLessThan(1000);
 });
+
+test("a thread's pause is counted from its last call on, whenever its run's end is seen", () => {
+  const waits = [false, true].map((isLate) => {
+    const predictor = new LearnedPredictor();
+    const app = new App();
+    for (let i = 0; i < 8; i++) {
+      feed(predictor, [app.start(`run ${i}`, "chat"), app.call(`run ${i}`, "assistant", 1)]);
+      const end = (): Event => ({ ...app.end(`run ${i}`, "completed", "chat"), at: app.time });
+      if (!isLate) predictor.observe(end());
+      app.time += 1_000_000;
+      if (isLate) predictor.observe(end());
+    }
+    return predictor.snapshot().threads;
+  });
+  expect(waits[1]).toEqual(waits[0]);
+  expect(waits[0]?.[0]?.[1]).toBe(7);
+});
