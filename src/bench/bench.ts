@@ -100,7 +100,8 @@ function prepare(workload: Workload, seed: number, text: BlockText, options: Ben
   const plan = planTrace(workload, { ...options, seed });
   const { blockTokens } = plan;
   const tree = new PromptTree(plan.workload, blockTokens, text);
-  const runs = paceRuns(plan.workload.runs, { seed, gapMs, answerTokens });
+  const { runEnds } = plan;
+  const runs = paceRuns(plan.workload.runs, { seed, gapMs, answerTokens, runEnds });
   const lengths = plan.workload.runs.flatMap(({ calls }) => calls.map(({ blocks }) => blocks.length));
   const longestPrompt = blockTokens * Math.max(...lengths);
   const planned = schedule(plannedWorkload(runs, tree, blockTokens), { concurrency, seed, order: "random" });

@@ -27,11 +27,12 @@ export class TraceLog extends CallLog {
 export interface PlannedCall {
   readonly call: RecordedCall;
   readonly answerTokens: number;
-  /** Milliseconds from the answer to the run's next call. */
+  /** Milliseconds from the answer to the next call of the run, or of its thread. */
   readonly gapMs: number;
+  readonly endsRun: boolean;
 }
 
-/** One part of a recorded run to play. */
+/** One part of a recorded run to play, or of a thread's runs. */
 export interface PlannedRun {
   readonly recorded: RecordedRun;
   readonly calls: readonly PlannedCall[];
@@ -75,25 +76,48 @@ export function buildTraceGraph(options: TraceGraphOptions) {
   return graph.compile();
 }
 
-/** Config of one run; its plan travels beside the state. */
-export function traceConfig(plan: PlannedRun, index: number, signal: AbortSignal) {
-  return {
-    configurable: { thread_id: `run-${index}`, plan, run: index },
-    recursionLimit: plan.calls.length + 5,
-    signal,
-  };
+/** Plays a part on a thread of its own, run by run. */
+export async function playRuns(
+  graph: ReturnType<typeof buildTraceGraph>,
+  { calls }: PlannedRun,
+  index: number,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let from = 0; from < calls.length;) {
+    const end = calls.findIndex(({ endsRun }, at) => at >= from && endsRun);
+    const until = end < 0 ? calls.length : end + 1;
+    const plan: PlannedTurn = { calls: calls.slice(from, until), isLast: until === calls.length };
+    await graph.invoke(
+      { callsMade: 0 },
+      {
+        configurable: { thread_id: `run-${index}`, plan, run: index },
+        recursionLimit: plan.calls.length + 5,
+        signal,
+      },
+    );
+    if (!plan.isLast) await wait(plan.calls.at(-1)?.gapMs, undefined, { signal });
+    from = until;
+  }
+}
+
+/** What one invocation plays; it travels beside the state. */
+interface PlannedTurn {
+  readonly calls: readonly PlannedCall[];
+  /** No other follows on its thread. */
+  readonly isLast: boolean;
 }
 
 function node(agent: string, { tree, modelOf, log }: TraceGraphOptions) {
   return async ({ callsMade }: typeof State.State, config: RunnableConfig) => {
-    const { calls } = planOf(config);
+    const { calls, isLast } = planOf(config);
     const planned = calls[callsMade] as PlannedCall;
     const { call, answerTokens, gapMs } = planned;
     const { record } = await timedAnswer(modelOf(answerTokens), tree.messages(call), agent, config);
     log.calls.push(record);
-    const isLast = callsMade === calls.length - 1;
-    log.played.push({ call, run: config.configurable?.["run"] as number, isLast, record });
-    if (!isLast && gapMs > 0) await pause(call, gapMs, config);
+    const isEnd = callsMade === calls.length - 1;
+    const run = config.configurable?.["run"] as number;
+    log.played.push({ call, run, isLast: isLast && isEnd, record });
+    if (!isEnd && gapMs > 0) await pause(call, gapMs, config);
     return { callsMade: callsMade + 1 };
   };
 }
@@ -116,8 +140,8 @@ const recordedTool = tool(
   },
 ) as unknown as StructuredTool;
 
-function planOf(config: RunnableConfig): PlannedRun {
-  return config.configurable?.["plan"] as PlannedRun;
+function planOf(config: RunnableConfig): PlannedTurn {
+  return config.configurable?.["plan"] as PlannedTurn;
 }
 
 /** LangGraph keeps some names and characters for itself, and takes what every object has for channels of its state. */

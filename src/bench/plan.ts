@@ -2,6 +2,7 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { InvalidOptionsError } from "../errors.ts";
 import { shuffled } from "../sim/shuffled.ts";
+import { threadsOf } from "../sim/threads.ts";
 import type { RecordedCall, RecordedRun, Workload } from "../sim/workload.ts";
 
 export interface PlanOptions {
@@ -18,8 +19,10 @@ export interface PlanOptions {
 
 /** What is played of a workload, the same in every arm. */
 export interface Plan {
-  /** Parts of the recorded runs, in the order in which they are opened. */
+  /** Parts of the recorded runs, in the order in which they are opened; the runs of a thread are one. */
   readonly workload: Workload;
+  /** Calls that end a run. */
+  readonly runEnds: ReadonlySet<RecordedCall>;
   /** Tokens of a block as it is played. */
   readonly blockTokens: number;
   /** What a reader of the figures has to know. */
@@ -38,10 +41,12 @@ export function planTrace(workload: Workload, options: PlanOptions): Plan {
   const { concurrency, seed, calls = Number.POSITIVE_INFINITY, longestPrompt } = options;
   const random = xoroshiro128plus(seed);
   const below = (limit: number) => uniformInt(random, 0, limit - 1);
-  const whole = workload.runs.flatMap((run) => {
-    const played = run.calls.filter(({ blocks }) => blocks.length > 0);
-    return played.length > 0 ? { ...run, calls: played } : [];
-  });
+  const { whole, runEnds } = joinThreads(
+    workload.runs.flatMap((run) => {
+      const played = run.calls.filter(({ blocks }) => blocks.length > 0);
+      return played.length > 0 ? { ...run, calls: played } : [];
+    }),
+  );
   if (whole.length === 0)
     throw new InvalidOptionsError("bench", `no call of ${workload.name} has a prompt in blocks`, {
       hint: "Record one with `cachesage record`, or see `cachesage inspect` for what the trace holds.",
@@ -76,7 +81,22 @@ export function planTrace(workload: Workload, options: PlanOptions): Plan {
       ? [`${lost} calls left out since a prompt is longer than ${longestPrompt} tokens (seed ${seed}).`]
       : []),
   ];
-  return { workload: { ...workload, runs }, blockTokens, notes };
+  return { workload: { ...workload, runs }, runEnds, blockTokens, notes };
+}
+
+/** The runs of a thread as one; their calls' times are from the start of the first. */
+function joinThreads(runs: readonly RecordedRun[]) {
+  const runEnds = new Set<RecordedCall>();
+  const whole = threadsOf(runs).flatMap(({ calls: [first, ...others] }): RecordedRun[] => {
+    if (!first) return [];
+    const calls = [first, ...others].map(({ call, dueMs, isLast }) => {
+      const own = call.startMs === undefined ? call : { ...call, startMs: dueMs };
+      if (isLast) runEnds.add(own);
+      return own;
+    });
+    return [{ ...first.recorded, calls }];
+  });
+  return { whole, runEnds };
 }
 
 /** How many calls of each run are played when open runs take turns; runs that get none are left out. */

@@ -4,7 +4,7 @@ import type { Arm, ArmResult } from "../arms/arm.ts";
 import { playArm } from "../arms/play-arm.ts";
 import { startTarget } from "../arms/target.ts";
 import type { RecordedCall, RecordedRun } from "../sim/workload.ts";
-import { buildTraceGraph, type PlannedRun, traceConfig, TraceLog } from "./graph.ts";
+import { buildTraceGraph, type PlannedRun, playRuns, TraceLog } from "./graph.ts";
 import type { PromptTree } from "./prompt-tree.ts";
 
 /** How recorded calls are sent to the engine. */
@@ -14,6 +14,8 @@ export interface Pace {
   readonly gapMs: number;
   /** Most tokens of an answer. */
   readonly answerTokens: number;
+  /** Calls that end a run of a thread that goes on. */
+  readonly runEnds?: ReadonlySet<RecordedCall>;
 }
 
 export interface TracePlay {
@@ -38,6 +40,7 @@ export function paceRuns(runs: readonly RecordedRun[], pace: Pace): readonly Pla
       call,
       answerTokens: Math.max(1, Math.min(pace.answerTokens, Math.round(call.outputTokens))),
       gapMs: gapAfter(call, recorded.calls[index + 1], pace.gapMs, uniformFloat64(random)),
+      endsRun: pace.runEnds?.has(call) ?? false,
     })),
   }));
 }
@@ -72,7 +75,7 @@ export function playTrace(arm: Arm, play: TracePlay): Promise<ArmResult<TraceLog
       return {
         log,
         graph,
-        invoke: (plan, index) => graph.invoke({ callsMade: 0 }, traceConfig(plan, index, signal)),
+        invoke: (plan, index) => playRuns(graph, plan, index, signal),
       };
     },
   });

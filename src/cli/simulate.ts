@@ -25,7 +25,11 @@ const options = z.strictObject({
     .min(1)
     .default(["10%", "25%", "50%"])
     .describe("Cache sizes: 25% of the open runs' mean working set, 4096t tokens, or a number of blocks."),
-  concurrency: z.array(z.int().positive()).min(1).default([8, 32]).describe("Runs open at once."),
+  concurrency: z
+    .array(z.int().positive())
+    .min(1)
+    .default([8, 32])
+    .describe("Runs open at once; those of a thread count as one."),
   seed: z
     .array(z.int().nonnegative())
     .min(1)

@@ -10,7 +10,7 @@ export const workloadOptions = {
     .string()
     .optional()
     .describe(`Trace format (${names.join(", ")}); told from the first record by default.`),
-  concurrency: z.int().positive().default(8).describe("Runs open at once."),
+  concurrency: z.int().positive().default(8).describe("Runs open at once; those of a thread count as one."),
   seed: z.int().nonnegative().default(1).describe("Seed of the order of runs and of their interleaving."),
   order: z
     .enum(["auto", "own", "random"])

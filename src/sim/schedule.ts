@@ -3,7 +3,7 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { InvalidOptionsError } from "../errors.ts";
 import { shuffled } from "./shuffled.ts";
-import type { SessionId } from "../runtime/event.ts";
+import { byStart, type Thread, type ThreadCall, threadsOf } from "./threads.ts";
 import type { RecordedCall, RecordedRun, Workload } from "./workload.ts";
 
 /** One call in the order in which the engine gets them. */
@@ -45,23 +45,6 @@ export interface ScheduleOptions {
 
 /** Calls between two looks at the working set; where there are fewer calls, it is looked at after each. */
 const SAMPLE_EVERY = 50;
-
-/** The calls of runs that follow each other. */
-interface Thread {
-  /** Milliseconds from the recording's start to the first run's; 0 where that is not known. */
-  readonly begunMs: number;
-  /** Milliseconds from there to the last end of a call. */
-  endedMs: number;
-  readonly calls: ThreadCall[];
-}
-
-interface ThreadCall {
-  readonly call: RecordedCall;
-  readonly recorded: RecordedRun;
-  /** Milliseconds from the thread's start, where calls have times. */
-  readonly dueMs: number;
-  readonly isLast: boolean;
-}
 
 interface OpenThread extends Pick<Thread, "calls"> {
   readonly index: number;
@@ -136,37 +119,6 @@ export function schedule(workload: Workload, options: ScheduleOptions): Schedule
   return { workload, concurrency, seed, isTimed, calls: scheduled, workingSet: sampler.mean };
 }
 
-/** In the order of their first runs. Runs of one session that overlap do not follow each other: they are threads of their own. */
-function threadsOf(runs: readonly RecordedRun[]): readonly Thread[] {
-  const threads: Thread[] = [];
-  const latest = new Map<SessionId, Thread>();
-  for (const run of runs.toSorted(byStart)) {
-    const earlier = run.session === undefined ? undefined : latest.get(run.session);
-    if (earlier && addRun(earlier, run)) continue;
-    const thread: Thread = { begunMs: run.startMs ?? 0, endedMs: 0, calls: [] };
-    addRun(thread, run);
-    threads.push(thread);
-    if (run.session !== undefined) latest.set(run.session, thread);
-  }
-  return threads;
-}
-
-/**
- * A run begins as long after the thread's first one as it did, or where that is not known when the one before it has ended.
- * @returns false if it began earlier: then nothing is added.
- */
-function addRun(thread: Thread, recorded: RecordedRun): boolean {
-  const { startMs = thread.begunMs + thread.endedMs, calls } = recorded;
-  const offset = startMs - thread.begunMs;
-  if (offset < thread.endedMs) return false;
-  for (const [i, call] of calls.entries()) {
-    const dueMs = offset + (call.startMs ?? 0);
-    thread.endedMs = Math.max(thread.endedMs, dueMs + (call.durationMs ?? 0));
-    thread.calls.push({ call, recorded, dueMs, isLast: i === calls.length - 1 });
-  }
-  return true;
-}
-
 /** Milliseconds from its first call to its last. */
 function lengthOf(thread: Thread | undefined): number {
   return thread?.calls.at(-1)?.dueMs ?? 0;
@@ -191,10 +143,6 @@ function earliest(open: readonly OpenThread[], isStream: boolean): number {
   for (let i = 1; i < open.length; i++)
     if (dueAt(open[i] as OpenThread) < dueAt(open[best] as OpenThread)) best = i;
   return best;
-}
-
-function byStart(a: RecordedRun, b: RecordedRun): number {
-  return (a.startMs ?? 0) - (b.startMs ?? 0);
 }
 
 /** Distinct blocks ever used by the threads that are open, averaged over samples. */

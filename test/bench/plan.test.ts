@@ -3,6 +3,7 @@ import { BlockText } from "../../src/bench/block-text.ts";
 import { planTrace } from "../../src/bench/plan.ts";
 import { paceRuns } from "../../src/bench/play-trace.ts";
 import { PromptTree } from "../../src/bench/prompt-tree.ts";
+import type { RecordedRun } from "../../src/sim/workload.ts";
 import { recorded, small, type Written } from "./recorded.ts";
 
 const text = new BlockText();
@@ -58,6 +59,48 @@ describe("what is played of a trace", () => {
       "no call of recorded has a prompt of at most 8 tokens",
     );
     expect(() => planTrace(recorded([[["agent", [], 0]]]), options)).toThrow("has a prompt in blocks");
+  });
+});
+
+/** A run of a chat, with calls 100 ms apart. */
+const timed = (run: RecordedRun, startMs: number): RecordedRun => ({
+  ...run,
+  session: "chat",
+  startMs,
+  calls: run.calls.map((call, i) => ({ ...call, startMs: 100 * i, durationMs: 50 })),
+});
+
+describe("the runs of a thread", () => {
+  const { runs: recordedRuns, ...rest } = growing(2, 3, 2);
+  const [first, second, third] = recordedRuns as [RecordedRun, RecordedRun, RecordedRun];
+  const workload = {
+    ...rest,
+    runs: [timed(second, 1000), { ...timed(third, 0), session: "other" }, timed(first, 0)],
+  };
+
+  it("are one part to play, whose calls end two runs", () => {
+    const plan = planTrace(workload, { ...options, concurrency: 1 });
+    expect(plan.workload.runs).toHaveLength(2);
+    const chat = plan.workload.runs.find(({ session }) => session === "chat");
+    expect(chat?.calls.map(({ blocks }) => blocks)).toEqual(
+      [...first.calls, ...second.calls].map(({ blocks }) => blocks),
+    );
+    expect(chat?.calls.map((call) => plan.runEnds.has(call))).toEqual([false, true, false, false, true]);
+  });
+
+  it("are as far apart as they were, or as the longest gap", () => {
+    const { workload: planned, runEnds } = planTrace(workload, options);
+    const gapsOf = (gapMs: number) =>
+      paceRuns(planned.runs, { seed: 1, gapMs, answerTokens: 3, runEnds })
+        .find(({ recorded: run }) => run.session === "chat")
+        ?.calls.slice(0, 3)
+        .map((call) => [call.gapMs, call.endsRun]);
+    expect(gapsOf(2000)).toEqual([
+      [50, false],
+      [850, true],
+      [50, false],
+    ]);
+    expect(gapsOf(200)?.[1]).toEqual([200, true]);
   });
 });
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BlockText } from "../../src/bench/block-text.ts";
+import { planTrace } from "../../src/bench/plan.ts";
 import { paceRuns, playTrace, type TracePlay } from "../../src/bench/play-trace.ts";
 import { PromptTree } from "../../src/bench/prompt-tree.ts";
 import { servedSchedule } from "../../src/bench/served.ts";
@@ -83,5 +84,23 @@ describe("a recorded workload on the embedded engine", () => {
     expect(sage?.hints["release applied"]).toBeGreaterThan(0);
     for (const [index, { calls: own }] of small.runs.entries())
       expect(played.filter(({ run }) => run === index).map(({ call }) => call)).toEqual(own);
+  });
+
+  it("has the runs of a thread one after the other, each an invocation of its own", async () => {
+    const chat = small.runs.map((run, index) => (index < 2 ? { ...run, session: "chat" } : run));
+    const plan = planTrace({ ...small, runs: chat }, { concurrency: 2, seed: 1, longestPrompt: 8192 });
+    const { runEnds, workload } = plan;
+    const { played, sage } = await play("hints", 16, {
+      concurrency: 2,
+      runs: paceRuns(workload.runs, { seed: 1, gapMs: 0, answerTokens: 4, runEnds }),
+    });
+    expect(sage?.faults).toBe(0);
+    expect(sage?.openRuns).toBe(0);
+    for (const [index, { calls: own }] of workload.runs.entries()) {
+      const part = played.filter(({ run }) => run === index);
+      expect(part.map(({ call }) => call)).toEqual(own);
+      expect(part.map(({ isLast }) => isLast)).toEqual(own.map((_, i) => i === own.length - 1));
+    }
+    expect(workload.runs.map((run) => run.calls.length).toSorted()).toEqual([3, 8]);
   });
 });
