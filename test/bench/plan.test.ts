@@ -63,7 +63,7 @@ describe("what is played of a trace", () => {
 });
 
 /** A run of a chat, with calls 100 ms apart. */
-const timed = (run: RecordedRun, startMs: number): RecordedRun => ({
+const chatRun = (run: RecordedRun, startMs: number): RecordedRun => ({
   ...run,
   session: "chat",
   startMs,
@@ -75,7 +75,7 @@ describe("the runs of a thread", () => {
   const [first, second, third] = recordedRuns as [RecordedRun, RecordedRun, RecordedRun];
   const workload = {
     ...rest,
-    runs: [timed(second, 1000), { ...timed(third, 0), session: "other" }, timed(first, 0)],
+    runs: [chatRun(second, 1000), { ...chatRun(third, 0), session: "other" }, chatRun(first, 0)],
   };
 
   it("are one part to play, whose calls end two runs", () => {
