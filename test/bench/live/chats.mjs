@@ -47,6 +47,8 @@ async function played({ cacheHints, order }, seed) {
       }
     };
     const person = async (number) => {
+      // They do not all come at once.
+      await pause(400 * number);
       for (let i = 0; i < 3; i++) await chat(10 * number + i);
     };
     await Promise.all(Array.from({ length: 12 }, (_, number) => person(number)));
