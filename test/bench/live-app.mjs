@@ -3,6 +3,7 @@ import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ChatOpenAI } from "@langchain/openai";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { mean } from "simple-statistics";
 import { CacheSage } from "../../dist/index.js";
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -79,3 +80,18 @@ export async function withApp(connect, policies, play, options = {}) {
   if (faults > 0 || failed > 0) throw new Error(`${faults} faults, ${failed} calls failed`);
   return { result, calls, repeats, ledger: [...sage.ledger] };
 }
+
+/** Share of the prompts that was in cache, and mean milliseconds to the first token. */
+export function hitsAndTtft(calls) {
+  const sum = (tokens) => calls.reduce((all, { usage }) => all + (usage[tokens] ?? 0), 0);
+  return {
+    hitRate: sum("cachedTokens") / sum("promptTokens"),
+    ttft: mean(calls.map(({ at, first }) => first - at)),
+  };
+}
+
+/** The arms of loads about `prefix-cache`, as `compareArms` has them. */
+export const LRU_AND_HINTS = {
+  lru: () => ({ cacheHints: false, order: "lru" }),
+  hints: () => ({ cacheHints: true, order: "scored" }),
+};

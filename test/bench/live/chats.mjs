@@ -1,12 +1,17 @@
 import { MemorySaver, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
-import { mean } from "simple-statistics";
-import { drawFrom, embedded, pause, streamed, withApp, words } from "../live-app.mjs";
+import {
+  drawFrom,
+  embedded,
+  hitsAndTtft,
+  LRU_AND_HINTS,
+  pause,
+  streamed,
+  withApp,
+  words,
+} from "../live-app.mjs";
 import { compareArms } from "../live-arms.mjs";
 
 const EXPERTS = ["billing", "shipping", "returns"];
-
-const lru = { cacheHints: false, order: "lru" };
-const hints = { cacheHints: true, order: "scored" };
 
 /** A help desk: triage looks at the question alone, then an expert at the whole conversation, which a checkpointer keeps. */
 function helpDesk(model) {
@@ -54,15 +59,11 @@ async function played({ cacheHints, order }, seed) {
     await Promise.all(Array.from({ length: 12 }, (_, number) => person(number)));
   };
   const { calls } = await withApp(connect, { "prefix-cache": cacheHints }, play, { cacheHints });
-  const sum = (tokens) => calls.reduce((all, { usage }) => all + (usage[tokens] ?? 0), 0);
-  return {
-    hitRate: sum("cachedTokens") / sum("promptTokens"),
-    ttft: mean(calls.map(({ at, first }) => first - at)),
-  };
+  return hitsAndTtft(calls);
 }
 
 export default () =>
-  compareArms("prefix-cache", { lru: () => lru, hints: () => hints }, played, {
+  compareArms("prefix-cache", LRU_AND_HINTS, played, {
     hitRate: "hit rate of a help desk whose chats go on after a pause",
     ttft: "mean TTFT, ms",
   });

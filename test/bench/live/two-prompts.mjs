@@ -1,13 +1,18 @@
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
-import { mean } from "simple-statistics";
-import { drawFrom, embedded, pause, streamed, withApp, words } from "../live-app.mjs";
+import {
+  drawFrom,
+  embedded,
+  hitsAndTtft,
+  LRU_AND_HINTS,
+  pause,
+  streamed,
+  withApp,
+  words,
+} from "../live-app.mjs";
 import { compareArms } from "../live-arms.mjs";
 
 /** A team whose nodes each call the model about two things, with a system message and a history of its own for each. */
 const TEAM = { planner: ["plan", "criticise"], coder: ["write", "review"], tester: ["test", "sort"] };
-
-const lru = { cacheHints: false, order: "lru" };
-const hints = { cacheHints: true, order: "scored" };
 
 function teamOf(model, draw) {
   const said = (role, about, count) => ({ role, content: words(count, `${about}${draw(1_000_000)}-`) });
@@ -46,15 +51,11 @@ async function played({ cacheHints, order }, seed) {
     await Promise.all(Array.from({ length: 8 }, worker));
   };
   const { calls } = await withApp(connect, { "prefix-cache": cacheHints }, play, { cacheHints });
-  const sum = (tokens) => calls.reduce((all, { usage }) => all + (usage[tokens] ?? 0), 0);
-  return {
-    hitRate: sum("cachedTokens") / sum("promptTokens"),
-    ttft: mean(calls.map(({ at, first }) => first - at)),
-  };
+  return hitsAndTtft(calls);
 }
 
 export default () =>
-  compareArms("prefix-cache", { lru: () => lru, hints: () => hints }, played, {
+  compareArms("prefix-cache", LRU_AND_HINTS, played, {
     hitRate: "hit rate of nodes that call the model about two things",
     ttft: "mean TTFT, ms",
   });
