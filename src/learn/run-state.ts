@@ -24,7 +24,7 @@ const alone: (readonly number[])[] = [];
 export class RunState {
   /** Model calls so far, those of earlier runs of its thread among them. */
   step = 0;
-  /** These. */
+  /** Those of earlier runs. */
   #inherited = 0;
   /** Step of each agent's latest call, 0 for none. */
   lastStep: number[] = [];

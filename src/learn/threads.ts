@@ -106,7 +106,7 @@ export class Threads {
     if (!paused) return;
     this.#paused.delete(run as RunId);
     this.#runs.delete(session);
-    this.#returns(paused.isInterrupted).giveUp(paused);
+    this.#returns(paused.isInterrupted).drop(paused);
   }
 }
 
@@ -125,6 +125,7 @@ class Returns {
 
   await(paused: Paused): void {
     this.#expire(paused.since);
+    this.#fade();
     this.#awaited.add(paused);
   }
 
@@ -132,14 +133,12 @@ class Returns {
     if (!this.#awaited.delete(paused)) this.#never = Math.max(0, this.#never - 1);
     this.#waits.add(now - paused.since);
     this.#expire(now);
+    this.#fade();
   }
 
-  giveUp(paused: Paused): void {
-    if (!this.#awaited.delete(paused)) return;
-    this.#never++;
-    if (this.#waits.samples + this.#never <= WINDOW) return;
-    this.#waits.halve();
-    this.#never /= 2;
+  /** Nobody will know. */
+  drop(paused: Paused): void {
+    this.#awaited.delete(paused);
   }
 
   rate(elapsed: number, { tick, step }: StepTimes): number | undefined {
@@ -181,7 +180,14 @@ class Returns {
     const longest = this.#longest;
     for (const paused of this.#awaited) {
       if (now - paused.since <= longest) break;
-      this.giveUp(paused);
+      this.#awaited.delete(paused);
+      this.#never++;
     }
+  }
+
+  #fade(): void {
+    if (this.#waits.samples + this.#never <= WINDOW) return;
+    this.#waits.halve();
+    this.#never /= 2;
   }
 }

@@ -77,3 +77,18 @@ test("a paused thread is expected less and less, and what becomes of that is tol
   expect(outlook.at(-1)?.[1]).toBeLessThan(0.01);
   expect(threads.outlook(chat, chat.since, undefined)).toEqual([]);
 });
+
+test("what was seen long ago counts less than what is seen now", () => {
+  const threads = new Threads();
+  const play = (from: number, count: number, returns: boolean) => {
+    for (let i = from; i < from + count; i++) {
+      threads.pause(`run ${i}`, paused(`chat ${i}`, 1000 * i));
+      if (returns) threads.resume(`chat ${i}`, 1000 * i + 100);
+    }
+  };
+  play(0, 5000, true);
+  expect(threads.probability(false)).toBeGreaterThan(0.98);
+  expect(threads.snapshot()[0]?.[0]).toBeLessThan(600);
+  play(5000, 600, false);
+  expect(threads.probability(false)).toBeLessThan(0.5);
+});
