@@ -355,6 +355,7 @@ export class LearnedPredictor implements Predictor {
 
   #startRun(run: RunId, session: SessionId | undefined, now: number): void {
     const state = this.#runs.open(run);
+    if (state.hasCalled) return;
     state.since = now;
     const paused = session === undefined ? undefined : this.#threads.resume(session, now);
     if (!paused) return;

@@ -383,3 +383,13 @@ test("a thread's pause is counted from its last call on, whenever its run's end 
   expect(waits[1]).toEqual(waits[0]);
   expect(waits[0]?.[0]?.[1]).toBe(7);
 });
+
+test("a run that is told to begin once it has called takes nothing over", () => {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  feed(predictor, [app.start("1", "chat"), app.end("1", "interrupted", "chat"), app.call("1", "a", 1)]);
+  const value = () => predictor.reuse({ agent: "a", run: "1" });
+  const before = value();
+  predictor.observe(app.start("1", "chat"));
+  expect(value()).toBe(before);
+});
