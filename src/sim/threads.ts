@@ -10,6 +10,7 @@ export interface Thread {
   readonly calls: ThreadCall[];
 }
 
+/** One call of a thread. */
 export interface ThreadCall {
   readonly call: RecordedCall;
   readonly recorded: RecordedRun;
@@ -50,6 +51,7 @@ function addRun(thread: Thread, recorded: RecordedRun): boolean {
   return true;
 }
 
+/** Runs whose start is not known come first, as they are. */
 export function byStart(a: RecordedRun, b: RecordedRun): number {
   return (a.startMs ?? 0) - (b.startMs ?? 0);
 }

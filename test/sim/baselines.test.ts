@@ -102,7 +102,7 @@ test("order-oracle knows a run's own future, not which run comes next", () => {
 });
 
 test("order-oracle knows what comes after a run's end where its thread goes on", () => {
-  // 1:a ends its run, and is thread 1's next use as well; 2:b, which takes one block more than there are, is never used again.
+  // Runs 1 and 3 are of one thread. At 2:b one block has to go: b is never used again, a is by run 3, which has not begun. a hit.
   const apart = written("1:a 2:b 3:a");
   const calls = apart.calls.map((call) => (call.run === 2 ? { ...call, thread: 0 } : call));
   expect(replay({ ...apart, calls }, orderOracle, { capacity: 1 }).hits).toBe(1);
