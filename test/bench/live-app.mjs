@@ -42,9 +42,10 @@ export const embedded =
  * Plays a load by an app with these policies and no others.
  *
  * @param connect given the options, connects to the engine or engines.
+ * @param options.model preset that the engine serves; default: pico.
  * @returns its model calls, each from `at` to `first` token to `end`; the ledger; what `play` returned.
  */
-export async function withApp(connect, policies, play, options = {}) {
+export async function withApp(connect, policies, play, { model: preset = "pico", ...options } = {}) {
   const requests = new Map();
   const sage = await connect({
     policies: { "prefix-cache": false, ...policies },
@@ -62,7 +63,7 @@ export async function withApp(connect, policies, play, options = {}) {
     ...options,
   });
   const modelOf = (fields) =>
-    new ChatOpenAI({ maxTokens: 8, maxRetries: 0, ...fields, ...sage.model({ model: "pico" }) });
+    new ChatOpenAI({ maxTokens: 8, maxRetries: 0, ...fields, ...sage.model({ model: preset }) });
   const model = modelOf();
   const graphOf = (system, agent = "worker") =>
     sage.instrument(
