@@ -190,7 +190,7 @@ export class Prefetcher {
     if (job.lease === undefined) return;
     const { chain } = job.lease;
     const { pool } = this.#cache;
-    pool.claim(chain, job.prefix);
+    pool.claim(chain, job.prefix, chain.length, job.tokens.length);
     if (job.anchor !== undefined) pool.claimAnchor(chain, job.anchor, job.anchorLength);
     pool.close(chain);
     job.lease = undefined;

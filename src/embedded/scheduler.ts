@@ -373,9 +373,11 @@ export class Scheduler {
 
   #claim({ lease, request }: Generation): void {
     if (lease === undefined || !this.#options.prefixCaching) return;
-    if (request.prefix !== undefined) this.#cache.pool.claim(lease.chain, request.prefix);
+    const { chain } = lease;
+    if (request.prefix !== undefined)
+      this.#cache.pool.claim(chain, request.prefix, chain.length, request.prompt.length);
     if (request.anchor !== undefined)
-      this.#cache.pool.claimAnchor(lease.chain, request.anchor, request.anchorLength, request.prefix);
+      this.#cache.pool.claimAnchor(chain, request.anchor, request.anchorLength, request.prefix);
   }
 
   #letGo(generation: Generation): void {

@@ -102,6 +102,7 @@ class Embedded implements EmbeddedAdapter {
       ...(own !== undefined && {
         value: own.value,
         later: own.later,
+        tail: own.tail,
         ...(own.ttlMs !== undefined && { ttl_ms: own.ttlMs }),
       }),
       ...(shared !== undefined && { anchor_value: shared.value }),
@@ -190,8 +191,10 @@ class Embedded implements EmbeddedAdapter {
 function toAction(hint: Hint): readonly [string, unknown] {
   const prefix = prefixId(hint.prefix);
   switch (hint.type) {
-    case "retain":
-      return ["kv.retain", { prefix, value: hint.value, later: hint.later, ttl_ms: hint.ttlMs }];
+    case "retain": {
+      const { value, later, tail, ttlMs } = hint;
+      return ["kv.retain", { prefix, value, later, tail, ttl_ms: ttlMs }];
+    }
     case "prefetch": {
       const anchor = prefixId({ agent: hint.prefix.agent });
       return ["kv.prefetch", { prefix, anchor, value: hint.value, later: hint.later, body: hint.body }];

@@ -188,6 +188,10 @@ export class LearnedPredictor implements Predictor {
     return this.#survival.keptLater(this.#agents.find(agent) ?? OTHER_INDEX, placeOf(fromEnd));
   }
 
+  tail(agent: AgentId, length: number): number {
+    return this.#survival.tail(this.#agents.find(agent) ?? OTHER_INDEX, length);
+  }
+
   tokens(characters: number): number {
     return this.#anchors.tokens(characters);
   }

@@ -9,6 +9,9 @@ const FARTHEST = DISTANCES.at(-1) as number;
 /** Samples that count in full; beyond, old ones are halved. */
 const WINDOW = 512;
 
+/** Probabilities that differ by no more do so by rounding. */
+const ALIKE = 1e-6;
+
 /** Places between which survival is not told apart; place 0 is the prompt's very end. */
 export const PLACES = DISTANCES.length;
 
@@ -68,6 +71,7 @@ export class Survival {
     const own = (this.#agents[agent] ??= newAgent());
     const found = returnOf(steps);
     count(own.all, lost);
+    own.tails.length = 0;
     if (found > 0) count(own.later, lost);
     count(own.apart[found] as Survived, lost);
   }
@@ -76,6 +80,19 @@ export class Survival {
   keptLater(agent: number, place: number): number {
     const own = this.#agents[agent];
     return own ? shrunk(own.later, place, shrunk(own.all, place, 1)) : 1;
+  }
+
+  /**
+   * Characters at a history's end that survive less often than what stands before them: cut where both parts are most alike in
+   * themselves, as regression trees split (Breiman et al. 1984). 0: all of it survives alike.
+   *
+   * @param length characters of the history.
+   */
+  tail(agent: number, length: number): number {
+    const own = this.#agents[agent];
+    if (!own) return 0;
+    const place = placeOf(length);
+    return (own.tails[place] ??= tailOf(own.all, place));
   }
 
   /** Fills `out`, by class of steps, with the probability that what is at a place survives such a return. */
@@ -104,7 +121,8 @@ export class Survival {
   restore(text: string, local: (agent: number) => number): void {
     for (const reader = new CountReader(text); !reader.isAtEnd;) {
       const agent = local(reader.next());
-      const { all, later, apart } = (this.#agents[agent] ??= newAgent());
+      const { all, later, apart, tails } = (this.#agents[agent] ??= newAgent());
+      tails.length = 0;
       for (const one of [apart[0] as Survived, later]) {
         const counts = reader.list();
         add(all, counts);
@@ -137,10 +155,30 @@ interface Agent {
   readonly all: Survived;
   readonly later: Survived;
   readonly apart: readonly Survived[];
+  /** As computed since the last return, by the place of a history's beginning. */
+  readonly tails: number[];
 }
 
 function newAgent(): Agent {
-  return { all: survived(), later: survived(), apart: Array.from({ length: RETURNS }, survived) };
+  return { all: survived(), later: survived(), apart: Array.from({ length: RETURNS }, survived), tails: [] };
+}
+
+/** Of a history that begins at `place`. */
+function tailOf(all: Survived, place: number): number {
+  const length = DISTANCES[place] as number;
+  const widthOf = (at: number) => endOf(at) - (DISTANCES[at] as number);
+  let sum = 0;
+  for (let at = 0; at < place; at++) sum += widthOf(at) * shrunk(all, at, 1);
+  let [best, most, tail, tailSum] = [0, 0, 0, 0];
+  for (let at = 0; at < place - 1; at++) {
+    tail += widthOf(at);
+    tailSum += widthOf(at) * shrunk(all, at, 1);
+    const head = length - tail;
+    const apart = (sum - tailSum) / head - tailSum / tail;
+    const explained = tail * head * apart * apart;
+    if (apart > ALIKE && explained > most) [best, most] = [tail, explained];
+  }
+  return best;
 }
 
 function shrunk({ samples, kept }: Survived, place: number, base: number): number {

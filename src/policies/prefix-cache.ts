@@ -12,6 +12,7 @@ import {
   promptOf,
   type RetainHint,
   type Settlement,
+  type TailValue,
 } from "../runtime/action.ts";
 import { AheadBudget } from "../runtime/ahead-budget.ts";
 import type { AgentId, Event, RequestEndEvent, RunId } from "../runtime/event.ts";
@@ -45,6 +46,8 @@ type Options = z.output<typeof options>;
 type Outlook = ReturnType<Predictor["outlook"]>;
 
 const NONE: readonly never[] = [];
+/** Characters over which is told how many a token has. */
+const MANY = 1 << 20;
 /** Requests over which is averaged what they find in cache. */
 const REQUESTS = 32;
 /** An agent that has just answered is fetched again when so many of its tokens are likely to go before it returns. */
@@ -70,7 +73,7 @@ export default definePolicy({
 class PrefixCache implements Policy<"prefix"> {
   readonly #context: PolicyContext<Options>;
   /** Values last sent, by run (undefined: anchors) and branch: unchanged ones are not sent again. */
-  readonly #sent = new Map<RunId | undefined, Map<string, number>>();
+  readonly #sent = new Map<RunId | undefined, Map<string, RetainHint>>();
   /** Prefetched and not yet used or withdrawn; the bound is that of all policies. */
   readonly #ahead = new AheadBudget(Number.POSITIVE_INFINITY);
   /** Tokens that the request under way was expected to find in cache, by run; 0: it was not prefetched. */
@@ -119,18 +122,33 @@ class PrefixCache implements Policy<"prefix"> {
     else if (last?.agent === agent) this.#lost.add(1 - Math.min(1, usage.cachedTokens / last.tokens));
   }
 
+  /** The value of what stands before the prompt's tail: that of its middle. */
   score(prefix: PrefixSubject): number {
+    const { predictor } = this.#context;
+    const history = this.#charactersOf(prefix);
+    const fromEnd =
+      history === 0 ? Number.POSITIVE_INFINITY : (predictor.tail(prefix.agent, history) + history) / 2;
+    return predictor.reuse(prefix, fromEnd, this.#inTime.value);
+  }
+
+  /** The prompt's tail, where that is worth less than `value`. */
+  #tailOf(prefix: PrefixSubject, value: number): Tail | undefined {
+    const { predictor } = this.#context;
+    const characters = predictor.tail(prefix.agent, this.#charactersOf(prefix));
+    if (characters === 0) return undefined;
+    const own = predictor.reuse(prefix, characters / 2, this.#inTime.value);
+    return own < value ? { tokens: predictor.tokens(characters), value: own } : undefined;
+  }
+
+  /** Characters of a prompt's history; none where it was fetched ahead, since it is then as the next request will be. */
+  #charactersOf(prefix: PrefixSubject): number {
     const { agent, run, branch = 0 } = prefix;
     const { predictor } = this.#context;
-    // What was fetched for it is as its next request will be.
     const isAhead =
       run !== undefined &&
       this.#ahead.of(run, agent, "prefetch") > 0 &&
       predictor.nextBranch(run, agent) === branch;
-    // One value for the whole prefix: that of the middle of its history, so that a history that is dropped counts little.
-    const history = isAhead ? 0 : this.#historyOf(prefix);
-    const fromEnd = history === 0 ? Number.POSITIVE_INFINITY : (history / 2) * CHARACTERS_PER_TOKEN;
-    return predictor.reuse(prefix, fromEnd, this.#inTime.value);
+    return isAhead ? 0 : (this.#historyOf(prefix) * MANY) / predictor.tokens(MANY);
   }
 
   act(
@@ -151,7 +169,8 @@ class PrefixCache implements Policy<"prefix"> {
     const outlook = predictor.outlook(run);
     if (ranked.length > 0) {
       const own = this.#sentOf(run);
-      for (const { item, score } of ranked) this.#retain(item, score, outlook, own, actions);
+      for (const { item, score } of ranked)
+        this.#retain(item, score, outlook, own, actions, this.#tailOf(item, score));
     }
     // Where a run stands tells about the anchors of all agents, not only of its own.
     const shared = this.#sentOf(undefined);
@@ -173,7 +192,7 @@ class PrefixCache implements Policy<"prefix"> {
     return actions;
   }
 
-  #sentOf(run: RunId | undefined): Map<string, number> {
+  #sentOf(run: RunId | undefined): Map<string, RetainHint> {
     let sent = this.#sent.get(run);
     if (!sent) this.#sent.set(run, (sent = new Map()));
     return sent;
@@ -183,17 +202,23 @@ class PrefixCache implements Policy<"prefix"> {
     { agent, run, branch }: PrefixRef,
     value: number,
     outlook: Outlook,
-    sent: Map<string, number>,
+    sent: Map<string, RetainHint>,
     actions: Action[],
+    tail?: Tail,
   ): void {
     const name = branchName(agent, branch);
+    const last = sent.get(name);
+    const isSaid =
+      last?.value === value && last.tail?.value === tail?.value && last.tail?.tokens === tail?.tokens;
     // Where the value depends on the time, it does from this moment on.
-    if (sent.get(name) === value && outlook.length === 0) return;
-    sent.set(name, value);
+    if (isSaid && outlook.length === 0) return;
     const prefix = run === undefined ? { agent } : promptOf(agent, run, branch ?? 0);
-    actions.push(
-      changes(value, outlook) ? new Retain(prefix, value, outlook) : { type: "retain", prefix, value },
-    );
+    const hint: RetainHint =
+      tail || changes(value, outlook)
+        ? new Retain(prefix, value, outlook, tail)
+        : { type: "retain", prefix, value };
+    sent.set(name, hint);
+    actions.push(hint);
   }
 
   /** The prefetches worth their tokens, most probable first. */
@@ -275,6 +300,9 @@ class PrefixCache implements Policy<"prefix"> {
   }
 }
 
+/** A prompt's tail and its value. */
+type Tail = Pick<TailValue, "tokens" | "value">;
+
 /** Later values are computed where they are asked for: the ledger keeps thousands of these, and few ever leave. */
 class Retain implements RetainHint {
   readonly type = "retain";
@@ -282,15 +310,23 @@ class Retain implements RetainHint {
   readonly value: number;
   /** That of a decision, which all its hints share. */
   readonly #outlook: Outlook;
+  readonly #tail: Tail | undefined;
 
-  constructor(prefix: PrefixRef, value: number, outlook: Outlook) {
+  constructor(prefix: PrefixRef, value: number, outlook: Outlook, tail: Tail | undefined) {
     this.prefix = prefix;
     this.value = value;
     this.#outlook = outlook;
+    this.#tail = tail;
   }
 
-  get later(): LaterValues {
-    return laterOf(this.value, this.#outlook);
+  get later(): LaterValues | undefined {
+    return changes(this.value, this.#outlook) ? laterOf(this.value, this.#outlook) : undefined;
+  }
+
+  get tail(): TailValue | undefined {
+    const tail = this.#tail;
+    if (!tail || !changes(tail.value, this.#outlook)) return tail;
+    return { ...tail, later: laterOf(tail.value, this.#outlook) };
   }
 }
 

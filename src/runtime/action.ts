@@ -43,9 +43,20 @@ export interface RetainHint {
   readonly type: "retain";
   readonly prefix: PrefixRef;
   readonly value: number;
-  readonly later?: LaterValues;
+  readonly later?: LaterValues | undefined;
+  /** Its last part, where that is worth less than what stands before it; absent: the whole prefix has one value. */
+  readonly tail?: TailValue | undefined;
   /** Milliseconds from now after which the value no longer counts; absent: until the next word. */
   readonly ttlMs?: number;
+}
+
+/** The end of a prompt that the next one will hardly have: a question that is replaced, documents that were looked up for it. */
+export interface TailValue {
+  /** Estimated tokens of it. */
+  readonly tokens: number;
+  /** In [0, 1], as that of the prefix. */
+  readonly value: number;
+  readonly later?: LaterValues | undefined;
 }
 /** Nobody will ask for this prefix again. */
 export interface ReleaseHint {

@@ -13,6 +13,8 @@ export function checkHint(action: Action, declared: readonly ActionType[]): asse
     );
   if ((action.type === "retain" || action.type === "prefetch") && !isShare(action.value))
     throw new Error(`returned a value outside [0, 1]: ${String(action.value)}`);
+  if (action.type === "retain" && action.tail && !(isShare(action.tail.value) && action.tail.tokens > 0))
+    throw new Error(`returned ${action.tail.tokens} tokens of ${action.tail.value} at the end of a prompt`);
   if (action.type === "speculate") {
     const { from, probability, tokens } = action;
     if (typeof from !== "string" || run === undefined || !isShare(probability) || !(tokens >= 0))

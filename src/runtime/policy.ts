@@ -93,6 +93,13 @@ export interface Predictor {
    * before the end of its previous one there.
    */
   keptHistory(agent: AgentId, fromEnd: number): number;
+  /**
+   * Characters at the end of an agent's prompt that its next one has less often than what stands before them, such as a question that
+   * is replaced; 0: all survives alike.
+   *
+   * @param length characters of the prompt's history.
+   */
+  tail(agent: AgentId, length: number): number;
   /** Estimated tokens in this many characters of prompt, learned from reported usage. */
   tokens(characters: number): number;
   snapshot(): unknown;

@@ -28,8 +28,8 @@ interface AnchorUse {
 /**
  * What runs in an app, hint by hint: the runtime with policy `prefix-cache`, and a cache that goes by the values
  * sent as the embedded engine does: a block is worth what its prompts are together, or its anchor where that is more; among
- * equals the one used longest ago goes first. Nothing is prefetched. A prefix has one value, that of its middle, where the
- * replay's own policy rates each block: that is what it falls behind by.
+ * equals the one used longest ago goes first. Nothing is prefetched. A prompt has two values, one for its tail and one for what
+ * stands before that, where the replay's own policy rates each block.
  */
 export class LivePolicy implements CachePolicy {
   readonly #runtime: AgentRuntime;
@@ -159,7 +159,14 @@ export class LivePolicy implements CachePolicy {
       for (const { hint, saidAt, blocks } of this.#owners.values()) {
         if (!hint || (hint.prefix.run === undefined) !== isAnchor) continue;
         const worth = worthAfter(hint, this.#now - saidAt);
-        for (const block of blocks) this.#worth[block] = combine(this.#worth[block] as number, worth);
+        const { tail } = hint;
+        const tailBlocks = tail ? Math.round(tail.tokens / this.#context.blockTokens) : 0;
+        const tailWorth = tail && tailBlocks > 0 ? worthAfter(tail, this.#now - saidAt) : worth;
+        for (const [place, block] of blocks.entries())
+          this.#worth[block] = combine(
+            this.#worth[block] as number,
+            place < blocks.length - tailBlocks ? worth : tailWorth,
+          );
       }
   }
 
@@ -169,7 +176,7 @@ export class LivePolicy implements CachePolicy {
 }
 
 /** As engines have it: straight lines between the values said. */
-function worthAfter({ value, later = [] }: RetainHint, elapsed: number): number {
+function worthAfter({ value, later = [] }: Pick<RetainHint, "value" | "later">, elapsed: number): number {
   let [before, from] = [0, value];
   for (const [afterMs, to] of later) {
     if (elapsed < afterMs) return from + ((to - from) * (elapsed - before)) / (afterMs - before);

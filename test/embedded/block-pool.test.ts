@@ -87,6 +87,44 @@ describe("eviction", () => {
     expect(resident(pool, prompt(2, 1, 64))).toBe(32);
   });
 
+  test.each([
+    ["no answer", 64],
+    ["an answer", 80],
+  ])("a prompt's tail is worth what was said of it, with %s after it", (_, length) => {
+    const { pool, clock } = createPool(9);
+    // Of 64 tokens of a prompt the last 20, which begin in the middle of a block that counts to what stands before.
+    pool.owners.setValue("a", 0.9, { tail: { tokens: 20, value: 0.1, later: [[100, 0.8]] } });
+    pool.owners.setValue("b", 0.5);
+    const tokens = prompt(1, 1, length);
+    const opened = pool.open(tokens, { limit: length, owner: "a", ceiling: Infinity, isRequest: true });
+    const chain = opened?.chain as Chain;
+    pool.append(chain, tokens, Infinity);
+    pool.claim(chain, "a", length, 64);
+    pool.close(chain);
+    play(pool, prompt(2, 1, 64), "b");
+    const left = () => [resident(pool, tokens), resident(pool, prompt(2, 1, 64))];
+    play(pool, prompt(3, 1, 80), "c");
+    // Five blocks are needed: the tail goes, then the other prompt.
+    expect(left()).toEqual([48, 16]);
+    expect(pool.owners.worth("a")).toBe(0.9);
+    clock.time = 100;
+    pool.owners.setValue("a", 0.9);
+    expect(left()).toEqual([48, 16]);
+  });
+
+  test("what a tail is worth goes on as it was said, and another word takes its place", () => {
+    const { pool, clock } = createPool(8);
+    pool.owners.setValue("a", 0.9, { tail: { tokens: 32, value: 0.1, later: [[100, 0.8]] } });
+    play(pool, prompt(1, 1, 64), "a");
+    const chain = pool.chains.find(({ length }) => length === 64) as Chain;
+    const values = () => chain.blocks.map((block) => pool.owners.valueOf(block));
+    expect(values()).toEqual([0.9, 0.9, 0.1, 0.1].map((value) => expect.closeTo(value)));
+    clock.time = 50;
+    expect(values()).toEqual([0.9, 0.9, 0.45, 0.45].map((value) => expect.closeTo(value)));
+    pool.owners.setValue("a", 0.3);
+    expect(values()).toEqual([0.3, 0.3, 0.3, 0.3].map((value) => expect.closeTo(value)));
+  });
+
   test("what several prompts hold is worth what they are together", () => {
     const { pool } = createPool(10);
     pool.owners.setValue("one", 0.3);

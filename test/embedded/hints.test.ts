@@ -70,6 +70,23 @@ describe("values", () => {
     expect(await cached(2)).toBeLessThan(200);
   });
 
+  test("of a prompt whose end is worth less, the end goes first", async () => {
+    await ask(engine, prompt(1), named("run/1/A", "anchor/A", 0.4, 0));
+    const { promptTokens } = await ask(engine, prompt(2), named("run/2/B", "anchor/B", 0.9, 0));
+    await outcomes(["kv.retain", { prefix: "run/2/B", value: 0.9, tail: { tokens: 100, value: 0.1 } }]);
+    for (const seed of [3, 4])
+      await ask(engine, prompt(seed), named(`run/${seed}/C`, `anchor/${seed}`, 0.5, 0));
+    expect(await cached(1)).toBeGreaterThan(promptTokens - 20);
+    const kept = await cached(2);
+    expect(kept).toBeLessThan(promptTokens - 50);
+    expect(kept).toBeGreaterThan(promptTokens - 120);
+    const [refused] = await outcomes([
+      "kv.retain",
+      { prefix: "run/2/B", value: 0.9, tail: { tokens: 0, value: 2 } },
+    ]);
+    expect(refused).toMatchObject({ status: "rejected", reason: expect.stringContaining("tail.value") });
+  });
+
   test("an anchor outlives the run that brought it", async () => {
     const head = words(220, 1);
     const first = await ask(

@@ -49,6 +49,35 @@ test("a dialogue that is answered in turn is told from one that is taken up anew
   expect([1, 2, 7].map((steps) => Math.round(10 * kept(survival, steps, 5)))).toEqual([5, 10, 0]);
 });
 
+/** Of agent 1, of a history of 4,096 characters, after returns that lost so many. */
+const tailAfter = (...lost: readonly number[]) => {
+  const survival = new Survival();
+  for (const characters of lost) for (let i = 0; i < 20; i++) survival.returned(1, 2, characters);
+  return survival.tail(1, 4096);
+};
+
+test("a prompt is cut where its last message is lost, and nowhere where all goes or stays alike", () => {
+  expect(new Survival().tail(1, 4096)).toBe(0);
+  expect(tailAfter(0)).toBe(0);
+  expect(tailAfter(Number.POSITIVE_INFINITY)).toBe(0);
+  // Told apart by sqrt 2 are 724, 1,024, 1,448 and 2,048 characters from the end.
+  expect(tailAfter(1000)).toBe(1024);
+  expect(tailAfter(1000, 1400, 0)).toBe(1448);
+  expect(tailAfter(200, 2048, 2048, 2048)).toBe(2048);
+});
+
+test("where a prompt is cut follows what was seen since, by oneself or by others", () => {
+  const survival = new Survival();
+  survival.returned(1, 2, 1000);
+  expect(survival.tail(1, 4096)).toBe(1024);
+  for (let i = 0; i < 200; i++) survival.returned(1, 2, 2000);
+  expect(survival.tail(1, 4096)).toBe(2048);
+  const other = new Survival();
+  for (let i = 0; i < 2000; i++) other.returned(1, 2, 500);
+  survival.restore(other.snapshot(), (agent) => agent);
+  expect(survival.tail(1, 4096)).toBe(512);
+});
+
 const seen = (lost: readonly number[]) => {
   const survival = new Survival();
   for (const [i, characters] of lost.entries()) survival.returned(1, 1 + (i % 3), characters);

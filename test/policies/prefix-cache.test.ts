@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
 import prefixCache from "../../src/policies/prefix-cache.ts";
-import type { Advice, Settlement } from "../../src/runtime/action.ts";
+import type { Advice, RetainHint, Settlement } from "../../src/runtime/action.ts";
 import { prefixId } from "../../src/runtime/action.ts";
 import { AgentRuntime } from "../../src/runtime/agent-runtime.ts";
 import type { Event, RequestStartEvent } from "../../src/runtime/event.ts";
@@ -64,6 +64,33 @@ test("prefetches an agent with a history of its own as it was when it called las
   const fetch = observe(app.call("5", "a", 5)).find(({ type }) => type === "prefetch");
   // 4,000 characters of anchor and one message of 400 at 4 characters a token: what b's second prompt in this run held.
   expect(fetch).toMatchObject({ prefix: { agent: "b", run: "5" }, tokens: 1000 + 100 });
+});
+
+test("the end of a prompt is worth less where the next one has something else there", () => {
+  const app = new App(false);
+  const observe = policy({ prefetch: false });
+  // A task of the run, what was said before, and 2,000 characters that are of that call alone.
+  const looked = (event: Event): Event => {
+    if (event.type !== "request-start") return event;
+    const task = { hash: `task of ${event.run}`, length: 6000 };
+    const history = [task, ...event.prompt.history, { hash: event.request, length: 2000 }];
+    return { ...event, prompt: { ...event.prompt, history } };
+  };
+  const agents = ["a", "b", "a", "b", "a", "b", "a", "b", "a", "b"];
+  for (const run of ["1", "2", "3", "4"]) observe(...app.run(run, ...agents).map(looked));
+  const sent = observe(
+    ...app
+      .run("5", ...agents)
+      .slice(0, -2)
+      .map(looked),
+  );
+  const last = sent.findLast((hint) => hint.type === "retain" && prefixId(hint.prefix) === "run/5/a");
+  // 2,048 characters are the nearest that is told apart; a token has 4.
+  expect(last).toMatchObject({ type: "retain", tail: { tokens: 512 } });
+  const { value, tail } = last as RetainHint;
+  expect(value).toBeGreaterThan(0.2);
+  expect(tail?.value).toBeLessThan(value / 5);
+  expect(tail?.later?.length).toBe(last && "later" in last ? last.later?.length : undefined);
 });
 
 /** The value of an agent's anchor in the last of eight runs; each with an anchor of its own, or all with one. */

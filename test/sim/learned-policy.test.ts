@@ -295,6 +295,34 @@ test("the learner is told how a run ended: one that was interrupted has no end t
   expect(told).toEqual(["0 interrupted", "1 completed"]);
 });
 
+/** Runs of two agents with a task each of 20 blocks, which stays, and after it 16 blocks that were looked up for the call alone. */
+function lookedUp(): Workload {
+  const ids = new BlockIds();
+  const runs = Array.from({ length: 60 }, (_, run): RecordedRun => {
+    const calls = Array.from({ length: 12 }, (__, step) => {
+      const agent = step % 2 === 0 ? "researcher" : "writer";
+      const task = Array.from({ length: 20 }, (___, i) => ids.id(`${run} ${agent} ${i}`));
+      const documents = Array.from({ length: 16 }, (___, i) => ids.id(`${run} ${step} ${i}`));
+      const blocks = Int32Array.from([ids.id(agent), ...task, ...documents]);
+      return { agent, blocks, anchorBlocks: 1, promptTokens: 16 * blocks.length, outputTokens: 20 };
+    });
+    return { id: `${run}`, calls };
+  });
+  return { name: "looked up", blockTokens: 16, blockCount: ids.count, runs };
+}
+
+test("of a prompt that ends with what was looked up for it, an app's engine keeps what stands before that", () => {
+  const given = schedule(lookedUp(), { concurrency: 8, seed: 1, order: "random" });
+  const hitRate = (policy: Baseline) => {
+    const { hits, touches } = replay(given, policy, { capacity: 300 });
+    return hits / touches;
+  };
+  // Sixteen tasks of 20 blocks and a prompt of 37 are all that is worth keeping of 594.
+  expect(hitRate(lru)).toBeLessThan(0.3);
+  expect(hitRate(cachesage)).toBeGreaterThan(0.4);
+  expect(hitRate(live)).toBeGreaterThan(hitRate(cachesage) - 0.01);
+});
+
 /** Runs of a node that writes, with all that it wrote before, and reviews, with nothing of it: two prompts in turn. */
 function writtenAndReviewed(): Workload {
   const ids = new BlockIds();

@@ -168,9 +168,15 @@ export class BlockPool {
     this.#tree.prefetch.wasted = 0;
   }
 
-  /** Gives the first `length` tokens of a chain to `id`, in place of what it owned before. */
-  claim(chain: Chain, id: string, length = chain.length): void {
+  /**
+   * Gives the first `length` tokens of a chain to `id`, in place of what it owned before.
+   *
+   * @param promptTokens tokens of the prompt that they are of; fewer than `length` where an answer follows, more where not all is
+   * there. Default: `length`.
+   */
+  claim(chain: Chain, id: string, length = chain.length, promptTokens = length): void {
     const owner = this.owners.ensure(id);
+    owner.promptTokens = promptTokens;
     const blocks = new Set(chain.blocks.filter((block) => block.start < length));
     for (const block of owner.blocks) if (!blocks.has(block)) this.#disown(block, owner);
     for (const block of blocks) block.owners.add(owner);

@@ -59,6 +59,10 @@ export interface Owner {
   latest: AnchorUse | undefined;
   /** What it is worth over time: clock times in order, with straight lines between; before the first and after the last it is as there. */
   values: readonly Worth[];
+  /** What its last tokens are worth, where that is less than what stands before them. */
+  tail: { readonly tokens: number; readonly values: readonly Worth[] } | undefined;
+  /** Tokens of the prompt that its blocks were claimed for; an answer may follow. */
+  promptTokens: number;
   /** Clock time at which the value stops counting. */
   expiresAt: number;
   /** Clock time until which its blocks may not be dropped; -Infinity: not pinned. */

@@ -4,10 +4,14 @@ import type { Block, Owner, Worth } from "./block.ts";
 /** Ids that own nothing are forgotten, oldest first, beyond this many. */
 const rememberedOwners = 4096;
 
+/** `[milliseconds from now, value]`, in order; see `Owner.values`. Default: it stays as it is. */
+type Later = readonly (readonly [afterMs: number, value: number])[] | undefined;
+
 /** How a value goes on. */
 export interface ValueCourse {
-  /** `[milliseconds from now, value]`, in order; see `Owner.values`. Default: it stays as it is. */
-  readonly later?: readonly (readonly [afterMs: number, value: number])[] | undefined;
+  readonly later?: Later;
+  /** The prompt's last tokens, and what follows it, where they are worth less. Default: all of it is worth the same. */
+  readonly tail?: { readonly tokens: number; readonly value: number; readonly later?: Later } | undefined;
   /** Milliseconds from now after which it no longer counts. Default: none. */
   readonly ttl?: number | undefined;
 }
@@ -34,6 +38,8 @@ export class Owners {
       messages: 0,
       latest: undefined,
       values: [],
+      tail: undefined,
+      promptTokens: 0,
       expiresAt: Infinity,
       pinnedUntil: -Infinity,
       blocks: new Set(),
@@ -44,17 +50,15 @@ export class Owners {
   }
 
   /** Sets what a prefix is worth from now on. */
-  setValue(id: string, value: number, { later = [], ttl = Infinity }: ValueCourse = {}): void {
+  setValue(id: string, value: number, { later, tail, ttl = Infinity }: ValueCourse = {}): void {
     const owner = this.ensure(id);
     const now = this.#now();
-    owner.values = [
-      { at: now, value },
-      ...later.map(([afterMs, then]) => ({ at: now + afterMs, value: then })),
-    ];
+    owner.values = courseOf(now, value, later);
+    owner.tail = tail && { tokens: tail.tokens, values: courseOf(now, tail.value, tail.later) };
     owner.expiresAt = now + ttl;
   }
 
-  /** What the prefix is worth now, 0 when nobody spoke for it. */
+  /** What the prefix is worth now, but for its tail; 0 when nobody spoke for it. */
   worth(id: string): number {
     const owner = this.#byId.get(id);
     return owner === undefined ? 0 : worthAt(owner, this.#now());
@@ -86,7 +90,7 @@ export class Owners {
     const now = this.#now();
     let [prompts, anchors] = [0, 0];
     for (const owner of block.owners) {
-      const worth = worthAt(owner, now);
+      const worth = worthAt(owner, now, block);
       if (owner.latest === undefined) prompts = jointValue(prompts, worth);
       else anchors = Math.max(anchors, worth);
     }
@@ -117,8 +121,15 @@ export class Owners {
   }
 }
 
-function worthAt({ values, expiresAt }: Owner, now: number): number {
+function courseOf(now: number, value: number, later: Later = []): readonly Worth[] {
+  return [{ at: now, value }, ...later.map(([afterMs, then]) => ({ at: now + afterMs, value: then }))];
+}
+
+/** @param block which of its blocks; default: one that is not of its tail. */
+function worthAt({ values: head, tail, promptTokens, expiresAt }: Owner, now: number, block?: Block): number {
   if (expiresAt <= now) return 0;
+  const isTail = tail !== undefined && block !== undefined && block.start >= promptTokens - tail.tokens;
+  const values = isTail ? tail.values : head;
   const next = values.findIndex(({ at }) => at > now);
   const before: Worth | undefined = values.at(next < 0 ? -1 : Math.max(0, next - 1));
   const after = values[next];

@@ -104,8 +104,8 @@ async function withPayload<Verb extends keyof typeof hintPayloads>(
 }
 
 function retain(pool: BlockPool, payload: RetainPayload): Outcome {
-  const { prefix, value, later, ttl_ms: ttl, anchor, anchor_value: anchorValue } = payload;
-  if (value !== undefined) pool.owners.setValue(prefix, value, { later, ttl });
+  const { prefix, value, later, tail, ttl_ms: ttl, anchor, anchor_value: anchorValue } = payload;
+  if (value !== undefined) pool.owners.setValue(prefix, value, { later, tail, ttl });
   if (anchor !== undefined) pool.owners.ensure(anchor).messages = payload.anchor_messages ?? 0;
   if (anchor !== undefined && anchorValue !== undefined) pool.owners.setValue(anchor, anchorValue, { ttl });
   return { status: "applied" };

@@ -48,6 +48,8 @@ export const hintPayloads = {
     prefix,
     value: value.optional(),
     later,
+    /** The prompt's last tokens, where they are worth less than what stands before them; counts with `value` alone. */
+    tail: z.object({ tokens: z.int().positive(), value, later }).optional(),
     ttl_ms: ttl,
     anchor: prefix.optional(),
     anchor_value: value.optional(),
