@@ -144,7 +144,7 @@ export class CacheSage {
     };
     this.#queue = new HintQueue({
       adapter,
-      compose: ({ prefix }) => prompts.compose(prefix),
+      compose: ({ prefix, without }) => prompts.compose(prefix, without),
       onOutcome: (hint, outcome) => contained(() => settle(hint, outcome)),
       warn,
       ...(shared && { mayPrefetch: (body) => shared.mayPrefetch(body) }),

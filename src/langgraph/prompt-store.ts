@@ -1,5 +1,6 @@
 import { branchName, type PrefixRef } from "../runtime/action.ts";
 import type { AgentId, Identity, RunId } from "../runtime/event.ts";
+import { shapeOf } from "./prompt.ts";
 
 /** Agents, and branches of them, whose anchor is kept; the one unused longest goes first. */
 const MAX_AGENTS = 256;
@@ -85,11 +86,14 @@ export class PromptStore {
    * The prompt that the agent's next request in this run is expected to begin with: its own system message and tools, then
    * the run's messages so far, or its own ones where they are not shared; where there are none yet, those of every run. Undefined when nothing of it is known: the agent
    * has not been seen, has no system message, or speaks another API than Chat Completions.
+   *
+   * @param without leaves out whole messages at the end of the agent's own history that have no more characters than this.
    */
-  compose({ agent, run, branch }: PrefixRef): PromptBody | undefined {
+  compose({ agent, run, branch }: PrefixRef, without = 0): PromptBody | undefined {
     const name = branchName(agent, branch);
     const prompts = run === undefined ? undefined : this.#runs.get(run);
-    const before = this.#isShared(agent) ? prompts?.latest : prompts?.own.get(name);
+    const isShared = this.#isShared(agent);
+    const before = isShared ? prompts?.latest : prompts?.own.get(name);
     const anchor = parse(this.#anchors.get(name));
     if (!anchor) return undefined;
     const head = headLength(anchor.messages);
@@ -98,8 +102,11 @@ export class PromptStore {
     const lead = history ? 0 : this.#leadOf(agent);
     const messages: unknown[] = anchor.messages.slice(0, head + lead);
     if (history) {
-      messages.push(...history.messages.slice(headLength(history.messages)));
-      if (before?.answer) messages.push({ role: "assistant", content: before.answer });
+      const said = history.messages.slice(headLength(history.messages));
+      const kept = isShared ? said : withoutEnd(said, without);
+      messages.push(...kept);
+      if (before?.answer && kept.length === said.length)
+        messages.push({ role: "assistant", content: before.answer });
     }
     return messages.length > 0 ? { ...anchor, messages } : undefined;
   }
@@ -128,6 +135,18 @@ function promptOf(raw: string): PromptBody | null {
     ...(tools !== undefined && { tools }),
     ...(system !== undefined && { system }),
   };
+}
+
+/** All but the last messages, of which all have no more characters than that together. */
+function withoutEnd(messages: readonly unknown[], characters: number): readonly unknown[] {
+  let left = characters;
+  let end = messages.length;
+  for (; end > 0; end--) {
+    const { anchor, history } = shapeOf([messages[end - 1]], undefined);
+    left -= anchor.length + (history[0]?.length ?? 0);
+    if (left < 0) break;
+  }
+  return messages.slice(0, end);
 }
 
 /** Leading system (or developer) messages belong to the anchor. */

@@ -28,7 +28,6 @@ import {
   type PrefixSubject,
   type Scored,
 } from "../runtime/policy.ts";
-import { CHARACTERS_PER_TOKEN } from "../runtime/prompt-text.ts";
 
 const options = z.strictObject({
   prefetch: z.boolean().default(true).describe("Fetch the prefixes of predicted next agents ahead of time."),
@@ -148,7 +147,11 @@ class PrefixCache implements Policy<"prefix"> {
       run !== undefined &&
       this.#ahead.of(run, agent, "prefetch") > 0 &&
       predictor.nextBranch(run, agent) === branch;
-    return isAhead ? 0 : (this.#historyOf(prefix) * MANY) / predictor.tokens(MANY);
+    return isAhead ? 0 : this.#historyCharacters(prefix);
+  }
+
+  #historyCharacters(prefix: PrefixSubject): number {
+    return (this.#historyOf(prefix) * MANY) / this.#context.predictor.tokens(MANY);
   }
 
   act(
@@ -244,8 +247,10 @@ class PrefixCache implements Policy<"prefix"> {
       const isAgain = agent === current && branch === predictor.branch(run, agent);
       if (isAgain && !this.#goesMeanwhile(latest, event)) continue;
       const shared = predictor.sharedHistory(agent);
-      const known = shared >= 0.5 ? history * shared : this.#ownHistory(own);
-      const tokens = isAgain ? latest.tokens : anchor.tokens + Math.round(known);
+      const isShared = shared >= 0.5;
+      const without = isShared || !own ? 0 : this.#hardlyKept(own);
+      const known = isShared ? history * shared : this.#ownHistory(own, without);
+      const tokens = isAgain && without === 0 ? latest.tokens : anchor.tokens + Math.round(known);
       // An anchor that nobody has used yet is not fetched in vain: other runs will come to it.
       const vain = anchor.usedAt === NEVER ? tokens - anchor.tokens : tokens;
       const worth = probability * tokens >= cost * (1 - probability) * vain;
@@ -261,6 +266,7 @@ class PrefixCache implements Policy<"prefix"> {
         ...(changes(value, outlook) && { later: laterOf(value, outlook) }),
         probability,
         tokens,
+        ...(without > 0 && { without }),
         ...(afterMs > 0 && { afterMs }),
       };
       this.#ahead.take(hint, event.at);
@@ -279,11 +285,24 @@ class PrefixCache implements Policy<"prefix"> {
     return Math.max(0, tokens - (this.#context.prefixes.anchor(agent)?.tokens ?? 0));
   }
 
-  /** Tokens of its previous prompt in the run that an agent with a history of its own is expected to go on from. */
-  #ownHistory(own: PrefixSubject | undefined): number {
+  /** Characters at a prompt's end that the agent's next one has less often than not. */
+  #hardlyKept(own: PrefixSubject): number {
+    const { predictor } = this.#context;
+    const tail = predictor.tail(own.agent, this.#historyCharacters(own));
+    return tail > 0 && predictor.keptHistory(own.agent, tail / 2) < 0.5 ? tail : 0;
+  }
+
+  /**
+   * Tokens of its previous prompt in the run that an agent with a history of its own is expected to go on from.
+   *
+   * @param without characters at that prompt's end that are left out.
+   */
+  #ownHistory(own: PrefixSubject | undefined, without: number): number {
     if (own === undefined) return 0;
-    const history = this.#historyOf(own);
-    return history * this.#context.predictor.keptHistory(own.agent, (history / 2) * CHARACTERS_PER_TOKEN);
+    const { predictor } = this.#context;
+    const characters = this.#historyCharacters(own);
+    const kept = predictor.keptHistory(own.agent, (without + characters) / 2);
+    return predictor.tokens(Math.max(0, characters - without)) * kept;
   }
 
   /** Cancels what was fetched for a run's agents that are not wanted any more, and lets go of what it brought. */

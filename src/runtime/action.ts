@@ -72,6 +72,8 @@ export interface PrefetchHint {
   /** Probability that the prefix is asked for next, and the expected prompt tokens it saves then. */
   readonly probability: number;
   readonly tokens: number;
+  /** Characters at the end of the prompt that is gone on from which are left out, since the next one hardly has them; absent: none. */
+  readonly without?: number;
   /** Milliseconds from now before which it would only take up room; absent: none. */
   readonly afterMs?: number;
   /** Request body to prefill, attached on the way out; the runtime itself never holds prompt text. */

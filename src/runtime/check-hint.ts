@@ -23,8 +23,8 @@ export function checkHint(action: Action, declared: readonly ActionType[]): asse
       );
   }
   if (action.type !== "prefetch") return;
-  const { probability, tokens, afterMs = 0 } = action;
-  if (!isShare(probability) || !(tokens >= 0) || !(afterMs >= 0))
+  const { probability, tokens, without = 0, afterMs = 0 } = action;
+  if (!isShare(probability) || !(tokens >= 0) || !(without >= 0) || !(afterMs >= 0))
     throw new Error(`returned a prefetch of ${tokens} tokens at ${probability}, ${afterMs} ms from now`);
 }
 

@@ -40,6 +40,28 @@ test("an agent with a history of its own goes on from its own prompt in that run
   expect(store.compose({ agent: "b", run: "1" })?.messages).toEqual([system("b")]);
 });
 
+/** How the messages begin that are composed for an agent's second call. */
+function composed(isShared: boolean, without?: number): readonly string[] {
+  const store = new PromptStore(
+    () => isShared,
+    () => 0,
+  );
+  store.request(of("a"), body(system("a"), user("task"), user("x".repeat(500)), system("y".repeat(300))));
+  store.answer(of("a"), "done");
+  const { messages = [] } = store.compose({ agent: "a", run: "1" }, without) ?? {};
+  return messages.slice(1).map((message) => (message as { content: string }).content.slice(0, 4));
+}
+
+test("what an agent's next prompt hardly has is left out, message by message, and the answer to it too", () => {
+  expect(composed(false)).toEqual(["task", "xxxx", "yyyy", "done"]);
+  expect(composed(false, 200)).toEqual(["task", "xxxx", "yyyy", "done"]);
+  expect(composed(false, 700)).toEqual(["task", "xxxx"]);
+  expect(composed(false, 818)).toEqual(["task"]);
+  expect(composed(false, 5000)).toEqual([]);
+  // What all share is another agent's prompt.
+  expect(composed(true, 818)).toEqual(["task", "xxxx", "yyyy", "done"]);
+});
+
 test("nothing is composed where nothing is known", () => {
   const store = new PromptStore(
     () => false,

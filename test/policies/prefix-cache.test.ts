@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
 import prefixCache from "../../src/policies/prefix-cache.ts";
-import type { Advice, RetainHint, Settlement } from "../../src/runtime/action.ts";
+import type { Advice, PrefetchHint, RetainHint, Settlement } from "../../src/runtime/action.ts";
 import { prefixId } from "../../src/runtime/action.ts";
 import { AgentRuntime } from "../../src/runtime/agent-runtime.ts";
 import type { Event, RequestStartEvent } from "../../src/runtime/event.ts";
@@ -66,31 +66,46 @@ test("prefetches an agent with a history of its own as it was when it called las
   expect(fetch).toMatchObject({ prefix: { agent: "b", run: "5" }, tokens: 1000 + 100 });
 });
 
-test("the end of a prompt is worth less where the next one has something else there", () => {
+/** A prompt with a task of the run before what was said, and 2,000 characters of that call alone after it. */
+function looked(event: Event): Event {
+  if (event.type !== "request-start") return event;
+  const task = { hash: `task of ${event.run} and ${event.agent}`, length: 6000 };
+  const history = [task, ...event.prompt.history, { hash: event.request, length: 2000 }];
+  return { ...event, prompt: { ...event.prompt, history } };
+}
+
+/** Two agents with such prompts, in turn. */
+function lookedUp(given: object): readonly Advice[] {
   const app = new App(false);
-  const observe = policy({ prefetch: false });
-  // A task of the run, what was said before, and 2,000 characters that are of that call alone.
-  const looked = (event: Event): Event => {
-    if (event.type !== "request-start") return event;
-    const task = { hash: `task of ${event.run}`, length: 6000 };
-    const history = [task, ...event.prompt.history, { hash: event.request, length: 2000 }];
-    return { ...event, prompt: { ...event.prompt, history } };
-  };
+  const observe = policy(given);
   const agents = ["a", "b", "a", "b", "a", "b", "a", "b", "a", "b"];
   for (const run of ["1", "2", "3", "4"]) observe(...app.run(run, ...agents).map(looked));
-  const sent = observe(
+  return observe(
     ...app
       .run("5", ...agents)
       .slice(0, -2)
       .map(looked),
   );
+}
+
+test("the end of a prompt is worth less where the next one has something else there", () => {
+  const sent = lookedUp({ prefetch: false });
   const last = sent.findLast((hint) => hint.type === "retain" && prefixId(hint.prefix) === "run/5/a");
   // 2,048 characters are the nearest that is told apart; a token has 4.
   expect(last).toMatchObject({ type: "retain", tail: { tokens: 512 } });
-  const { value, tail } = last as RetainHint;
+  const { value, tail, later } = last as RetainHint;
   expect(value).toBeGreaterThan(0.2);
   expect(tail?.value).toBeLessThan(value / 5);
-  expect(tail?.later?.length).toBe(last && "later" in last ? last.later?.length : undefined);
+  expect(tail?.later?.length).toBe(later?.length);
+});
+
+test("what the next prompt has something else for is not prefetched", () => {
+  const last = lookedUp({}).findLast((hint) => hint.type === "prefetch");
+  // Its fifth prompt goes on from the fourth one: 4,000 characters of anchor, 6,000 of task and 1,200 said.
+  expect(last).toMatchObject({ prefix: { agent: "b", run: "5" }, without: 2048 });
+  const { tokens } = last as PrefetchHint;
+  expect(tokens).toBeGreaterThan(2700);
+  expect(tokens).toBeLessThanOrEqual(2800);
 });
 
 /** The value of an agent's anchor in the last of eight runs; each with an anchor of its own, or all with one. */
