@@ -25,7 +25,7 @@ import { ReturnTimes } from "./return-times.ts";
 import { OpenRuns } from "./open-runs.ts";
 import { Pace } from "./pace.ts";
 import type { RunState } from "./run-state.ts";
-import { type LearnedState, parseState } from "./state.ts";
+import { BRANCH_SHARE, type LearnedState, parseState, ROOM } from "./state.ts";
 import { ALL_KEPT, placeOf, returnOf, RETURNS, Survival } from "./survival.ts";
 import { Threads } from "./threads.ts";
 import { rateToValue } from "./value.ts";
@@ -195,15 +195,22 @@ export class LearnedPredictor implements Predictor {
   }
 
   snapshot(): LearnedState {
+    return this.#counted(ROOM);
+  }
+
+  /** @param room characters at most for return times of agents, and for all that is known of branches. */
+  #counted(room: number): LearnedState {
+    const branches = this.#branches.snapshot(room * BRANCH_SHARE);
     return {
       version: 5,
-      agents: Array.from({ length: this.#agents.size }, (_, index) => this.#agents.name(index)),
+      agents: this.#agents.snapshot(),
       transitions: this.#next.snapshot(),
-      returns: this.#returns.snapshot(),
+      returns: this.#returns.snapshot(room - Object.values(branches ?? {}).join("").length),
       survival: this.#survival.snapshot(),
       anchors: this.#anchors.snapshot(),
       pace: this.#pace.snapshot(),
       threads: this.#threads.snapshot(),
+      ...(branches && { branches }),
     };
   }
 
@@ -212,8 +219,9 @@ export class LearnedPredictor implements Predictor {
    * forget what it knows.
    */
   take(): LearnedState {
-    const counted = this.snapshot();
+    const counted = this.#counted(Number.POSITIVE_INFINITY);
     this.#next.take();
+    this.#branches.take();
     this.#threads.take();
     this.#returns = new ReturnTimes();
     this.#survival = new Survival();
@@ -224,18 +232,15 @@ export class LearnedPredictor implements Predictor {
 
   /** Adds a snapshot's counts to what is known. Throws InvalidOptionsError when it is not one. */
   restore(state: unknown): void {
-    const { agents, transitions, returns, survival, anchors, pace, threads } = parseState(state);
-    const own = agents.map((name, index) => (index <= OTHER_INDEX ? index : this.#agents.index(name)));
-    const local = (index: number) => own[index] ?? OTHER_INDEX;
+    const { agents, transitions, returns, survival, anchors, pace, threads, branches } = parseState(state);
+    const local = this.#agents.restore(agents);
     this.#next.restore(transitions, local);
     this.#returns.restore(returns, local);
     this.#survival.restore(survival, local);
     this.#pace.restore(pace);
     this.#threads.restore(threads);
-    this.#anchors.add({
-      ...anchors,
-      agents: anchors.agents.map(([agent, ...rest]) => [local(agent), ...rest] as const),
-    });
+    this.#anchors.restore(anchors, local);
+    if (branches) this.#branches.restore(branches, local);
   }
 
   /** Probability of each agent to be next; of the first `state.covered` ones. */
