@@ -7,6 +7,7 @@ import type { Event } from "../src/runtime/event.ts";
 import type { Store } from "../src/runtime/store.ts";
 import { SharedState } from "../src/shared-state.ts";
 import { MemoryStore } from "../src/stores/memory.ts";
+import { Talks } from "./learn/talks.ts";
 import { App } from "./runtime/app.ts";
 
 /** One of several processes: what happens in it is learned by its predictor, and shared. */
@@ -80,6 +81,25 @@ describe("processes that share a store", () => {
     const late = new Peer(store);
     await late.shared.exchange();
     expect(known(late.predictor)).toEqual(alone(seen));
+  });
+
+  test("know which prompt of an agent comes next from what others have seen", async () => {
+    const store = new MemoryStore();
+    const [left, right] = [new Peer(store), new Peer(store)];
+    const seen = ["left", "right"].map((name) => new Talks().twoThings(4, name));
+    left.see(seen[0] ?? []);
+    right.see(seen[1] ?? []);
+    for (let round = 0; round < 3; round++) for (const peer of [left, right]) await peer.shared.exchange();
+    expect(known(left.predictor)).toEqual(alone(...seen));
+    expect(known(right.predictor)).toEqual(alone(...seen));
+    const late = new Peer(store);
+    await late.shared.exchange();
+    // Up to the second thing's first call: this process has not seen the agent go back.
+    late.see(new Talks().twoThings(1, "late").slice(0, 4));
+    expect(late.predictor.branch("late 0", "coder")).toBe(1);
+    expect(late.predictor.nextBranch("late 0", "coder")).toBe(0);
+    expect(late.predictor.reuse({ agent: "coder", run: "late 0", branch: 0 })).toBeGreaterThan(0.1);
+    expect([left, right, late].flatMap((peer) => peer.faults)).toEqual([]);
   });
 
   test("keep what they know when the state is reset, and share what comes then", async () => {

@@ -38,4 +38,15 @@ export class Agents {
   name(index: number): AgentId {
     return this.#names[index] ?? "";
   }
+
+  /** Names by index; the first three are no agents. */
+  snapshot(): AgentId[] {
+    return [...this.#names];
+  }
+
+  /** Learns another process's names. @returns what translates its indices to own ones. */
+  restore(names: readonly AgentId[]): (index: number) => number {
+    const own = names.map((name, index) => (index <= OTHER_INDEX ? index : this.index(name)));
+    return (index) => own[index] ?? OTHER_INDEX;
+  }
 }

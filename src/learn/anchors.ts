@@ -167,9 +167,10 @@ export class Anchors {
     return { agents, characters: this.#characters, tokens: this.#tokens };
   }
 
-  add({ agents, characters, tokens }: AnchorState): void {
+  /** Adds what another process counted. @param local translates its agent indices to this one's. */
+  restore({ agents, characters, tokens }: AnchorState, local: (agent: number) => number): void {
     for (const [agent, calls, shared, sharedSamples, opening = 0] of agents) {
-      const own = this.#own(agent);
+      const own = this.#own(local(agent));
       own.calls += calls;
       own.opening += opening;
       own.shared += shared;

@@ -1,10 +1,12 @@
 import type { PromptShape } from "../runtime/event.ts";
-import { AGENTS } from "./agents.ts";
+import { AGENTS, OTHER_INDEX } from "./agents.ts";
+import { CountReader, writeCounts } from "./counts.ts";
 import { BUCKETS, hitRateIndex } from "./horizon.ts";
 import { type LatestPrompt, lostOf } from "./latest-prompts.ts";
 import { Lessons } from "./lessons.ts";
 import { nowhere, ReturnTimes } from "./return-times.ts";
 import type { RunState } from "./run-state.ts";
+import type { BranchState } from "./state.ts";
 import { RETURNS, Survival } from "./survival.ts";
 
 /** Branches of an agent of one run that are remembered beside that of its latest prompt. */
@@ -12,10 +14,17 @@ const MOST = 7;
 /** After so many that were never gone on from one is remembered, to notice when that changes. */
 const HOPELESS = 64;
 
+/** The first index is of no branch; the last one is of all that are beyond it, and of agents that share an index themselves. */
+const NONE = 0;
+const SHARED = AGENTS - 1;
+
 /** How many branches of an agent were left, and how many gone on from again. */
 interface Known {
   left: number;
   resumed: number;
+  /** Of these, how many were taken. */
+  leftTaken: number;
+  resumedTaken: number;
 }
 
 /**
@@ -112,20 +121,81 @@ export class Branches {
     this.#returns?.fade();
   }
 
+  /**
+   * How many branches were left and gone on from, and all else of agents that were seen to go back; undefined while none was left.
+   *
+   * @param room characters at most for return times.
+   */
+  snapshot(room: number): BranchState | undefined {
+    const agents = [...this.#agents.entries()].flatMap(([agent, known]) =>
+      known ? [agent, known.left - known.leftTaken, known.resumed - known.resumedTaken] : [],
+    );
+    if (agents.length === 0) return undefined;
+    const owners = this.#owners();
+    const numbers = [NONE, ...owners].flatMap((key) => [Math.floor(key / AGENTS), key % AGENTS]);
+    return {
+      agents: writeCounts(agents),
+      numbers: writeCounts(numbers),
+      returns: this.#returns?.snapshot(room, this.#isTold(owners)) ?? "",
+      survival: this.#survival.snapshot((agent) => this.has(agent)),
+    };
+  }
+
+  /** Forgets what a snapshot without limit has; who was seen to go back, or not to, is remembered. */
+  take(): void {
+    for (const known of this.#agents) {
+      if (!known) continue;
+      known.leftTaken = known.left;
+      known.resumedTaken = known.resumed;
+    }
+    this.#returns?.forget(this.#isTold(this.#owners()));
+    this.#survival.forget((agent) => this.has(agent));
+  }
+
+  /** Adds what another process counted. @param local translates its agent indices to this one's. */
+  restore({ agents, numbers, returns, survival }: BranchState, local: (agent: number) => number): void {
+    for (const reader = new CountReader(agents); !reader.isAtEnd;) {
+      const known = this.#known(local(reader.next()));
+      known.left += reader.next();
+      known.resumed += reader.next();
+    }
+    const own: number[] = [];
+    for (const reader = new CountReader(numbers); !reader.isAtEnd;) {
+      const [agent, branch] = [reader.next(), reader.next()];
+      own.push(own.length === NONE ? NONE : this.#index(local(agent), branch));
+    }
+    (this.#returns ??= new ReturnTimes()).restore(returns, (index) => own[index] ?? SHARED, local);
+    this.#survival.restore(survival, local);
+  }
+
+  /** Keys in `#indices` by index, from 1 on. */
+  #owners(): readonly number[] {
+    return [...this.#indices].filter(([, index]) => index < SHARED).map(([key]) => key);
+  }
+
+  /** Whether an index is of an agent that was seen to go back; NONE and SHARED are of all agents. */
+  #isTold(owners: readonly number[]): (index: number) => boolean {
+    const hasSome = this.#agents.some((known) => known && known.resumed > 0);
+    return (index) => {
+      const key = owners[index - 1];
+      return key === undefined ? hasSome : this.has(Math.floor(key / AGENTS));
+    };
+  }
+
   #lost(state: RunState, agent: number, branch: number, since: number): void {
     const returns = (this.#returns ??= new ReturnTimes());
     this.#lessons.ended(returns, state, { agent: this.#index(agent, branch), since });
   }
 
   #known(agent: number): Known {
-    return (this.#agents[agent] ??= { left: 0, resumed: 0 });
+    return (this.#agents[agent] ??= { left: 0, resumed: 0, leftTaken: 0, resumedTaken: 0 });
   }
 
   #index(agent: number, branch: number): number {
+    if (agent === OTHER_INDEX || branch > MOST) return SHARED;
     const key = agent * AGENTS + branch;
     let index = this.#indices.get(key);
-    // 0 is none; beyond the last they share one.
-    if (index === undefined) this.#indices.set(key, (index = Math.min(AGENTS - 1, this.#indices.size + 1)));
+    if (index === undefined) this.#indices.set(key, (index = Math.min(SHARED, this.#indices.size + 1)));
     return index;
   }
 }

@@ -57,6 +57,15 @@ export class Contexts {
         yield [this.#keys[place] as number, this.#histograms.samples(place), this.#histograms.counts(place)];
   }
 
+  /** Forgets contexts by their key. */
+  forget(isOver: (key: number) => boolean): void {
+    for (let place = 0; place < PLACES; place++)
+      if (this.#keys[place] !== 0 && isOver(this.#keys[place] as number)) {
+        this.#keys[place] = 0;
+        this.#histograms.clear(place);
+      }
+  }
+
   /** @returns -1 where the context is not known. */
   #find(key: number): number {
     const first = firstPlace(key);

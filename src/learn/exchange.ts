@@ -1,19 +1,21 @@
 import { END, START } from "../runtime/event.ts";
 import type { Counts } from "../runtime/store.ts";
 import { CountReader, readCounts, writeCounts } from "./counts.ts";
-import type { LearnedState } from "./state.ts";
+import type { BranchState, LearnedState } from "./state.ts";
 
 type Part = string | number;
 /** A count's name: the distribution that it is of, then its place in there. Agents go by name. */
 type Path = readonly Part[];
 type Distribution = Map<Part, number>;
 
-/** Numbers and agents that name a context of return times. Versions before 5 had one less. */
-const CONTEXT_PARTS = 5;
+/** Numbers and agents that name a context of return times, but for whose it is. Versions before 5 had one less. */
+const CONTEXT_PARTS = 4;
 /** No more than so many samples are handed to a learner at once: about what it counts in full. */
 const MOST_SAMPLES = 500;
+/** All branches that have no number of their own. */
+const SHARED_BRANCH: Path = ["", 0];
 /** Distributions that are lists of independent sums, and are handed on as they are. */
-const SUMS: readonly Part[] = ["anchors", "sums"];
+const SUMS: readonly Part[] = ["anchors", "sums", "branches"];
 
 /** Learned state as counts that add up by name, over processes that number their agents differently. */
 export function countsOf(state: LearnedState): Counts {
@@ -35,6 +37,7 @@ export function countsOf(state: LearnedState): Counts {
  */
 export function stateOf(counts: Counts): LearnedState {
   const agents = new AgentNumbers();
+  const branches = new BranchNumbers();
   const found = distributionsOf(counts);
   const of = (kind: string) => found.get(kind) ?? [];
   const one = (kind: string, ...path: Path) =>
@@ -43,6 +46,7 @@ export function stateOf(counts: Counts): LearnedState {
   const rows: string[] = [];
   for (const [[from], row] of of("transitions")) rows[agents.of(from)] = writeCounts(agents.listOf(row));
   const pairs = of("pairs").map(([[before, from, answer = 0], row]) => {
+    if (!areNumbers([answer])) return "";
     const successors = [...row].flatMap(([to, count]) => [agents.of(to), count]);
     return writeCounts([
       agents.of(before),
@@ -52,17 +56,41 @@ export function stateOf(counts: Counts): LearnedState {
       ...successors,
     ]);
   });
-  const contexts = of("returns").filter(([path]) => path.length === CONTEXT_PARTS);
-  const returns = contexts.map(([[kind, agent, absence, previous, current], row]) => {
-    const list = listOf(row);
-    const last = [agents.of(previous), agents.of(current)];
-    return writeCounts([Number(kind), agents.of(agent), Number(absence), ...last, list.length, ...list]);
-  });
-  const survivors = new Set(of("survival").map(([[agent]]) => agent as Part));
-  const survival = [...survivors].map((agent) => {
-    const lists = ["now", "later"].map((when) => survivalList(one("survival", agent, when)));
-    return writeCounts([agents.of(agent), ...lists.flatMap((list) => [list.length, ...list])]);
-  });
+  const returns = (kind: string, ownerParts: number, ownerOf: (owner: Path) => number) => {
+    const contexts = of(kind).filter(
+      // All between the agent that it is of and the last two are numbers, as the first part is.
+      ([path]) => path.length === ownerParts + CONTEXT_PARTS && areNumbers([path[0], ...path.slice(2, -2)]),
+    );
+    const texts = contexts.map(([[answer, ...path], row]) => {
+      const [absence, previous, current] = path.slice(ownerParts);
+      const numbers = [
+        Number(answer),
+        ownerOf(path),
+        Number(absence),
+        agents.of(previous),
+        agents.of(current),
+      ];
+      const list = listOf(row);
+      return writeCounts([...numbers, list.length, ...list]);
+    });
+    return texts.join("");
+  };
+  const survival = (kind: string) => {
+    const survivors = new Set(of(kind).map(([[agent]]) => agent as Part));
+    const texts = [...survivors].map((agent) => {
+      const lists = ["now", "later"].map((when) => survivalList(one(kind, agent, when)));
+      return writeCounts([agents.of(agent), ...lists.flatMap((list) => [list.length, ...list])]);
+    });
+    return texts.join("");
+  };
+  const goers = of("branches").map(([[agent], own]) =>
+    writeCounts([agents.of(agent), own.get("left") ?? 0, own.get("resumed") ?? 0]),
+  );
+  const ofBranches = {
+    agents: goers.join(""),
+    returns: returns("branch returns", 2, ([agent, branch]) => branches.of(agents.of(agent), Number(branch))),
+    survival: survival("branch survival"),
+  };
   const sums = one("sums");
   const sum = (place: string) => sums?.get(place) ?? 0;
   const callers = of("anchors").map(([[agent], own]) => {
@@ -72,8 +100,8 @@ export function stateOf(counts: Counts): LearnedState {
   return {
     version: 5,
     transitions: { agents: Array.from(rows, (row) => row ?? ""), pairs: pairs.join("") },
-    returns: returns.join(""),
-    survival: survival.join(""),
+    returns: returns("returns", 1, ([agent]) => agents.of(agent)),
+    survival: survival("survival"),
     anchors: { agents: callers, characters: sum("characters"), tokens: sum("tokens") },
     pace: {
       gaps: [0, 1, 2].map((kind) => listed("gaps", kind)),
@@ -86,35 +114,26 @@ export function stateOf(counts: Counts): LearnedState {
       const ends = one("ends", kind);
       return [ends?.get("ends") ?? 0, ends?.get("returned") ?? 0, listed("waits", kind)] as const;
     }),
+    ...(Object.values(ofBranches).some((text) => text !== "") && {
+      branches: { ...ofBranches, numbers: writeCounts(branches.list) },
+    }),
     agents: agents.names,
   };
 }
 
-/** Each distribution's path, and its counts by place. */
-function* ownersOf(state: LearnedState): Generator<readonly [Path, Iterable<readonly [Part, number]>]> {
+/** A distribution's path, and its counts by place. */
+type Owner = readonly [Path, Iterable<readonly [Part, number]>];
+
+function* ownersOf(state: LearnedState): Generator<Owner> {
   const name = (index: number) => state.agents[index] ?? "";
   const named = ([to, count]: readonly [number, number]) => [name(to), count] as const;
   for (const [from, row] of state.transitions.agents.entries())
     yield [["transitions", name(from)], [...readCounts(row).entries()].map(named)];
   for (const pairs = new CountReader(state.transitions.pairs); !pairs.isAtEnd;)
     yield [["pairs", name(pairs.next()), name(pairs.next()), pairs.next()], couples(pairs.list()).map(named)];
-  for (const returns = new CountReader(state.returns); !returns.isAtEnd;) {
-    const kind = returns.next();
-    const agent = name(returns.next());
-    const absence = returns.next();
-    const last = [name(returns.next()), name(returns.next())];
-    yield [["returns", kind, agent, absence, ...last], returns.list().entries()];
-  }
-  for (const survival = new CountReader(state.survival); !survival.isAtEnd;) {
-    const agent = name(survival.next());
-    for (const when of ["now", "later"]) {
-      const [samples = 0, ...rises] = survival.list();
-      yield [
-        ["survival", agent, when],
-        [["samples", samples], ...couples(rises)],
-      ];
-    }
-  }
+  yield* returnsOf("returns", state.returns, (agent) => [name(agent)], name);
+  yield* survivalOf("survival", state.survival, name);
+  if (state.branches) yield* branchesOf(state.branches, name);
   for (const [agent, calls, shared, sharedSamples, opening = 0] of state.anchors.agents)
     yield [["anchors", name(agent)], Object.entries({ calls, shared, sharedSamples, opening })];
   const { characters, tokens } = state.anchors;
@@ -126,6 +145,48 @@ function* ownersOf(state: LearnedState): Generator<readonly [Path, Iterable<read
   for (const [kind, [ends, returned, waits]] of state.threads.entries()) {
     yield [["ends", kind], Object.entries({ ends, returned })];
     yield [["waits", kind], readCounts(waits).entries()];
+  }
+}
+
+type Name = (agent: number) => string;
+
+function* branchesOf({ agents, numbers, returns, survival }: BranchState, name: Name): Generator<Owner> {
+  for (const reader = new CountReader(agents); !reader.isAtEnd;)
+    yield [
+      ["branches", name(reader.next())],
+      Object.entries({ left: reader.next(), resumed: reader.next() }),
+    ];
+  const owners = couples(readCounts(numbers)).map(([agent, branch]) => [name(agent), branch]);
+  yield* returnsOf("branch returns", returns, (index) => owners[index] ?? SHARED_BRANCH, name);
+  yield* survivalOf("branch survival", survival, name);
+}
+
+/** @param ownerOf names whose return times they are. */
+function* returnsOf(
+  kind: string,
+  text: string,
+  ownerOf: (index: number) => Path,
+  name: Name,
+): Generator<Owner> {
+  for (const returns = new CountReader(text); !returns.isAtEnd;) {
+    const answer = returns.next();
+    const owner = ownerOf(returns.next());
+    const absence = returns.next();
+    const last = [name(returns.next()), name(returns.next())];
+    yield [[kind, answer, ...owner, absence, ...last], returns.list().entries()];
+  }
+}
+
+function* survivalOf(kind: string, text: string, name: Name): Generator<Owner> {
+  for (const survival = new CountReader(text); !survival.isAtEnd;) {
+    const agent = name(survival.next());
+    for (const when of ["now", "later"]) {
+      const [samples = 0, ...rises] = survival.list();
+      yield [
+        [kind, agent, when],
+        [["samples", samples], ...couples(rises)],
+      ];
+    }
   }
 }
 
@@ -168,7 +229,11 @@ function pathOf(name: string): Path | undefined {
 }
 
 function isPart(part: unknown): boolean {
-  return typeof part === "string" || Number.isSafeInteger(part);
+  return typeof part === "string" || (Number.isSafeInteger(part) && Number(part) >= 0);
+}
+
+function areNumbers(parts: readonly unknown[]): boolean {
+  return parts.every((part) => typeof part === "number");
 }
 
 function scale(own: Distribution): void {
@@ -189,6 +254,22 @@ function listOf(own: Distribution | undefined): readonly number[] {
 function survivalList(own: Distribution | undefined): readonly number[] {
   const rises = [...(own ?? [])].filter(([place]) => typeof place === "number");
   return [own?.get("samples") ?? 0, ...rises.flatMap(([place, rise]) => [Number(place), rise])];
+}
+
+/** Numbers branches as a state does: the first is none. */
+class BranchNumbers {
+  /** Agents and branches, one after the other. */
+  readonly list: number[] = [0, 0];
+  readonly #numbers = new Map([["0 0", 0]]);
+
+  of(agent: number, branch: number): number {
+    const known = this.#numbers.get(`${agent} ${branch}`);
+    if (known !== undefined) return known;
+    const number = this.#numbers.size;
+    this.#numbers.set(`${agent} ${branch}`, number);
+    this.list.push(agent, branch);
+    return number;
+  }
 }
 
 /** Numbers agents as a state does: the first three are none. */

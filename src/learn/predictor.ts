@@ -15,16 +15,17 @@ import { Agents, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { Anchors } from "./anchors.ts";
 import { answerOf, UNKNOWN } from "./answer.ts";
 import { Branches } from "./branches.ts";
-import { BUCKETS, hitRateIndex } from "./horizon.ts";
+import { ExpectedReturns } from "./expected-returns.ts";
+import { hitRateIndex } from "./horizon.ts";
 import { lengthOf, lostOf, shareOf } from "./latest-prompts.ts";
 import { Lessons } from "./lessons.ts";
 import { NextCallers } from "./next-callers.ts";
 import { Recurrence } from "./recurrence.ts";
-import { nowhere, ReturnTimes } from "./return-times.ts";
+import { ReturnTimes } from "./return-times.ts";
 import { OpenRuns } from "./open-runs.ts";
 import { Pace } from "./pace.ts";
 import type { RunState } from "./run-state.ts";
-import { type LearnedState, parseState } from "./state.ts";
+import { BRANCH_SHARE, type LearnedState, parseState, ROOM } from "./state.ts";
 import { ALL_KEPT, placeOf, returnOf, RETURNS, Survival } from "./survival.ts";
 import { Threads } from "./threads.ts";
 import { rateToValue } from "./value.ts";
@@ -52,11 +53,7 @@ export class LearnedPredictor implements Predictor {
   readonly #heirs = new Map<RunId, RunState>();
   readonly #threads = new Threads();
   readonly #accuracy = new Accuracy();
-  readonly #place = nowhere();
-  /** Return times computed last, of one agent of a run: it may be asked for again, with another place in the prompt. */
-  readonly #returnTimes = new Float64Array(BUCKETS);
-  #computedRun: RunState | undefined;
-  #computedAgent = 0;
+  readonly #expected = new ExpectedReturns();
   readonly #opinion: number[] = [];
   readonly #kept = new Float64Array(RETURNS);
 
@@ -67,7 +64,7 @@ export class LearnedPredictor implements Predictor {
 
   observe(event: Event): void {
     this.#now = Math.max(this.#now, event.at);
-    this.#computedRun = undefined;
+    this.#expected.forget();
     switch (event.type) {
       case "topology":
         return this.#next.declare(event);
@@ -148,7 +145,7 @@ export class LearnedPredictor implements Predictor {
     // Of an agent that the run has not called yet only the next step is known.
     const probability = isLeft ? 0 : (probabilities[index] as number);
     let rate = probability;
-    if (latest && !isLeft) rate = hitRateIndex(this.#returnsOf(state, index), kept, absence);
+    if (latest && !isLeft) rate = hitRateIndex(this.#expected.of(this.#returns, state, index), kept, absence);
     if (this.#branches.has(index)) {
       const own = state.prompts.find(index, branch);
       if (own) rate = Math.max(rate, this.#branches.rate(state, index, own, place));
@@ -202,15 +199,22 @@ export class LearnedPredictor implements Predictor {
   }
 
   snapshot(): LearnedState {
+    return this.#counted(ROOM);
+  }
+
+  /** @param room characters at most for return times of agents, and for all that is known of branches. */
+  #counted(room: number): LearnedState {
+    const branches = this.#branches.snapshot(room * BRANCH_SHARE);
     return {
       version: 5,
-      agents: Array.from({ length: this.#agents.size }, (_, index) => this.#agents.name(index)),
+      agents: this.#agents.snapshot(),
       transitions: this.#next.snapshot(),
-      returns: this.#returns.snapshot(),
+      returns: this.#returns.snapshot(room - Object.values(branches ?? {}).join("").length),
       survival: this.#survival.snapshot(),
       anchors: this.#anchors.snapshot(),
       pace: this.#pace.snapshot(),
       threads: this.#threads.snapshot(),
+      ...(branches && { branches }),
     };
   }
 
@@ -219,8 +223,9 @@ export class LearnedPredictor implements Predictor {
    * forget what it knows.
    */
   take(): LearnedState {
-    const counted = this.snapshot();
+    const counted = this.#counted(Number.POSITIVE_INFINITY);
     this.#next.take();
+    this.#branches.take();
     this.#threads.take();
     this.#returns = new ReturnTimes();
     this.#survival = new Survival();
@@ -231,18 +236,15 @@ export class LearnedPredictor implements Predictor {
 
   /** Adds a snapshot's counts to what is known. Throws InvalidOptionsError when it is not one. */
   restore(state: unknown): void {
-    const { agents, transitions, returns, survival, anchors, pace, threads } = parseState(state);
-    const own = agents.map((name, index) => (index <= OTHER_INDEX ? index : this.#agents.index(name)));
-    const local = (index: number) => own[index] ?? OTHER_INDEX;
+    const { agents, transitions, returns, survival, anchors, pace, threads, branches } = parseState(state);
+    const local = this.#agents.restore(agents);
     this.#next.restore(transitions, local);
     this.#returns.restore(returns, local);
     this.#survival.restore(survival, local);
     this.#pace.restore(pace);
     this.#threads.restore(threads);
-    this.#anchors.add({
-      ...anchors,
-      agents: anchors.agents.map(([agent, ...rest]) => [local(agent), ...rest] as const),
-    });
+    this.#anchors.restore(anchors, local);
+    if (branches) this.#branches.restore(branches, local);
   }
 
   /** Probability of each agent to be next; of the first `state.covered` ones. */
@@ -255,21 +257,6 @@ export class LearnedPredictor implements Predictor {
     if (!state.exact) this.#recurrence.mix(this.#returns, state, state.probabilities);
     this.#arrive(state, 1);
     return state.probabilities;
-  }
-
-  #returnsOf(state: RunState, agent: number): Float64Array {
-    const returns = this.#returnTimes;
-    if (state === this.#computedRun && agent === this.#computedAgent) return returns;
-    this.#computedRun = state;
-    this.#computedAgent = agent;
-    const next = state.probabilities[agent] as number;
-    this.#returns.distribution(state.look(agent, state.step, this.#place), next, returns);
-    if (!state.exact) return returns;
-    const first = returns[0] as number;
-    const rest = first === 1 ? 0 : (1 - next) / (1 - first);
-    for (let bucket = 1; bucket < BUCKETS; bucket++) returns[bucket] = (returns[bucket] as number) * rest;
-    returns[0] = next;
-    return returns;
   }
 
   /** What was expected of a run is out of date. */

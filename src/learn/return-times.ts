@@ -9,8 +9,6 @@ import { Trust } from "./trust.ts";
 /** Absences are told apart up to this many steps; longer ones share a class. */
 const LONGEST_ABSENCE = 12;
 const ABSENCES = LONGEST_ABSENCE + 1;
-/** Contexts written to a snapshot, those of most samples, of at most 15 bytes as a rule. */
-const SAVED_CONTEXTS = 900;
 /** Lessons of which one teaches trust as well: those of one absence are much alike. */
 const TRUST_EVERY = 4;
 /** Samples of a context that still count after a change. */
@@ -103,23 +101,46 @@ export class ReturnTimes {
     this.#sparse.fade(AFTER_CHANGE);
   }
 
-  /** The contexts best known, as `writeCounts` has them: five numbers that name it, how many counts there are, and those by bucket. */
-  snapshot(): string {
+  /**
+   * The contexts best known, as `writeCounts` has them: five numbers that name it, how many counts there are, and those by bucket.
+   *
+   * @param room characters at most; default: no limit. @param isTold whether an agent's contexts are to be there; default: all are.
+   */
+  snapshot(room = Number.POSITIVE_INFINITY, isTold: (agent: number) => boolean = () => true): string {
     const all = [...this.#sparse.entries()];
     for (let slot = 0; slot < this.#agents * ABSENCES; slot++)
       if (this.#dense.samples(slot) > 0)
         all.push([slot, this.#dense.samples(slot), this.#dense.counts(slot)]);
-    const best = all.toSorted(([key, samples], [other, others]) => others - samples || key - other);
-    return best
-      .slice(0, SAVED_CONTEXTS)
-      .map(([key, , counts]) => writeCounts([...partsOf(key), counts.length, ...counts]))
-      .join("");
+    const best = all.toSorted(
+      ([key, samples], [other, others]) => rankOf(other, others) - rankOf(key, samples) || key - other,
+    );
+    let text = "";
+    for (const [key, , counts] of best) {
+      const parts = partsOf(key);
+      if (!isTold(parts[1])) continue;
+      const context = writeCounts([...parts, counts.length, ...counts]);
+      if (text.length + context.length > room) break;
+      text += context;
+    }
+    return text;
   }
 
-  /** Adds counts of another process. @param local translates its agent indices to this one's. */
-  restore(text: string, local: (agent: number) => number): void {
+  /** Forgets the contexts of some agents. */
+  forget(isOver: (agent: number) => boolean): void {
+    for (let slot = 0; slot < this.#agents * ABSENCES; slot++)
+      if (this.#dense.samples(slot) > 0 && isOver(partsOf(slot)[1])) this.#dense.clear(slot);
+    this.#sparse.forget((key) => isOver(partsOf(key)[1]));
+  }
+
+  /**
+   * Adds counts of another process.
+   *
+   * @param local translates its agent indices to this one's. @param localCaller those of agents that called last; default: the same.
+   */
+  restore(text: string, local: (agent: number) => number, localCaller = local): void {
     for (const reader = new CountReader(text); !reader.isAtEnd;) {
-      const key = keyOf([reader.next(), reader.next(), reader.next(), reader.next(), reader.next()], local);
+      const parts = [reader.next(), reader.next(), reader.next(), reader.next(), reader.next()] as const;
+      const key = keyOf(parts, local, localCaller);
       for (const [bucket, count] of reader.list().entries()) {
         if (count === 0 || bucket >= BUCKETS) continue;
         if (key < SPARSE) this.#mergeDense(key, bucket, count);
@@ -153,6 +174,11 @@ export class ReturnTimes {
     this.#agents = Math.max(this.#agents, Math.floor(slot / ABSENCES) + 1);
     this.#dense.merge(slot, bucket, weight);
   }
+}
+
+/** Contexts of any agent come first in a snapshot, since all others lean on them; then those of most samples. */
+function rankOf(key: number, samples: number): number {
+  return key < ABSENCES ? Number.MAX_VALUE : samples;
 }
 
 const cold: (Float64Array | undefined)[] = [];
@@ -227,14 +253,15 @@ function partsOf(key: number): ContextParts {
 function keyOf(
   [kind, agent, away, previous, current]: ContextParts,
   local: (agent: number) => number,
+  localCaller: (agent: number) => number,
 ): number {
   const absence = Math.min(away, LONGEST_ABSENCE);
   if (kind === 0) return (agent === 0 ? 0 : local(agent)) * ABSENCES + absence;
   const answer = (kind - 1) % ANSWERS;
   return sparseKey(
     local(agent),
-    local(previous),
-    local(current),
+    localCaller(previous),
+    localCaller(current),
     away === ANY_ABSENCE ? away : absence,
     answer,
   );

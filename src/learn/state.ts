@@ -7,6 +7,25 @@ const index = z.int().nonnegative();
 /** As `writeCounts` has them. */
 const counts = z.string().regex(WRITTEN_COUNTS, "no counts as snapshot() writes them");
 
+/** Characters that return times of agents and all that is known of branches take in a snapshot: with 24 agents it then has less than 20 KB. */
+export const ROOM = 15_360;
+/** Share of it that return times of branches may take; what they leave is there for those of agents. */
+export const BRANCH_SHARE = 1 / 2;
+
+/** Of agents that go to and fro between several prompts of one run; missing in older snapshots, and where there are none. */
+const branches = z.object({
+  /** One after the other: agent, how many of its branches were left, how many gone on from again. */
+  agents: counts,
+  /** By index in what follows: agent and number of a branch; the first is none. */
+  numbers: counts,
+  /** As those of agents, but for whose they are. */
+  returns: counts,
+  /** By agent. */
+  survival: counts,
+});
+
+export type BranchState = z.output<typeof branches>;
+
 /** Learned counts as JSON; agents are named once, then numbered. Counts of two processes add up. */
 const learnedState = z.object({
   version: z.literal(5),
@@ -30,6 +49,7 @@ const learnedState = z.object({
   }),
   /** ends, returned, waits of threads whose run was completed, and of those interrupted */
   threads: z.array(z.tuple([count, count, counts]).readonly()).readonly(),
+  branches: branches.optional(),
 });
 
 export type LearnedState = z.output<typeof learnedState>;

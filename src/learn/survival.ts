@@ -109,12 +109,20 @@ export class Survival {
   /**
    * As `writeCounts` has it, one after the other: agent, counts of returns at once, the same of all later ones. Counts are their
    * number; the samples; then a place and by how much more was kept there than at the place before, again and again.
+   *
+   * @param isTold whether an agent is to be there; default: all are.
    */
-  snapshot(): string {
+  snapshot(isTold: (agent: number) => boolean = () => true): string {
     let text = "";
     for (const [agent, own] of this.#agents.entries())
-      if (own) text += writeCounts([agent, ...listOf(own.apart[0] as Survived), ...listOf(own.later)]);
+      if (own && isTold(agent))
+        text += writeCounts([agent, ...listOf(own.apart[0] as Survived), ...listOf(own.later)]);
     return text;
+  }
+
+  /** Forgets some agents. */
+  forget(isOver: (agent: number) => boolean): void {
+    for (const agent of this.#agents.keys()) if (isOver(agent)) this.#agents[agent] = undefined;
   }
 
   /** Adds what another process counted. @param local translates its agent indices to this one's. */

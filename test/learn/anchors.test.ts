@@ -77,7 +77,7 @@ test("runs that are yet to begin come with the anchor of the agent that they beg
   expect(anchors.value(3, "x", 5)).toBeCloseTo(rateToValue(5 / 2), 12);
   expect(anchors.value(4, undefined, 5)).toBe(0);
   const restored = new Anchors();
-  restored.add(anchors.snapshot());
+  restored.restore(anchors.snapshot(), (agent) => agent);
   restored.visited(3, restored.used(3, "x", undefined));
   expect(restored.value(3, "x", 1)).toBeGreaterThan(0);
 });

@@ -2,50 +2,12 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { LatestPrompts } from "../../src/learn/latest-prompts.ts";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
-import type { Event, PromptPart } from "../../src/runtime/event.ts";
-
-/** Calls of one app. A conversation is a prompt that grows; which of its agent's it is the learner has to find out. */
-class Talks {
-  #time = 0;
-  readonly #said = new Map<string, PromptPart[]>();
-
-  run(run: string, type: "run-start" | "run-end"): Event {
-    const at = ++this.#time;
-    return type === "run-start" ? { type, at, run } : { type, at, run, status: "completed" };
-  }
-
-  /** @param system its system message; default: one that all of the agent have. */
-  call(run: string, agent: string, talk: string, system = agent): Event {
-    const key = `${run} ${agent} ${talk}`;
-    const before = this.#said.get(key) ?? [];
-    const history = [...before, { hash: `${key} ${before.length}`, length: 400 }];
-    this.#said.set(key, history);
-    const anchor = { hash: system, length: 4000 };
-    const prompt = { anchor, history };
-    const request = `request ${++this.#time}`;
-    return { type: "request-start", at: this.#time, run, agent, namespace: agent, request, prompt };
-  }
-}
+import type { Event } from "../../src/runtime/event.ts";
+import { Talks } from "./talks.ts";
 
 const feed = (predictor: LearnedPredictor, ...events: readonly Event[]) => {
   for (const event of events) predictor.observe(event);
 };
-
-/** So many runs of a node that calls the model about two things, with another agent in between. */
-function twoThings(predictor: LearnedPredictor, talks: Talks, runs: number): void {
-  for (let run = 0; run < runs; run++) {
-    const name = `${run}`;
-    feed(predictor, talks.run(name, "run-start"));
-    for (let turn = 0; turn < 4; turn++)
-      feed(
-        predictor,
-        talks.call(name, "coder", "draft", "write"),
-        talks.call(name, "coder", "review", "review"),
-        talks.call(name, "tester", "test"),
-      );
-    feed(predictor, talks.run(name, "run-end"));
-  }
-}
 
 test("a conversation keeps its branch, however calls of its agent interleave", () => {
   fc.assert(
@@ -84,7 +46,7 @@ test("of what an agent has left nothing is expected before it was seen to go bac
 test("which branch comes next is learned, and what comes sooner is worth more", () => {
   const predictor = new LearnedPredictor();
   const talks = new Talks();
-  twoThings(predictor, talks, 20);
+  feed(predictor, ...talks.twoThings(20));
   const [draft, review] = [0, 1].map((branch) => ({ agent: "coder", run: "x", branch }));
   feed(predictor, talks.run("x", "run-start"));
   expect(predictor.nextBranch("x", "coder")).toBe(0);
@@ -155,4 +117,75 @@ test("what is gone on from is what a prompt has most of", () => {
   expect(prompts.left(0)).toMatchObject([{ branch: 1, step: 1 }]);
   expect(prompts.find(0, 1)?.messages.parts).toBe(given[1]?.history);
   expect(prompts.find(0, 2)).toBeUndefined();
+});
+
+const copyOf = (predictor: LearnedPredictor) => {
+  const copy = new LearnedPredictor();
+  copy.restore(JSON.parse(JSON.stringify(predictor.snapshot())));
+  return copy;
+};
+
+/** At each step of a new run that calls about two things: the values of both prompts, and which is expected next. */
+function expectations(predictor: LearnedPredictor): number[][] {
+  const talks = new Talks();
+  return talks.twoThings(1, "new").map((event) => {
+    predictor.observe({ ...event, at: 1e6 + event.at });
+    const values = [0, 1].flatMap((branch) =>
+      [0, 200, 5000].map((fromEnd) => predictor.reuse({ agent: "coder", run: "new 0", branch }, fromEnd)),
+    );
+    return [predictor.nextBranch("new 0", "coder"), ...values];
+  });
+}
+
+test("branches are known after a restart as before it", () => {
+  const predictor = new LearnedPredictor();
+  const talks = new Talks();
+  feed(
+    predictor,
+    ...talks.twoThings(20),
+    talks.call("z", "tester", "test"),
+    talks.call("z", "tester", "anew"),
+  );
+  const copy = copyOf(predictor);
+  expect(copy.snapshot()).toEqual(predictor.snapshot());
+  const [before, after] = [predictor, copy].map(expectations);
+  // How far counts are to be trusted is found out anew.
+  for (const [step, values] of (before ?? []).entries())
+    for (const [i, value] of values.entries()) expect(after?.[step]?.[i]).toBeCloseTo(value, 2);
+  expect(before?.flat().filter((value) => value > 0).length).toBeGreaterThan(20);
+});
+
+test("a snapshot from before branches were in it is read", () => {
+  const predictor = new LearnedPredictor();
+  feed(predictor, ...new Talks().twoThings(3));
+  const { branches, ...older } = predictor.snapshot();
+  expect(branches).toBeDefined();
+  const copy = new LearnedPredictor();
+  copy.restore(JSON.parse(JSON.stringify(older)));
+  expect(copy.snapshot()).toEqual(older);
+});
+
+test("without branches a snapshot has nothing of them, and little where agents always begin anew", () => {
+  const [predictor, talks] = [new LearnedPredictor(), new Talks()];
+  const run = (call: (i: number) => Event) =>
+    feed(predictor, talks.run("1", "run-start"), ...Array.from({ length: 80 }, (_, i) => call(i)));
+  run(() => talks.call("1", "writer", "letter"));
+  expect(predictor.snapshot()).not.toHaveProperty("branches");
+  run((i) => talks.call("1", "searcher", `${i}`));
+  feed(predictor, talks.run("1", "run-end"));
+  expect(predictor.snapshot().branches).toMatchObject({ returns: "", survival: "" });
+  expect(JSON.stringify(predictor.snapshot().branches).length).toBeLessThan(100);
+});
+
+test("agents with many branches leave room for what is known of the agents themselves", () => {
+  const [predictor, talks] = [new LearnedPredictor(), new Talks()];
+  let seed = 1;
+  const below = (limit: number) => (seed = (seed * 48_271) % 2_147_483_647) % limit;
+  for (let run = 0; run < 200; run++)
+    for (let call = 0; call < 80; call++)
+      feed(predictor, talks.call(`${run}`, `agent-${below(24)}`, `${below(3)}`, "system"));
+  const { returns, branches } = predictor.snapshot();
+  expect(JSON.stringify(predictor.snapshot()).length).toBeLessThan(20 * 1024);
+  expect(branches?.returns.length).toBeGreaterThan(6 * 1024);
+  expect(returns.length).toBeGreaterThan(6 * 1024);
 });

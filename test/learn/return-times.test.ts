@@ -167,6 +167,19 @@ describe("return times", () => {
     expect(unknown[bucketOf(3)]).toBeLessThan(distribution(times, last)[bucketOf(3)] ?? 0);
   });
 
+  test("of any agent are kept first where there is no room for all", () => {
+    const times = new ReturnTimes();
+    const away = at(2, 5);
+    // Those of any agent are halved, since they are full: agent 3 alone then has more samples.
+    times.returned({ ...away, agent: 3 }, 12, 400);
+    times.returned({ ...away, agent: 4 }, 12, 250);
+    const copy = new ReturnTimes();
+    copy.restore(times.snapshot(20), (agent) => agent);
+    for (const known of [times, copy])
+      expect(distribution(known, { ...away, agent: 60 })[bucketOf(12)]).toBeGreaterThan(0.9);
+    expect(copy.snapshot().length).toBeLessThanOrEqual(20);
+  });
+
   test("of two processes add up, in either order", () => {
     fc.assert(
       fc.property(samples, samples, (one, two) => {
