@@ -1,34 +1,34 @@
-import Table from "cli-table3";
 import { median } from "simple-statistics";
+import { fittedTable } from "../fitted-table.ts";
 import type { ArmRow } from "./rows.ts";
 
 const HEAD = [
   "arm",
   "seed",
-  "hit rate",
-  "TTFT mean",
+  "hit rate %",
+  "TTFT ms mean",
   "p50",
   "p95",
-  "p99 ms",
+  "p99",
   "run ms",
-  "runs/min",
-  "engine busy",
+  "runs a minute",
+  "engine busy %",
   "prefetched used / wasted",
-  "next agent",
+  "next agent %",
   "decision us mean / p99",
 ];
 
-/** The rows as a table, each seed's arms side by side, then the medians over the seeds with their spread. */
-export function armTable(rows: readonly ArmRow[]): string {
-  const table = new Table({
-    head: HEAD,
-    style: { head: [], border: [] },
-    colAligns: HEAD.map((_, i) => (i < 1 ? "left" : "right")),
-  });
-  for (const row of rows) table.push(line(row));
+/**
+ * The rows as a table, each seed's arms side by side, then the medians over the seeds with their spread.
+ *
+ * @param columns width of the terminal in characters. Default: there is none, every cell is one line.
+ */
+export function armTable(rows: readonly ArmRow[], columns?: number): string {
+  const aligns = HEAD.map((_, i) => (i < 1 ? "left" : "right"));
+  const table = fittedTable(HEAD, rows.map(line), columns, { aligns });
   const seeds = new Set(rows.map(({ seed }) => seed));
   const change = seeds.size > 1 ? summary(rows) : undefined;
-  return [table.toString(), ...(change === undefined ? [] : [change])].join("\n");
+  return [table, ...(change === undefined ? [] : [change])].join("\n");
 }
 
 function line(row: ArmRow): string[] {
@@ -73,7 +73,7 @@ function summary(rows: readonly ArmRow[]): string | undefined {
 }
 
 function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+  return (100 * share).toFixed(1);
 }
 
 function signed(value: number): string {

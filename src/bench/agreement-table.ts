@@ -1,11 +1,11 @@
-import Table from "cli-table3";
 import { median } from "simple-statistics";
+import { fittedTable } from "../fitted-table.ts";
 import { type Agreement, agrees, agreesAtItsSpeed, LIMITS } from "./agreement.ts";
 
 const HEAD = [
   "seed",
   "calls",
-  "hit rate engine",
+  "hit rate % engine",
   "simulated",
   "points",
   "TTFT mean ms engine",
@@ -18,38 +18,37 @@ const HEAD = [
   `within ${LIMITS.hitRatePoints} points, ${LIMITS.ttftPercent} %`,
 ];
 
-/** Engine and simulator side by side, and what the simulated times rest on. */
-export function agreementTable(rows: readonly Agreement[]): string {
-  const table = new Table({
-    head: HEAD,
-    style: { head: [], border: [] },
-    colAligns: HEAD.map(() => "right"),
-  });
-  for (const row of rows)
-    table.push([
-      row.seed,
-      row.calls,
-      percent(row.hit_rate.engine),
-      percent(row.hit_rate.simulated),
-      signed(row.hit_rate_points),
-      row.ttft_ms.engine.toFixed(1),
-      row.ttft_ms.simulated.toFixed(1),
-      signed(row.ttft_percent),
-      row.busy_ms.engine === null ? "-" : (row.busy_ms.engine / 1000).toFixed(1),
-      (row.busy_ms.simulated / 1000).toFixed(1),
-      row.ttft_ms.at_its_speed?.toFixed(1) ?? "-",
-      row.ttft_percent_at_its_speed === null ? "-" : signed(row.ttft_percent_at_its_speed),
-      verdict(row),
-    ]);
+/**
+ * Engine and simulator side by side, and what the simulated times rest on.
+ *
+ * @param columns width of the terminal in characters. Default: there is none, every cell is one line.
+ */
+export function agreementTable(rows: readonly Agreement[], columns?: number): string {
+  const cells = rows.map((row) => [
+    String(row.seed),
+    String(row.calls),
+    percent(row.hit_rate.engine),
+    percent(row.hit_rate.simulated),
+    signed(row.hit_rate_points),
+    row.ttft_ms.engine.toFixed(1),
+    row.ttft_ms.simulated.toFixed(1),
+    signed(row.ttft_percent),
+    row.busy_ms.engine === null ? "-" : (row.busy_ms.engine / 1000).toFixed(1),
+    (row.busy_ms.simulated / 1000).toFixed(1),
+    row.ttft_ms.at_its_speed?.toFixed(1) ?? "-",
+    row.ttft_percent_at_its_speed === null ? "-" : signed(row.ttft_percent_at_its_speed),
+    verdict(row),
+  ]);
+  const table = fittedTable(HEAD, cells, columns, { aligns: HEAD.map(() => "right") });
   return [
     "arm lru on the engine against a replay of the same calls with LRU:",
-    table.toString(),
+    table,
     ...(rows.length > 1 ? [medians(rows)] : []),
     "at its speed: with all modelled times longer or shorter by what the engine's computing took longer or shorter than modelled.",
     "cost models, fitted to requests of their own on this engine, before and after the calls:",
     ...rows.map(({ seed, fit: { cost, typicalError } }) => {
       const terms = Object.entries(cost).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
-      return `  seed ${seed}: ${terms.join(", ")}; typical error ${percent(typicalError)}`;
+      return `  seed ${seed}: ${terms.join(", ")}; typical error ${percent(typicalError)} %`;
     }),
   ].join("\n");
 }
@@ -68,7 +67,7 @@ function medians(rows: readonly Agreement[]): string {
 }
 
 function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+  return (100 * share).toFixed(1);
 }
 
 function signed(value: number): string {

@@ -76,9 +76,9 @@ export default defineCommand({
       io.stdout(`${JSON.stringify({ rows, ...(given.compareSimulation && { agreement }) })}\n`);
     } else {
       const { armTable } = await import("../arms/table.ts");
-      io.stdout(`${armTable(rows)}\n`);
+      io.stdout(`${armTable(rows, io.columns)}\n`);
       const { agreementTable } = await import("../bench/agreement-table.ts");
-      if (given.compareSimulation) io.stdout(`${agreementTable(agreement)}\n`);
+      if (given.compareSimulation) io.stdout(`${agreementTable(agreement, io.columns)}\n`);
     }
     for (const note of notes) io.stderr(`${note}\n`);
     return 0;

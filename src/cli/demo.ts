@@ -71,7 +71,7 @@ export default defineCommand({
       io.stdout(`${JSON.stringify({ rows })}\n`);
     } else {
       const { armTable } = await import("../arms/table.ts");
-      io.stdout(`${armTable(rows)}\n`);
+      io.stdout(`${armTable(rows, io.columns)}\n`);
     }
     for (const note of notes) io.stderr(`${note}\n`);
     return 0;

@@ -34,7 +34,7 @@ export default defineCommand({
     if (json) io.stdout(`${JSON.stringify(found)}\n`);
     else if (markdown) io.stdout(markdownTable(head, found.map(markdownCells)));
     else {
-      const { fittedTable } = await import("./fitted-table.ts");
+      const { fittedTable } = await import("../fitted-table.ts");
       io.stdout(`${fittedTable(head, found.map(cells), io.columns)}\n`);
     }
     return 0;

@@ -45,7 +45,7 @@ export default defineCommand({
       signal: io.signal,
       onStep: countSteps(io, STEPS),
     });
-    io.stdout(json ? `${JSON.stringify(inspection)}\n` : `${inspectionReport(inspection)}\n`);
+    io.stdout(json ? `${JSON.stringify(inspection)}\n` : `${inspectionReport(inspection, io.columns)}\n`);
     if (plot !== undefined) {
       const { plotInspection } = await import("../sim/inspect/inspection-plot.ts");
       await writeFile(plot, plotInspection(inspection));

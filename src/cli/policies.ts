@@ -35,7 +35,7 @@ export default defineCommand({
       });
     if (demo) return playDemo({ runs, seed }, json, io);
     const { DEFAULT_POLICIES, policies } = await import("../policy-set.ts");
-    const { fittedTable } = await import("./fitted-table.ts");
+    const { fittedTable } = await import("../fitted-table.ts");
     const table = (head: readonly string[], rows: readonly string[][]) =>
       `${fittedTable(head, rows, io.columns)}\n`;
     if (name === undefined) {

@@ -85,7 +85,7 @@ export default defineCommand({
       const isNamesake = rows.some((row) => row.trace === loaded.name);
       const workload = isNamesake ? { ...loaded, name: file } : loaded;
       const found = await simulate(workload, { ...simulation, onReplay });
-      if (!json) io.stdout(`${describeWorkload(workload, found)}\n${simulationTable(found)}\n`);
+      if (!json) io.stdout(`${describeWorkload(workload, found)}\n${simulationTable(found, io.columns)}\n`);
       rows.push(...found);
     }
     if (json) io.stdout(`${JSON.stringify({ rows })}\n`);

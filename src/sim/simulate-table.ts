@@ -1,5 +1,5 @@
-import Table from "cli-table3";
 import { median } from "simple-statistics";
+import { fittedTable } from "../fitted-table.ts";
 import { measuredEngine } from "./cost-model.ts";
 import type { SimulationRow } from "./simulation-row.ts";
 import type { Workload } from "./workload.ts";
@@ -8,9 +8,9 @@ const HEAD = [
   "open runs",
   "capacity",
   "policy",
-  "hit rate",
-  "of LRU to Belady",
-  "of LRU to oracle",
+  "hit rate %",
+  "of LRU to Belady %",
+  "of LRU to oracle %",
   "evictions",
   "prefetched used / wasted",
   "prefill tokens",
@@ -19,15 +19,14 @@ const HEAD = [
   "decision us mean / p99",
 ];
 
-/** The rows of one trace: medians over the seeds; of what is compared also least to most. */
-export function simulationTable(rows: readonly SimulationRow[]): string {
-  const table = new Table({
-    head: HEAD,
-    style: { head: [], border: [], compact: true },
-    colAligns: HEAD.map((name) => (name === "policy" ? "left" : "right")),
-  });
-  for (const seeds of groupSeeds(rows)) table.push(line(seeds));
-  return table.toString();
+/**
+ * The rows of one trace: medians over the seeds; of what is compared also least to most.
+ *
+ * @param columns width of the terminal in characters. Default: there is none, every cell is one line.
+ */
+export function simulationTable(rows: readonly SimulationRow[], columns?: number): string {
+  const aligns = HEAD.map((name) => (name === "policy" ? "left" : "right"));
+  return fittedTable(HEAD, groupSeeds(rows).map(line), columns, { aligns, compact: true });
 }
 
 /** What was replayed, and on what the modelled times rest. @param rows of this workload. */
@@ -92,6 +91,6 @@ function percent(shares: readonly (number | null)[]): string {
   const known = shares.filter((share) => share !== null).map((share) => 100 * share);
   if (known.length === 0) return "-";
   const [least, most] = [Math.min(...known).toFixed(1), Math.max(...known).toFixed(1)];
-  const range = least === most ? "" : ` (${least} to ${most})`;
-  return `${median(known).toFixed(1)}${range} %`;
+  const range = least === most ? "" : ` (${least}-${most})`;
+  return `${median(known).toFixed(1)}${range}`;
 }

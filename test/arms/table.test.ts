@@ -26,6 +26,15 @@ describe("the table of arms", () => {
     expect(table).toContain("hit rate: +15.0 points (+10.0 to +20.0)");
   });
 
+  it("fits a terminal of 120 columns, and has every cell on one line where there is none", () => {
+    const prefetch = { used: 39_382, wasted: 18_382 };
+    const rows = [{ ...row("hints", 1, 0.776), prefetch, decision_us: { mean: 516.4, p99: 3639.8 } }];
+    const widest = (table: string) => Math.max(...table.split("\n").map((line) => line.length));
+    expect(widest(armTable(rows, 120))).toBeLessThanOrEqual(120);
+    for (const part of ["39382 /", "18382", "516.4 /", "3639.8"]) expect(armTable(rows, 120)).toContain(part);
+    expect(armTable(rows)).toContain("39382 / 18382");
+  });
+
   it.each([[["lru"]], [["none", "hints"]]] as const)(
     "compares nothing where only %j were played",
     (played) => {

@@ -190,8 +190,18 @@ describe("what people see", () => {
     const [row] = await rows();
     if (!row) throw new Error("no row");
     const table = simulationTable([1, 2, 3].map((seed) => ({ ...row, seed, hit_rate: seed / 10 })));
-    expect(table).toContain("20.0 (10.0 to 30.0) %");
+    expect(table).toContain("20.0 (10.0-30.0)");
     expect(table.split("\n")).toHaveLength(5);
+  });
+
+  it("fits a terminal of 140 columns, and has every cell on one line where there is none", async () => {
+    const [row] = await rows();
+    if (!row) throw new Error("no row");
+    const seeds = [1, 2, 3].map((seed) => ({ ...row, seed, hit_rate: seed / 10, gap_closed: seed / 10 }));
+    const widest = (table: string) => Math.max(...table.split("\n").map((line) => line.length));
+    expect(widest(simulationTable(seeds, 140))).toBeLessThanOrEqual(140);
+    expect(simulationTable(seeds, 140)).toContain("(10.0-30.0)");
+    expect(widest(simulationTable(seeds))).toBeGreaterThan(150);
   });
 
   it("draws a panel for each workload and number of open runs, with a line for each policy", async () => {

@@ -1,12 +1,16 @@
-import Table from "cli-table3";
+import { fittedTable } from "../../fitted-table.ts";
 import type { Inspection } from "./inspection.ts";
 import type { Quantiles } from "./reuse.ts";
 
 /** Wider tables do not fit a terminal; `--json` has all. */
 const LISTED = 10;
 
-/** An inspection as text: tables, then the verdict. */
-export function inspectionReport(inspection: Inspection): string {
+/**
+ * An inspection as text: tables, then the verdict.
+ *
+ * @param columns width of the terminal in characters. Default: there is none, every cell is one line.
+ */
+export function inspectionReport(inspection: Inspection, columns?: number): string {
   const { trace, runs, calls, agents, block_tokens, schedule, verdict } = inspection;
   const ends = Object.entries(inspection.runs_by_status).map(([status, count]) => `${count} ${status}`);
   const order = schedule.has_own_times ? "in the order of their own times" : "interleaved at random";
@@ -14,19 +18,19 @@ export function inspectionReport(inspection: Inspection): string {
     `${trace}: calls ${calls}, runs ${runs}${ends.length > 0 ? ` (${ends.join(", ")})` : ""}, agents ${agents.length}, tokens a block ${block_tokens}\n` +
       `Looked at with ${schedule.concurrency} open runs ${order}, seed ${schedule.seed}: ${schedule.calls} calls, ` +
       `a working set of ${schedule.working_set.toFixed(0)} blocks`,
-    agentTable(inspection),
-    anchorTable(inspection),
+    agentTable(inspection, columns),
+    anchorTable(inspection, columns),
     reuseTable(inspection),
-    transitionTable(inspection),
+    transitionTable(inspection, columns),
     forecastLine(inspection),
-    sizeTable(inspection),
+    sizeTable(inspection, columns),
     verdict.sentences.join("\n"),
   ]
     .filter((part) => part !== "")
     .join("\n\n");
 }
 
-function agentTable({ agents }: Inspection): string {
+function agentTable({ agents }: Inspection, columns?: number): string {
   const rows = agents
     .slice(0, LISTED)
     .map((row) => [
@@ -38,10 +42,10 @@ function agentTable({ agents }: Inspection): string {
       row.output_tokens.toFixed(0),
     ]);
   const head = ["agent", "calls", "runs", "prompt tokens", "anchor tokens", "output tokens"];
-  return `${title("Agents", agents.length)}, tokens as means\n${table(head, rows)}`;
+  return `${title("Agents", agents.length)}, tokens as means\n${table(head, rows, columns)}`;
 }
 
-function anchorTable({ anchors }: Inspection): string {
+function anchorTable({ anchors }: Inspection, columns?: number): string {
   const { distinct, shared, shared_share, largest } = anchors;
   if (distinct === 0) return "Anchors: none on record";
   const rows = largest
@@ -49,7 +53,7 @@ function anchorTable({ anchors }: Inspection): string {
     .map((use) => [listed(use.agents), String(use.tokens), String(use.calls), String(use.runs)]);
   return (
     `${title("Anchors", distinct)}: ${shared} shared by runs, together ${percent(shared_share)} of all prompt blocks\n` +
-    table(["agents", "anchor tokens", "calls", "runs"], rows)
+    table(["agents", "anchor tokens", "calls", "runs"], rows, columns)
   );
 }
 
@@ -67,7 +71,7 @@ function line(unit: string, { p10, p50, p90, p99 }: Quantiles): string[] {
   return [unit, ...[p10, p50, p90, p99].map(String)];
 }
 
-function transitionTable({ transitions }: Inspection): string {
+function transitionTable({ transitions }: Inspection, columns?: number): string {
   const { agents, counts, ends, entropy, switches } = transitions;
   if (entropy === null) return "Transitions: none, no run has two calls";
   const shown = agents.slice(0, LISTED);
@@ -84,7 +88,7 @@ function transitionTable({ transitions }: Inspection): string {
         `${percent(switches.top1_so_far)} with the counts up to then, ${percent(switches.top1_any)} without knowing who is current.`;
   return (
     `${title("Transitions", agents.length)}, from row to column\n` +
-    `${table(["", ...shown.map(named), "end"], rows)}\n` +
+    `${table(["", ...shown.map(named), "end"], rows, columns)}\n` +
     `Entropy of the next agent ${entropy.next.toFixed(2)} bits, ${entropy.next_given_current.toFixed(2)} when the current one is ` +
     `known (${percent(entropy.reduction)} less). ${change}`
   );
@@ -99,7 +103,7 @@ function forecastLine({ forecast }: Inspection): string {
   );
 }
 
-function sizeTable({ sizes }: Inspection): string {
+function sizeTable({ sizes }: Inspection, columns?: number): string {
   if (sizes.length === 0) return "";
   const rows = sizes.map((size) => [
     `${size.percent} %`,
@@ -107,21 +111,16 @@ function sizeTable({ sizes }: Inspection): string {
     ...[size.lru, size.lru_with_release, size.order_oracle, size.belady].map(percent),
   ]);
   const head = ["of the working set", "blocks", "LRU", "LRU + release", "order oracle", "Belady"];
-  return `Hit rate against cache size\n${table(head, rows)}`;
+  return `Hit rate against cache size\n${table(head, rows, columns)}`;
 }
 
 function title(name: string, count: number): string {
   return count > LISTED ? `${name} (${LISTED} of ${count})` : name;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const drawn = new Table({
-    head: [...head],
-    style: { head: [], border: [], compact: true },
-    colAligns: head.map((_, column) => (column === 0 ? "left" : "right")),
-  });
-  for (const row of rows) drawn.push([...row]);
-  return drawn.toString();
+function table(head: readonly string[], rows: readonly (readonly string[])[], columns?: number): string {
+  const aligns = head.map((_, column) => (column === 0 ? "left" : "right"));
+  return fittedTable(head, rows, columns, { aligns, compact: true });
 }
 
 function listed(agents: readonly string[]): string {

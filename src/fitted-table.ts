@@ -1,12 +1,19 @@
 import Table from "cli-table3";
 
+export interface TableStyle {
+  /** By column. Default: all to the left. */
+  readonly aligns?: readonly ("left" | "right")[];
+  /** No lines between rows. Default: false. */
+  readonly compact?: boolean;
+}
+
 /** Columns that a terminal has where it does not tell. */
 const USUAL = 80;
 /** Of a cell: its two spaces and one line. */
 const FRAME = 3;
 
 /**
- * A table of words that fits the terminal: the widest columns are wrapped, down to their longest word. Where there is no terminal,
+ * A table that fits the terminal: the widest columns are wrapped, down to their longest word. Where there is no terminal,
  * as in a pipe, every cell is one line.
  *
  * @param columns width of the terminal in characters; undefined: there is none.
@@ -15,6 +22,7 @@ export function fittedTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   columns: number | undefined,
+  { aligns = [], compact = false }: TableStyle = {},
 ): string {
   const cellsOf = (column: number) => [head, ...rows].map((row) => row[column] ?? "");
   const widths = head.map((_, column) => longest(cellsOf(column)));
@@ -29,7 +37,8 @@ export function fittedTable(
   }
   const table = new Table({
     head: [...head],
-    style: { head: [], border: [] },
+    style: { head: [], border: [], compact },
+    colAligns: [...aligns],
     colWidths: widths.map((width) => width + FRAME - 1),
     wordWrap: true,
   });
