@@ -4,7 +4,10 @@ import { AGENTS } from "./agents.ts";
 
 /** Declared cycles without a model call are followed this far. */
 const MAX_DEPTH = 8;
-/** As many as there can be among the agents that are told apart: graphs whose nodes have new names each time make no end of them. */
+/**
+ * As many as there can be among the agents that are told apart, and from one of them: graphs whose nodes have new names each
+ * time make no end of them.
+ */
 const MAX_EDGES = AGENTS ** 2;
 const MAX_AGENTS = 1000;
 
@@ -32,7 +35,7 @@ export class StructuralPrior {
       if (!(weight > 0)) continue;
       let row = this.#edges.get(from);
       const isNew = row?.has(to) !== true;
-      if (isNew && this.#edgeCount >= MAX_EDGES) continue;
+      if (isNew && (this.#edgeCount >= MAX_EDGES || (row?.size ?? 0) >= AGENTS)) continue;
       if (isNew) this.#edgeCount++;
       if (!row) this.#edges.set(from, (row = new Map()));
       row.set(to, weight);
