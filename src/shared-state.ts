@@ -44,7 +44,7 @@ export interface SharedStateStats {
 
 /** Model calls counted at once: so few that no count fades, and few are rounded, before it is handed on. */
 const CALLS_AT_ONCE = 96;
-/** Counts that wait while a store is down; of more, those seen once go. */
+/** Counts that wait while a store is down; of more, those seen most rarely go, the oldest first. */
 const MOST_WAITING = 16_384;
 /** Milliseconds that connecting waits for what others have learned, and that closing waits for the last exchange. */
 const PATIENCE_MS = 2_000;
@@ -183,8 +183,9 @@ export class SharedState {
   #take(): void {
     this.#calls = 0;
     for (const [name, count] of countsOf(this.#counter.take())) add(this.#waiting, name, count);
-    if (this.#waiting.size <= MOST_WAITING) return;
-    for (const [name, count] of this.#waiting) if (count < 2) this.#waiting.delete(name);
+    for (let least = 2; this.#waiting.size > MOST_WAITING; least *= 2)
+      for (const [name, count] of this.#waiting)
+        if (this.#waiting.size > MOST_WAITING && count < least) this.#waiting.delete(name);
   }
 
   async #send(): Promise<void> {

@@ -153,6 +153,19 @@ describe("a store that is no good", () => {
     expect(known(late.predictor)).toEqual(alone(...seen));
   });
 
+  test("leaves no more waiting than a store holds, however long it is down", async () => {
+    const peer = new Peer(new MemoryStore());
+    let seed = 1;
+    const random = () => (seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff) % 100;
+    let most = 0;
+    for (let i = 0; i < 40; i++) {
+      peer.see(run(...Array.from({ length: 100 }, () => `agent ${random()}`)));
+      await turn();
+      most = Math.max(most, peer.shared.stats.waiting);
+    }
+    expect(most).toBe(16_384);
+  });
+
   test("is told of once, until it is good again", async () => {
     const store = new MemoryStore();
     const load = vi.spyOn(store, "load");

@@ -1,6 +1,6 @@
 import { type AgentId, END, type Event, type RunId, START, type TopologyEvent } from "../runtime/event.ts";
 import type { Prediction, Predictor } from "../runtime/policy.ts";
-import { Newest } from "../shadow/newest.ts";
+import { Newest } from "../runtime/newest.ts";
 
 /** From one agent to the next: how often it was so, and what had been said. */
 export interface Transition {

@@ -5,7 +5,7 @@ import { AgentFlow } from "./agent-flow.ts";
 import { EngineWatch } from "./engine-watch.ts";
 import { addFirstToken, History } from "./history.ts";
 import { HookTimes } from "./hook-times.ts";
-import { Newest } from "../shadow/newest.ts";
+import { Newest } from "../runtime/newest.ts";
 import { RunTimelines } from "./run-timelines.ts";
 import { type ShadowShares, Shadows } from "../shadow/shadows.ts";
 import type { DashboardSource } from "./source.ts";

@@ -1,5 +1,5 @@
 import type { AgentId, Event, RequestStartEvent, RunId, SessionId, Status } from "../runtime/event.ts";
-import { Newest } from "../shadow/newest.ts";
+import { Newest } from "../runtime/newest.ts";
 
 /** One model call of a run; times in milliseconds on the runtime's clock. */
 export interface Step {

@@ -20,6 +20,7 @@ import { PrefetchSteps } from "../wire/prefetch-steps.ts";
 import { SavedSlots } from "../wire/saved-slots.ts";
 import { ServedTotals } from "../wire/served-totals.ts";
 import { type HeldSlot, SlotTable } from "../wire/slot-table.ts";
+import { UnderWay } from "../wire/under-way.ts";
 import { WarmUpTotals } from "../wire/warm-up-totals.ts";
 
 const options = z.strictObject({
@@ -49,6 +50,12 @@ const tokenized = z.object({ tokens: z.array(z.int()) });
 const completion = z.object({
   timings: z.object({ prompt_n: z.number(), cache_n: z.number().default(0), prompt_ms: z.number() }),
 });
+
+/** A request of the app's. */
+interface OwnRequest {
+  readonly prefix: PrefixRef;
+  readonly anchorShare: number;
+}
 
 /** One request of a prefetch is given up after that many milliseconds, and not before. */
 const STEP_TIMEOUT_MS = 20_000;
@@ -94,7 +101,7 @@ class LlamaServer {
   /** One thread pool computes prompts and answers in turns, so that whatever is computed ahead delays both. */
   readonly #foreground = new Foreground({ isAnswerWork: true });
   readonly #steps: PrefetchSteps;
-  readonly #anchorShares = new Map<string, number>();
+  readonly #requests = new UnderWay<OwnRequest>();
   #table = new SlotTable(0);
   #saved: SavedSlots | undefined;
 
@@ -202,14 +209,19 @@ class LlamaServer {
     this.#foreground.observe(event);
     this.#steps.observe(event);
     if (event.type === "request-start") {
+      const { agent, run } = event;
       const { anchor, history } = event.prompt;
       const length = history.reduce((sum, part) => sum + part.length, anchor.length);
-      this.#anchorShares.set(event.request, length === 0 ? 0 : anchor.length / length);
+      const anchorShare = length === 0 ? 0 : anchor.length / length;
+      const lost = this.#requests.begin(event.request, event.at, {
+        prefix: promptOf(agent, run, 0),
+        anchorShare,
+      });
+      for (const { prefix } of lost) this.#table.end(prefix, undefined, 0);
       this.#table.begin(event);
     } else if (event.type === "request-end") {
-      const share = this.#anchorShares.get(event.request) ?? 0;
-      this.#anchorShares.delete(event.request);
-      this.#table.end(event, event.usage?.promptTokens, share);
+      const own = this.#requests.end(event.request);
+      if (own) this.#table.end(event, event.usage?.promptTokens, own.anchorShare);
     }
   }
 

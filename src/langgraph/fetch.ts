@@ -19,7 +19,7 @@ import { Request as ModelRequest } from "./request.ts";
 import { type Fetch, routedSend } from "./routed-send.ts";
 import { guard } from "./safe-host.ts";
 import { isObject } from "./shapes.ts";
-import { identityOf, nodeOf, type CallScope, type NodeSpan, type Span } from "./span.ts";
+import { identityOf, mayRetry, nodeOf, type CallScope, type NodeSpan, type Span } from "./span.ts";
 import { splice } from "./splice.ts";
 import { statusOf } from "./status.ts";
 import type { Tracker } from "./tracker.ts";
@@ -289,7 +289,7 @@ export class EngineFetch {
   #tell({ span, seen, unseen, identity, body }: EngineCall): void {
     const request = seen ?? unseen;
     const tell = (): void => {
-      if (!this.#host.cacheHints || request?.told === body) return;
+      if (!this.#host.cacheHints || request?.told === body || span.run.ended) return;
       if (request) request.told = body;
       guard(this.#host, "fetch", () => this.#host.requestBody(identity, body, request?.id));
     };
@@ -376,7 +376,7 @@ export class EngineFetch {
 
   /** Clients try some failures again, with the same body; the request ends with its node at the latest. */
   #mayRetry({ span, body }: EngineCall, request: ModelRequest): void {
-    if (this.#tracker.find(span.id)) (span.retryable ??= new Map()).set(body, request);
+    if (this.#tracker.find(span.id)) mayRetry(span, body, request);
     else request.end("failed");
   }
 }

@@ -8,6 +8,8 @@ const MAX_AGENTS = 256;
 const MAX_RUNS = 10_000;
 /** Agents of a run whose own prompts are kept. */
 const MAX_OWN = 64;
+/** Characters of the prompts of runs, some of which never end; of more, the run unused longest goes first. */
+const MAX_CHARACTERS = 128_000_000;
 
 interface Message {
   readonly role?: unknown;
@@ -34,6 +36,7 @@ interface Stored {
 interface RunPrompts {
   latest: Stored;
   readonly own: Map<string, Stored>;
+  characters: number;
 }
 
 /**
@@ -45,6 +48,7 @@ export class PromptStore {
   /** By branch of an agent: what it began with in any run. */
   readonly #anchors = new Map<string, Stored>();
   readonly #runs = new Map<RunId, RunPrompts>();
+  #characters = 0;
   readonly #isShared: (agent: AgentId) => boolean;
   readonly #leadOf: (agent: AgentId) => number;
 
@@ -61,11 +65,19 @@ export class PromptStore {
     const stored: Stored = { agent, raw };
     const name = branchName(agent, branch);
     put(this.#anchors, name, stored, MAX_AGENTS);
-    const prompts = this.#runs.get(run) ?? { latest: stored, own: new Map<string, Stored>() };
+    const prompts = this.#runs.get(run) ?? { latest: stored, own: new Map<string, Stored>(), characters: 0 };
+    this.end(run);
     prompts.latest = stored;
     if (this.#isShared(agent)) prompts.own.delete(name);
     else put(prompts.own, name, stored, MAX_OWN);
-    put(this.#runs, run, prompts, MAX_RUNS);
+    prompts.characters = raw.length;
+    for (const own of prompts.own.values()) if (own !== stored) prompts.characters += own.raw.length;
+    this.#characters += prompts.characters;
+    this.#runs.set(run, prompts);
+    for (const oldest of this.#runs.keys()) {
+      if (this.#runs.size <= MAX_RUNS && this.#characters <= MAX_CHARACTERS) break;
+      this.end(oldest);
+    }
   }
 
   /** The prompt of an agent's first call, as far as it is known before. */
@@ -79,6 +91,7 @@ export class PromptStore {
   }
 
   end(run: RunId): void {
+    this.#characters -= this.#runs.get(run)?.characters ?? 0;
     this.#runs.delete(run);
   }
 

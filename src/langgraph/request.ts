@@ -1,10 +1,11 @@
 import type { Identity, PromptShape, RequestEndEvent, Status, Usage } from "../runtime/event.ts";
 import type { Host } from "./host.ts";
-import type { Open, Run } from "./run.ts";
+import { addOpen, type Open, type Run } from "./run.ts";
 import type { Unfinished } from "./unfinished.ts";
 
 /** One model call, from its start to its end. */
 export class Request implements Open {
+  readonly mayBeLost = true;
   readonly id: string;
   readonly identity: Identity;
   readonly prompt: PromptShape;
@@ -35,7 +36,7 @@ export class Request implements Open {
     this.#host = host;
     this.#run = run;
     this.#onEnd = onEnd;
-    run.open.add(this);
+    addOpen(run, this);
     if (!run.ended)
       host.emit({ type: "request-start", at: host.clock.now(), ...identity, request: id, prompt });
   }

@@ -1,7 +1,12 @@
 import type { RunId, SessionId, Status } from "../runtime/event.ts";
 
+/** Things open in one run at once: streams that are left half-way never tell their end. */
+const MAX_OPEN = 10_000;
+
 /** Something that was started in a run and has to be ended, at the latest with the run. */
 export interface Open {
+  /** Nothing else is known by it, so that it may be given up when its end is never told. */
+  readonly mayBeLost: boolean;
   end(status: Status): void;
 }
 
@@ -30,4 +35,11 @@ export interface Run {
   spans: number;
   interrupted: boolean;
   ended: boolean;
+}
+
+/** Adds what was started in a run; of too much, the oldest that may be lost is over. */
+export function addOpen({ open }: Run, started: Open): void {
+  open.add(started);
+  if (open.size <= MAX_OPEN) return;
+  for (const oldest of open) if (oldest.mayBeLost) return oldest.end("cancelled");
 }

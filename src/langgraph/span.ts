@@ -1,4 +1,5 @@
 import type { AgentId, Identity } from "../runtime/event.ts";
+import { Newest } from "../runtime/newest.ts";
 import { configureRun } from "./config.ts";
 import type { Early } from "./early.ts";
 import type { Host } from "./host.ts";
@@ -7,6 +8,9 @@ import type { Request } from "./request.ts";
 import type { Open, Run } from "./run.ts";
 import type { ConfigLike } from "./shapes.ts";
 import type { Unfinished } from "./unfinished.ts";
+
+/** Failed requests of a span that its client may try again. */
+const MAX_RETRYABLE = 64;
 
 /** One activation of an agent. */
 export interface Activation {
@@ -114,6 +118,12 @@ export function holdConfig(
 /** Tells nodes from all other spans. */
 export function isNode(span: Span | undefined): span is NodeSpan {
   return span?.node !== undefined;
+}
+
+/** Notes a failed request that the client may try again; of too many, the oldest is over. */
+export function mayRetry(span: Span, body: string, request: Request): void {
+  span.retryable ??= new Newest(MAX_RETRYABLE, (oldest) => oldest.end("failed"));
+  span.retryable.set(body, request);
 }
 
 /** Where a call inside a span happens; undefined outside of any agent. */

@@ -4,7 +4,7 @@ import type { Host } from "./host.ts";
 import { isFrameworkNode, nodeAgent, pathAgent } from "./identity.ts";
 import { NodeNames } from "./node-names.ts";
 import { UNNAMED } from "./plan-graph.ts";
-import type { Run, RunContext } from "./run.ts";
+import { addOpen, type Run, type RunContext } from "./run.ts";
 import {
   activationOf,
   isNode,
@@ -18,6 +18,8 @@ import {
 } from "./span.ts";
 
 const ABORT_LINGER_MS = 1000;
+/** Open runs kept; runs whose end is never told, such as of a graph that hangs, are over oldest first. */
+const MAX_RUNS = 10_000;
 
 /** What is known when a span starts. */
 export interface SpanStart {
@@ -41,6 +43,7 @@ export class Tracker {
   readonly scopes = new AsyncLocalStorage<CallScope>();
   readonly #host: Host;
   readonly #spans = new Map<string, Span>();
+  readonly #runs = new Set<Run>();
   /** Ids of the tool calls under way. */
   readonly #toolCalls = new Set<string>();
 
@@ -99,10 +102,13 @@ export class Tracker {
       arrived: undefined,
       deferral: undefined,
       early: undefined,
+      get mayBeLost() {
+        return id !== run.id && !node && !span.activation && !span.tool;
+      },
       end: (status) => this.end(span, status),
     };
     this.#spans.set(span.id, span);
-    span.run.open.add(span);
+    addOpen(run, span);
     span.run.spans++;
     if (isNode(span)) this.#activateNode(span);
     return span;
@@ -130,6 +136,8 @@ export class Tracker {
       ended: !isTold,
     };
     if (!isTold) return run;
+    if (this.#runs.size >= MAX_RUNS) this.#endOldest();
+    this.#runs.add(run);
     const known = { ...(session !== undefined && { session }), ...(graph !== undefined && { graph }) };
     this.#host.emit({ type: "run-start", at, run: id, ...known });
     return run;
@@ -175,8 +183,16 @@ export class Tracker {
   endRun(run: Run, status: Status): void {
     if (run.ended) return;
     run.ended = true;
+    this.#runs.delete(run);
     const session = run.session === undefined ? {} : { session: run.session };
     this.#host.emit({ type: "run-end", at: this.#host.clock.now(), run: run.id, ...session, status });
+  }
+
+  #endOldest(): void {
+    const [oldest] = this.#runs;
+    if (!oldest) return;
+    for (const open of oldest.open) open.end("cancelled");
+    this.endRun(oldest, "cancelled");
   }
 
   /** Begins an activation with a span, unless the span is a graph inside that very agent already. */

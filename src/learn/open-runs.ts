@@ -7,6 +7,8 @@ const MOST = 10_000;
 /** The states of open runs, by id. Of one run several things are asked in a row, so that the last one is at hand. */
 export class OpenRuns {
   readonly #states = new Map<RunId, RunState>();
+  /** Ended runs whose prefixes a later run of their thread has taken over, by that run's state. */
+  readonly #heirs = new Map<RunId, RunState>();
   readonly #onDrop: (state: RunState) => void;
   #latest: RunState | undefined;
   #latestRun: RunId = "";
@@ -38,7 +40,18 @@ export class OpenRuns {
     return state;
   }
 
+  /** The state of an open run, or of the one that has taken an ended run's prefixes over. */
+  holder(run: RunId): RunState | undefined {
+    return this.get(run) ?? this.#heirs.get(run);
+  }
+
+  /** An open run has taken over what it inherits. */
+  inherit(state: RunState): void {
+    for (const earlier of state.inherits) this.#heirs.set(earlier, state);
+  }
+
   close(run: RunId): void {
+    for (const earlier of this.#states.get(run)?.inherits ?? []) this.#heirs.delete(earlier);
     this.#states.delete(run);
     if (run === this.#latestRun) this.#latest = undefined;
   }

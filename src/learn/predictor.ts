@@ -24,7 +24,7 @@ import { Recurrence } from "./recurrence.ts";
 import { ReturnTimes } from "./return-times.ts";
 import { OpenRuns } from "./open-runs.ts";
 import { Pace } from "./pace.ts";
-import type { RunState } from "./run-state.ts";
+import { MOST_INHERITED, type RunState } from "./run-state.ts";
 import { BRANCH_SHARE, type LearnedState, parseState, ROOM } from "./state.ts";
 import { ALL_KEPT, placeOf, returnOf, RETURNS, Survival } from "./survival.ts";
 import { Threads } from "./threads.ts";
@@ -49,8 +49,6 @@ export class LearnedPredictor implements Predictor {
   #anchors = new Anchors();
   readonly #branches = new Branches();
   readonly #runs = new OpenRuns((dropped) => this.#leave(dropped));
-  /** Ended runs whose prefixes a later run of their thread has taken over, by that run's state. */
-  readonly #heirs = new Map<RunId, RunState>();
   readonly #threads = new Threads();
   readonly #accuracy = new Accuracy();
   readonly #expected = new ExpectedReturns();
@@ -134,7 +132,7 @@ export class LearnedPredictor implements Predictor {
     if (run === undefined) return this.#anchors.value(index, anchor, this.#runs.size);
     const place = placeOf(fromEnd);
     const isWhole = fromEnd === Number.POSITIVE_INFINITY;
-    const state = this.#runs.get(run) ?? this.#heirs.get(run);
+    const state = this.#runs.holder(run);
     if (!state) return this.#reuseOfPaused(run, isWhole ? 1 : this.#survival.keptLater(index, place));
     const kept = isWhole ? ALL_KEPT : this.#survival.kept(index, place, this.#kept);
     const probabilities = this.#probabilities(state);
@@ -351,7 +349,7 @@ export class LearnedPredictor implements Predictor {
     const paused = session === undefined ? undefined : this.#threads.resume(session, now);
     if (!paused) return;
     state.adopt(paused.state, paused.isInterrupted);
-    for (const earlier of state.inherits) this.#heirs.set(earlier, state);
+    this.#runs.inherit(state);
   }
 
   #endRun({ run, session, status }: RunEndEvent): void {
@@ -360,10 +358,9 @@ export class LearnedPredictor implements Predictor {
     const predicted = state.early ?? state.predictions;
     this.#leave(state);
     this.#runs.close(run);
-    for (const earlier of state.inherits) this.#heirs.delete(earlier);
     const isInterrupted = status === "interrupted";
     if (session !== undefined) {
-      state.inherits = [...state.inherits, run];
+      state.inherits = [...state.inherits, run].slice(-MOST_INHERITED);
       this.#threads.pause(run, { session, state, isInterrupted, since: state.since });
     }
     if (isInterrupted && session !== undefined) return;

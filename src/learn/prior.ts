@@ -1,7 +1,15 @@
 import { END, START, type AgentId, type TopologyEvent } from "../runtime/event.ts";
+import { Newest } from "../runtime/newest.ts";
+import { AGENTS } from "./agents.ts";
 
 /** Declared cycles without a model call are followed this far. */
 const MAX_DEPTH = 8;
+/**
+ * As many as there can be among the agents that are told apart, and from one of them: graphs whose nodes have new names each
+ * time make no end of them.
+ */
+const MAX_EDGES = AGENTS ** 2;
+const MAX_AGENTS = 1000;
 
 /**
  * The declared graph as a prior over transitions.
@@ -11,9 +19,10 @@ const MAX_DEPTH = 8;
  */
 export class StructuralPrior {
   readonly #edges = new Map<AgentId, Map<AgentId, number>>();
-  readonly #silent = new Set<AgentId>();
-  readonly #calls = new Set<AgentId>();
+  /** By agent, whether any of its activations has called a model. */
+  readonly #calls = new Newest<AgentId, boolean>(MAX_AGENTS);
   readonly #walked = new Map<AgentId, ReadonlyMap<AgentId, number>>();
+  #edgeCount = 0;
   #version = 0;
 
   /** Changes whenever the prior does. */
@@ -25,6 +34,9 @@ export class StructuralPrior {
     for (const { from, to, weight } of topology.edges) {
       if (!(weight > 0)) continue;
       let row = this.#edges.get(from);
+      const isNew = row?.has(to) !== true;
+      if (isNew && (this.#edgeCount >= MAX_EDGES || (row?.size ?? 0) >= AGENTS)) continue;
+      if (isNew) this.#edgeCount++;
       if (!row) this.#edges.set(from, (row = new Map()));
       row.set(to, weight);
     }
@@ -33,18 +45,15 @@ export class StructuralPrior {
 
   /** An activation of this agent ended; did it make a model call? */
   activated(agent: AgentId, called: boolean): void {
-    if (called) {
-      this.#calls.add(agent);
-      if (this.#silent.delete(agent)) this.#changed();
-    } else if (!this.#calls.has(agent) && !this.#silent.has(agent)) {
-      this.#silent.add(agent);
-      this.#changed();
-    }
+    const before = this.#calls.get(agent);
+    if (before === true || before === called) return;
+    this.#calls.set(agent, called);
+    if (before !== undefined || !called) this.#changed();
   }
 
   /** Declared, activated, and never seen to call a model. */
   isSilent(agent: AgentId): boolean {
-    return this.#silent.has(agent);
+    return this.#calls.get(agent) === false;
   }
 
   /** Probabilities of what follows `agent` by declaration; empty when nothing is declared. Sums to 1. */
@@ -71,7 +80,7 @@ export class StructuralPrior {
     for (const weight of row.values()) total += weight;
     for (const [to, weight] of row) {
       const share = (mass * weight) / total;
-      if (to !== END && to !== START && this.#silent.has(to)) this.#walk(to, share, reached, depth + 1);
+      if (to !== END && to !== START && this.isSilent(to)) this.#walk(to, share, reached, depth + 1);
       else reached.set(to, (reached.get(to) ?? 0) + share);
     }
   }

@@ -1,4 +1,5 @@
 import type { AgentId, RunId } from "../runtime/event.ts";
+import { Newest } from "../runtime/newest.ts";
 import type { Prediction } from "../runtime/policy.ts";
 import { AGENTS, START_INDEX } from "./agents.ts";
 import type { AnchorVariant } from "./anchor-variants.ts";
@@ -10,6 +11,10 @@ import type { Whereabouts } from "./return-times.ts";
 const REMEMBERED = 64;
 /** Calls in a row are counted this far. */
 const MOST_TURNS = 12;
+/** Ended runs of a thread that a run may take over from: what none of so many has used again is not expected any more. */
+export const MOST_INHERITED = 256;
+/** Activations of a run that are followed at once; the end of some is never seen. */
+const MOST_ACTIVATIONS = 10_000;
 const NONE: readonly RunId[] = [];
 
 interface Activation {
@@ -91,7 +96,7 @@ export class RunState {
 
   /** An activation of an agent began. */
   started(activation: string, agent: AgentId): void {
-    this.#activations ??= new Map();
+    this.#activations ??= new Newest(MOST_ACTIVATIONS);
     this.#activations.set(activation, { agent, called: false });
   }
 

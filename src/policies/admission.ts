@@ -5,6 +5,7 @@ import { RemainingCalls, remainingState } from "../learn/remaining-calls.ts";
 import type { Action, Verdict } from "../runtime/action.ts";
 import type { RequestSubject } from "../runtime/call.ts";
 import type { Event, RunId } from "../runtime/event.ts";
+import { Newest } from "../runtime/newest.ts";
 import {
   definePolicy,
   type GateMoment,
@@ -72,6 +73,8 @@ const SLACK = 0.5;
 const URGENT_WITHIN = 1000;
 /** Runs of which it is known which agents are at work. */
 const MAX_RUNS = 10_000;
+/** Agents and calls of one run of which that is known; the end of some is never seen. */
+const MAX_OPEN = 10_000;
 /** Of each new prompt in the mean of those of high priority. */
 const RECENT = 0.1;
 const state = limitState.extend({ remaining: remainingState.default([]) });
@@ -271,7 +274,7 @@ class Admission implements Policy<"request"> {
     if (open) return open;
     const oldest = this.#open.keys().next().value;
     if (this.#open.size >= MAX_RUNS && oldest !== undefined) this.#open.delete(oldest);
-    this.#open.set(run, (open = new Map()));
+    this.#open.set(run, (open = new Newest(MAX_OPEN)));
     return open;
   }
 

@@ -17,6 +17,7 @@ import {
 import { AheadBudget } from "../runtime/ahead-budget.ts";
 import type { AgentId, Event, RequestEndEvent, RunId } from "../runtime/event.ts";
 import { newest } from "../runtime/live-prefixes.ts";
+import { Newest } from "../runtime/newest.ts";
 import {
   definePolicy,
   type Moment,
@@ -47,6 +48,8 @@ type Outlook = ReturnType<Predictor["outlook"]>;
 const NONE: readonly never[] = [];
 /** Characters over which is told how many a token has. */
 const MANY = 1 << 20;
+/** Runs of which something is remembered; the end of some is never seen. */
+const MAX_RUNS = 10_000;
 /** Requests over which is averaged what they find in cache. */
 const REQUESTS = 32;
 /** An agent that has just answered is fetched again when so many of its tokens are likely to go before it returns. */
@@ -71,16 +74,16 @@ export default definePolicy({
 
 class PrefixCache implements Policy<"prefix"> {
   readonly #context: PolicyContext<Options>;
-  /** Values last sent, by run (undefined: anchors) and branch: unchanged ones are not sent again. */
+  /** Values last sent, by the prefix's own run (undefined: anchors) and branch: unchanged ones are not sent again. */
   readonly #sent = new Map<RunId | undefined, Map<string, RetainHint>>();
   /** Prefetched and not yet used or withdrawn; the bound is that of all policies. */
   readonly #ahead = new AheadBudget(Number.POSITIVE_INFINITY);
   /** Tokens that the request under way was expected to find in cache, by run; 0: it was not prefetched. */
-  readonly #awaited = new Map<RunId, number>();
+  readonly #awaited = new Newest<RunId, number>(MAX_RUNS);
   /** Share of these that found it. */
   readonly #inTime = new RunningShare(REQUESTS);
   /** By run: the prompt answered last. */
-  readonly #answered = new Map<RunId, { readonly agent: AgentId; readonly tokens: number }>();
+  readonly #answered = new Newest<RunId, { readonly agent: AgentId; readonly tokens: number }>(MAX_RUNS);
   /** Share of an agent's prompt that is gone when it calls again next, or when it is fetched before that. */
   readonly #lost = new RunningShare(REQUESTS);
   readonly #busy = new BusyShare();
@@ -170,11 +173,8 @@ class PrefixCache implements Policy<"prefix"> {
     }
     if (event.type === "run-end") this.#sent.delete(run);
     const outlook = predictor.outlook(run);
-    if (ranked.length > 0) {
-      const own = this.#sentOf(run);
-      for (const { item, score } of ranked)
-        this.#retain(item, score, outlook, own, actions, this.#tailOf(item, score));
-    }
+    for (const { item, score } of ranked)
+      this.#retain(item, score, outlook, this.#sentOf(item.run), actions, this.#tailOf(item, score));
     // Where a run stands tells about the anchors of all agents, not only of its own.
     const shared = this.#sentOf(undefined);
     for (const { agent } of prefixes.anchors()) {

@@ -142,7 +142,7 @@ class Speculation implements Policy<"prefix"> {
   observe(event: Event): void {
     switch (event.type) {
       case "topology":
-        for (const agent of event.free ?? []) this.#free.add(agent);
+        for (const agent of event.free ?? []) if (this.#free.size < MAX_PAIRS) this.#free.add(agent);
         return;
       case "agent-start":
         this.#run(event.run).active.set(event.agent, {

@@ -2,11 +2,17 @@ import { type PrefixRef, promptOf } from "./action.ts";
 import type { AgentId, AnchorEvent, Event, Identity, RequestStartEvent, RunId, SessionId } from "./event.ts";
 import { CommonLead } from "./common-lead.ts";
 import type { OutgoingCall } from "./engine.ts";
+import { Newest } from "./newest.ts";
 import { NEVER, type Predictor, type Prefixes, type PrefixSubject } from "./policy.ts";
 
 /** Open runs kept; runs whose end is never seen leave oldest first. */
 const MAX_RUNS = 10_000;
 const MAX_SUSPENDED = 1024;
+/** Anchors kept, and prefixes of one run: names of agents may be made up as they go. Of more, the one unused longest goes. */
+const MAX_ANCHORS = 256;
+const MAX_PREFIXES = 256;
+/** Requests on another branch than the first that are remembered; the end of some is never seen. */
+const MAX_REQUESTS = 10_000;
 const NONE: readonly never[] = [];
 
 /** Changed in place: there may be many, and each is used many times. */
@@ -34,7 +40,7 @@ export class LivePrefixes implements Prefixes {
   readonly #suspended = new Map<SessionId, RunId>();
   readonly #replaced: PrefixRef[] = [];
   /** By request under way: the branch that it goes on with, where that is not its agent's first. */
-  readonly #branches = new Map<string, number>();
+  readonly #branches = new Newest<string, number>(MAX_REQUESTS);
   readonly #predictor: Pick<Predictor, "tokens" | "branch">;
 
   /** @param predictor has taken in each event before this does. */
@@ -88,7 +94,7 @@ export class LivePrefixes implements Prefixes {
     return held;
   }
 
-  /** Prefixes replaced by newer ones since the last call: nobody will ask for them again. */
+  /** Prefixes replaced by newer ones since the last call, or dropped because there were too many: nobody will ask for them again. */
   takeReplaced(): readonly PrefixRef[] {
     return this.#replaced.length === 0 ? NONE : this.#replaced.splice(0);
   }
@@ -110,6 +116,7 @@ export class LivePrefixes implements Prefixes {
     const prefix: LivePrefix =
       branch === 0 ? { agent, run, tokens, usedAt: at } : { agent, run, branch, tokens, usedAt: at };
     if (!known) {
+      if (prefixes.length >= MAX_PREFIXES) this.#replaced.push(takeOldest(prefixes));
       prefixes.push(prefix);
       return;
     }
@@ -122,6 +129,7 @@ export class LivePrefixes implements Prefixes {
   }
 
   #addAnchor(agent: AgentId): LiveAnchor {
+    if (this.#anchors.size >= MAX_ANCHORS) this.#dropAnchor();
     const common = new CommonLead();
     const anchor: LiveAnchor = {
       agent,
@@ -134,6 +142,12 @@ export class LivePrefixes implements Prefixes {
     };
     this.#anchors.set(agent, anchor);
     return anchor;
+  }
+
+  #dropAnchor(): void {
+    const unused = unusedLongest([...this.#anchors.values()]);
+    this.#anchors.delete(unused.agent);
+    this.#replaced.push(unused);
   }
 
   #use(prefix: LivePrefix, characters: number, at: number): void {
@@ -177,6 +191,17 @@ export class LivePrefixes implements Prefixes {
     this.#runs.delete(earlier);
     this.#runs.set(run, prefixes);
   }
+}
+
+/** The first of those used longest ago. */
+function unusedLongest<T extends PrefixSubject>(prefixes: readonly T[]): T {
+  return prefixes.reduce((first, one) => (one.usedAt < first.usedAt ? one : first));
+}
+
+function takeOldest(prefixes: LivePrefix[]): LivePrefix {
+  const first = unusedLongest(prefixes);
+  prefixes.splice(prefixes.indexOf(first), 1);
+  return first;
 }
 
 /** The prefix used last: it carries most of the run's history. @param agent whose; default: of any. */

@@ -112,7 +112,10 @@ export interface Moment {
   readonly event: Event;
   readonly run: RunId;
   readonly now: number;
-  /** Prefixes that nobody will ask for again since the last decision: the run ended, or newer ones took their place. */
+  /**
+   * Prefixes that nobody will ask for again since the last decision: the run ended, newer ones took their place, or there were
+   * too many, anchors among them.
+   */
   readonly gone: readonly PrefixRef[];
 }
 

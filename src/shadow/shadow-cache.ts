@@ -1,5 +1,5 @@
 import type { AgentId, PromptPart, PromptShape, RunId, SessionId } from "../runtime/event.ts";
-import { Newest } from "./newest.ts";
+import { Newest } from "../runtime/newest.ts";
 import { Recency, type Listed } from "./recency.ts";
 
 /** A part of a prompt in cache, below the parts that came before it; sizes are characters. */
@@ -19,6 +19,8 @@ type Prompts = Map<AgentId, Node[]>;
 
 const MAX_RUNS = 10_000;
 const MAX_PAUSED = 1024;
+/** Agents of a run, or of all runs of a thread, that it may come back to. */
+const MAX_AGENTS = 256;
 
 /**
  * What a prefix cache of the same size would hit on the same requests if it followed another rule; it acts on nothing.
@@ -136,7 +138,7 @@ export class ShadowCache {
 
   #hold(run: RunId, agent: AgentId, path: Node[]): void {
     let prompts = this.#runs.get(run);
-    if (!prompts) this.#runs.set(run, (prompts = new Map()));
+    if (!prompts) this.#runs.set(run, (prompts = new Newest(MAX_AGENTS, (gone) => this.#drop(gone))));
     for (const used of path) used.holders++;
     const earlier = prompts.get(agent);
     prompts.set(agent, path);

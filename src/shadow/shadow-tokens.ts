@@ -1,5 +1,5 @@
 import type { Event, PromptShape } from "../runtime/event.ts";
-import { Newest } from "./newest.ts";
+import { Newest } from "../runtime/newest.ts";
 import { type ShadowShares, Shadows } from "./shadows.ts";
 
 interface OpenRequest {

@@ -2,6 +2,7 @@ import type { Attributes, Context, Link, Span, TracerProvider } from "@opentelem
 import { MissingDependencyError } from "../errors.ts";
 import { fetchId } from "../runtime/action.ts";
 import type { Event, Identity, RunId, Status } from "../runtime/event.ts";
+import { Newest } from "../runtime/newest.ts";
 import type { LedgerEntry } from "../runtime/ledger.ts";
 import type { Telemetry, TelemetryObserver, TelemetrySource } from "../runtime/telemetry.ts";
 
@@ -15,6 +16,9 @@ export interface OpenTelemetryOptions {
 
 /** Runs followed at once; beyond, the oldest one's spans end as they are. */
 const MOST_RUNS = 10_000;
+/** What is open in one run, and its agents: some runs never end, and some of what they begin is never seen to end. */
+const MOST_OPEN = 10_000;
+const MOST_AGENTS = 1000;
 
 /**
  * Spans by the GenAI semantic conventions (https://github.com/open-telemetry/semantic-conventions-genai): the run, its agents,
@@ -182,8 +186,15 @@ class Tracing implements TelemetryObserver {
     const name = graph === undefined ? "invoke_workflow" : `invoke_workflow ${graph}`;
     const span = this.#tracer.startSpan(name, { attributes, startTime: this.#epoch + at });
     const context = this.#api.trace.setSpan(this.#api.context.active(), span);
-    const maps = { open: new Map(), agents: new Map(), prefetches: new Map(), valued: new Map() };
-    this.#runs.set(id, { span, context, latest: span, ...maps });
+    this.#runs.set(id, {
+      span,
+      context,
+      open: new Newest(MOST_OPEN, (open: Span) => open.end()),
+      agents: new Newest(MOST_AGENTS),
+      prefetches: new Newest(MOST_AGENTS),
+      valued: new Newest(MOST_AGENTS),
+      latest: span,
+    });
   }
 
   #request(event: Extract<Event, { type: "request-start" }>): void {

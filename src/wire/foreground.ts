@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Event } from "../runtime/event.ts";
+import { UnderWay } from "./under-way.ts";
 
 /** Option of adapters whose prefetches compete with the app's own requests. */
 export const idleBelow = z
@@ -14,7 +15,7 @@ export const idleBelow = z
  */
 export class Foreground {
   readonly #isAnswerWork: boolean;
-  readonly #waiting = new Set<string>();
+  readonly #waiting = new UnderWay<true>();
   readonly #told = new Set<{ readonly below: number; readonly tell: () => void }>();
 
   /** @param isAnswerWork a request counts until it ends, on engines where a prompt beside it delays each token of its answer. */
@@ -23,11 +24,11 @@ export class Foreground {
   }
 
   observe(event: Event): void {
-    if (event.type === "request-start") this.#waiting.add(event.request);
+    if (event.type === "request-start") this.#waiting.begin(event.request, event.at, true);
     const isOver =
       event.type === "request-end" || (event.type === "request-first-token" && !this.#isAnswerWork);
     if (!isOver) return;
-    this.#waiting.delete(event.request);
+    this.#waiting.end(event.request);
     for (const { below, tell } of this.#told) if (this.#waiting.size < below) tell();
   }
 

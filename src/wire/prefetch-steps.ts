@@ -1,4 +1,5 @@
 import type { Event } from "../runtime/event.ts";
+import { UnderWay } from "./under-way.ts";
 
 /** Calls over which it is counted how often one comes; enough that one more changes little. */
 const CALLS = 64;
@@ -19,7 +20,7 @@ const KEPT = 0.9;
 export class PrefetchSteps {
   readonly #most: number;
   readonly #now: () => number;
-  readonly #underWay = new Set<string>();
+  readonly #underWay = new UnderWay<true>();
   /** Idle time so far when each of the newest calls came. */
   readonly #idleAt: number[] = [];
   #idleMs = 0;
@@ -40,10 +41,10 @@ export class PrefetchSteps {
     if (event.type === "request-start") {
       const now = this.#now();
       if (this.#underWay.size === 0) this.#idleMs += now - this.#idleSince;
-      this.#underWay.add(event.request);
+      this.#underWay.begin(event.request, now, true);
       this.#idleAt.push(this.#idleMs);
       if (this.#idleAt.length > CALLS) this.#idleAt.shift();
-    } else if (event.type === "request-end" && this.#underWay.delete(event.request)) {
+    } else if (event.type === "request-end" && this.#underWay.end(event.request)) {
       if (this.#underWay.size === 0) this.#idleSince = this.#now();
     }
   }

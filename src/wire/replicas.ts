@@ -21,6 +21,7 @@ import { addedUp, replicaStatus } from "./replica-status.ts";
 import { mergeEvents } from "./merge-events.ts";
 import { Placements } from "./placements.ts";
 import { Sessions } from "./sessions.ts";
+import { UnderWay } from "./under-way.ts";
 
 export interface ReplicaOptions {
   /** Milliseconds after which a server that was down is asked again. Default 5,000. */
@@ -104,8 +105,8 @@ class Replicas {
   readonly #now: () => number;
   readonly #sessions = new Sessions();
   readonly #placements = new Placements<Replica>();
-  /** Requests of which it is not known yet who gets them. */
-  readonly #starting = new Map<string, RequestStartEvent>();
+  /** Requests under way: of some it is not known yet who gets them. */
+  readonly #starting = new UnderWay<RequestStartEvent>();
 
   constructor(adapters: readonly EngineAdapter[], { coolDownMs, now }: ReplicaOptions) {
     this.#replicas = adapters.map((adapter) => ({
@@ -189,7 +190,8 @@ class Replicas {
 
   #observeRequest(event: RequestStartEvent | RequestFirstTokenEvent | RequestEndEvent): void {
     if (event.type === "request-start") {
-      this.#starting.set(event.request, event);
+      for (const lost of this.#starting.begin(event.request, event.at, event))
+        for (const { requests } of this.#replicas) requests.delete(lost.request);
       return;
     }
     for (const replica of this.#replicas) {
@@ -203,7 +205,7 @@ class Replicas {
       }
       adapter.observe?.(event);
     }
-    if (event.type === "request-end") this.#starting.delete(event.request);
+    if (event.type === "request-end") this.#starting.end(event.request);
   }
 
   /**

@@ -1,10 +1,14 @@
 import { createHash } from "node:crypto";
 import type { PrefixRef } from "../runtime/action.ts";
 import type { Event, RunId, SessionId } from "../runtime/event.ts";
+import { Newest } from "../runtime/newest.ts";
+
+/** Open runs remembered; the end of some is never seen. */
+const MAX_RUNS = 10_000;
 
 /** Which session each open run belongs to: a prefetch has to go where the session's own requests go. */
 export class Sessions {
-  readonly #sessions = new Map<RunId, SessionId>();
+  readonly #sessions = new Newest<RunId, SessionId>(MAX_RUNS);
 
   observe(event: Event): void {
     if (event.type === "run-end") this.#sessions.delete(event.run);

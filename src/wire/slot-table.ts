@@ -1,5 +1,6 @@
 import { type PrefixRef, prefixId } from "../runtime/action.ts";
 import type { AgentId } from "../runtime/event.ts";
+import { Newest } from "../runtime/newest.ts";
 
 interface Slot {
   readonly index: number;
@@ -22,6 +23,8 @@ export interface HeldSlot {
   readonly kept: number;
 }
 
+/** Agents whose anchors' sizes are remembered. */
+const MAX_AGENTS = 1024;
 /** Value of a prefix of which nothing was said. */
 const UNKNOWN_VALUE = 0.25;
 
@@ -36,7 +39,7 @@ export class SlotTable {
   /** Requests of a prefix for which no slot was named. */
   readonly #adrift = new Map<string, number>();
   /** Tokens of each agent's anchor. */
-  readonly #anchors = new Map<AgentId, number>();
+  readonly #anchors = new Newest<AgentId, number>(MAX_AGENTS);
   #clock = 0;
 
   constructor(count: number) {

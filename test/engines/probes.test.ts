@@ -185,6 +185,29 @@ describe("llama-server", () => {
     );
   });
 
+  test("a request whose end is never seen does not keep its slot for ever", async () => {
+    await using server = await startTrialServer(({ path }) =>
+      path === "/props" ? { total_slots: 1 } : path === "/v1/models" ? { data: [] } : undefined,
+    );
+    const adapter = await createEngine("llama-server", [server.url], {});
+    await adapter.connect();
+    const slotFor = (run: string, at: number, isLost = false) => {
+      const identity = { agent: "a", run, namespace: "a" };
+      const prompt = { anchor: { hash: "a", length: 10 }, history: [] };
+      const url = `${server.url}/v1/chat/completions`;
+      adapter.observe?.({ type: "request-start", at, ...identity, request: run, prompt });
+      const decoration = adapter.decorate?.({ url, identity, request: run }, []);
+      if (!isLost)
+        adapter.observe?.({ type: "request-end", at, ...identity, request: run, status: "completed" });
+      return decoration?.fields?.["id_slot"];
+    };
+    expect([slotFor("lost", 0, true), slotFor("2", 600_000), slotFor("3", 600_001)]).toEqual([
+      0,
+      undefined,
+      0,
+    ]);
+  });
+
   test("servers that share a folder save their slots in files of their own", async () => {
     const names = await Promise.all(
       [0, 1].map(async () => {

@@ -103,3 +103,22 @@ test("an agent with several prompts goes on from that of the branch that is aske
   expect(store.compose({ ...review, run: "2" })?.messages).toEqual([system("review")]);
   expect(store.compose({ ...review, branch: 2 })).toBeUndefined();
 });
+
+test("runs that never end do not hold more than so much text, those used longest ago go first", () => {
+  const store = new PromptStore(
+    () => false,
+    () => 0,
+  );
+  const long = body(system("a"), user("x".repeat(1_000_000)));
+  const isKept = (run: string) => store.compose({ agent: "a", run })?.messages.length === 2;
+  for (let run = 0; run < 100; run++) store.request(of("a", `${run}`), long);
+  // Twice the same prompt of a run is kept once.
+  store.request(of("a", "0"), long);
+  for (let run = 100; run < 127; run++) store.request(of("a", `${run}`), long);
+  expect(["0", "1", "126"].map(isKept)).toEqual([true, true, true]);
+  store.request(of("a", "another"), long);
+  expect(["0", "1", "2", "another"].map(isKept)).toEqual([true, false, true, true]);
+  store.end("2");
+  store.request(of("a", "one more"), long);
+  expect(["3", "one more"].map(isKept)).toEqual([true, true]);
+});

@@ -361,3 +361,25 @@ test("what a run's prefixes will be worth changes for all of them in the same pr
     expect(other[i]?.[1]).toBeCloseTo(factor);
   }
 });
+
+test("what a thread's runs hand on is told once as long as its value stays the same", () => {
+  const app = new App();
+  class Steady extends LearnedPredictor {
+    override reuse = () => 0.5;
+    override outlook = () => [];
+  }
+  const { observe } = layerOf({ prefetch: false }, undefined, new Steady());
+  const play = (run: string, ...agents: string[]) =>
+    short(
+      observe(
+        app.start(run, "chat"),
+        ...agents.map((agent): Event => ({ ...(app.call("chat", agent) as RequestStartEvent), run })),
+        app.end(run, "completed", "chat"),
+      ),
+    );
+  expect(play("1", "a", "b")).toContain("retain run/1/b");
+  expect(play("2", "a")).not.toContain("retain run/1/b");
+  const third = play("3", "a", "b");
+  expect(third).toContain("release run/1/b");
+  expect(third).toContain("retain run/3/b");
+});

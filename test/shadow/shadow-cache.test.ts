@@ -15,6 +15,9 @@ function prompt(letters: string): PromptShape {
   return { anchor, history };
 }
 
+/** The prompt of an agent that begins like no other's. */
+const own = (agent: string): PromptShape => ({ anchor: { hash: agent, length: 10 }, history: [] });
+
 describe("a shadow of a prefix cache", () => {
   it("finds what an earlier prompt began with, and nothing after the first difference", () => {
     const shadow = new ShadowCache(false);
@@ -31,6 +34,15 @@ describe("a shadow of a prefix cache", () => {
     expect(shadow.resident).toBe(35);
     expect(shadow.wasFull).toBe(true);
     expect(shadow.request("r", "a", prompt("abc"), 35)).toBe(25);
+  });
+
+  it("does not hold on to prompts of a run whose agents have new names each time", () => {
+    const shadow = new ShadowCache(true);
+    shadow.request("s", "b", own("b"), 2600);
+    for (let i = 0; i < 260; i++) shadow.request("r", `worker ${i}`, own(`worker ${i}`), 2600);
+    expect(shadow.wasFull).toBe(true);
+    // What nobody holds goes before what was used longest ago.
+    expect(shadow.request("s", "b", own("b"), 2600)).toBe(10);
   });
 
   it("counts an answer as cached when the run's next prompt goes on with it", () => {

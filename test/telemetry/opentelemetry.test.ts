@@ -95,3 +95,28 @@ describe("spans of a real app, by a real SDK", () => {
     }
   });
 });
+
+test("of model calls whose end is never seen the oldest end when there are very many", async () => {
+  const ended = new InMemorySpanExporter();
+  const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(ended)] });
+  const telemetry = await openTelemetry({ tracerProvider: provider });
+  const clock = { now: () => 0 };
+  const stats = { openRuns: 1, nextAgent: { asked: 0, right: 0 } };
+  const observer = telemetry.attach({ engine: "x", clock, cacheHints: false, stats: () => stats });
+  const prompt = { anchor: { hash: "", length: 0 }, history: [] };
+  const begin = (agent: string) =>
+    observer.event?.({
+      type: "request-start",
+      at: 0,
+      run: "1",
+      agent,
+      namespace: "",
+      request: agent,
+      prompt,
+    });
+  for (let i = 0; i < 10_000; i++) begin(`worker ${i}`);
+  expect(ended.getFinishedSpans()).toEqual([]);
+  begin("another");
+  const agents = ended.getFinishedSpans().map(({ attributes }) => attributes["gen_ai.agent.name"]);
+  expect(agents).toEqual(["worker 0"]);
+});

@@ -196,3 +196,27 @@ test("what each server has served is counted from its answers", async () => {
   ]);
   await replicas.close();
 });
+
+test("a request whose end is never seen is not under way for ever", async () => {
+  await using server = await healthy();
+  const replicas = createReplicas([adapterOf(server)]);
+  const begin = (request: string, at: number) => {
+    const { identity } = call("1");
+    const prompt = { anchor: { hash: "", length: 0 }, history: [] };
+    replicas.observe?.({ type: "request-start", at, ...identity, request, prompt });
+    replicas.route?.({ ...call("1"), request });
+  };
+  begin("lost", 0);
+  begin("2", 600_000);
+  expect(replicas.workers?.()).toMatchObject([{ underWay: 2 }]);
+  begin("3", 600_001);
+  expect(replicas.workers?.()).toMatchObject([{ underWay: 2 }]);
+  replicas.observe?.({
+    type: "request-end",
+    at: 0,
+    ...call("1").identity,
+    request: "lost",
+    status: "failed",
+  });
+  expect(replicas.workers?.()).toMatchObject([{ underWay: 2 }]);
+});
