@@ -6,7 +6,7 @@ import type { DashboardOptionsInput } from "./dashboard/options.ts";
 import type { Dashboard } from "./dashboard/server.ts";
 import { LiveDashboard } from "./dashboard/live-dashboard.ts";
 import { type Address, addressesOf, createEngine } from "./engine-registry.ts";
-import { EventTurn, type Patience } from "./event-turn.ts";
+import { EventTurn, patienceWith } from "./event-turn.ts";
 import { createFramework, type Framework } from "./langgraph/index.ts";
 import { AnchorDrift } from "./langgraph/anchor-drift.ts";
 import { ShapeDrift } from "./langgraph/shape-drift.ts";
@@ -24,7 +24,7 @@ import {
 } from "./policy-set.ts";
 import { PolicyStates } from "./policy-states.ts";
 import type { Advice, Outcome } from "./runtime/action.ts";
-import { AgentRuntime, isDecidedAbout } from "./runtime/agent-runtime.ts";
+import { AgentRuntime } from "./runtime/agent-runtime.ts";
 import type { EngineAdapter, EngineInfo } from "./runtime/engine.ts";
 import type { AgentId, Event } from "./runtime/event.ts";
 import { Ledger } from "./runtime/ledger.ts";
@@ -149,9 +149,9 @@ export class CacheSage {
       warn,
       ...(shared && { mayPrefetch: (body) => shared.mayPrefetch(body) }),
     });
-    const take = (events: readonly Event[]) => {
+    const take = (events: readonly Event[], at?: number) => {
       for (const event of events) runtime.take(event);
-      const actions = this.#framework.speculate(runtime.decide(), settle);
+      const actions = this.#framework.speculate(runtime.decide(at), settle);
       observers?.decisions();
       for (const event of events) {
         room?.observe(event);
@@ -163,12 +163,11 @@ export class CacheSage {
       standing.note(actions);
       this.#queue.push(actions, events);
     };
-    const turn = (this.#turn = new EventTurn((events) => contained(() => take(events), fault, "emit")));
-    const patienceWith = (event: Event): Patience => {
-      // Verdicts and early starts go by all that happened before them; prompts are there until their run ends.
-      if (event.type === "run-end" || room !== undefined || speculates) return "none";
-      return isDecidedAbout(event) || this.#dashboard.isOpen ? "turn" : "next";
-    };
+    const tell = (events: readonly Event[], at?: number) => contained(() => take(events, at), fault, "emit");
+    // Advice that is acted on, told of as it is given, or given by a policy that may go by the clock.
+    const isAwaited = cacheHints || Boolean(observers ?? shared) || !policies.areDefault;
+    const turn = (this.#turn = new EventTurn(tell, clock, () => isAwaited || this.#dashboard.isOpen));
+    const isStrict = room !== undefined || speculates;
     const host: Host = {
       clock,
       baseURL: adapter.baseURL,
@@ -179,7 +178,7 @@ export class CacheSage {
         if (adapter.observe) contained(() => adapter.observe?.(event), fault, "adapter");
         shared?.observe(event);
         observers?.event(event);
-        turn.add(event, patienceWith(event));
+        turn.add(event, patienceWith(event, isStrict, this.#dashboard.isOpen));
         if (event.type === "run-end") contained(() => prompts.end(event.run), fault, "prompts");
       },
       decorate: (call) => {
@@ -363,6 +362,7 @@ export class CacheSage {
    * goes without, with a warning. Throws InvalidOptionsError when it is not a snapshot.
    */
   restore(state: unknown): void {
+    this.#turn.end();
     this.#predictor.restore(state);
     this.#states.restore((state as { readonly policies?: unknown }).policies);
   }

@@ -72,6 +72,8 @@ export interface PolicySet {
   readonly installed: readonly InstalledPolicy[];
   readonly faults: PolicyFaults;
   readonly room: WaitingRoom | undefined;
+  /** There is none but those that are on unless they are switched off. */
+  readonly areDefault: boolean;
 }
 
 /** Makes the policies. What one throws when it is made is its owner's to know: nothing runs yet. */
@@ -95,7 +97,12 @@ export function installPolicies(
   }));
   const faults = new PolicyFaults(onFault);
   const gate = new Gate({ clock, policies: installed, faults, ledger, budgetMs, workers, servesByPriority });
-  return { installed, faults, room: gate.isOpen ? undefined : new WaitingRoom(gate, clock) };
+  return {
+    installed,
+    faults,
+    room: gate.isOpen ? undefined : new WaitingRoom(gate, clock),
+    areDefault: chosen.every(({ definition }) => DEFAULT_POLICIES.includes(definition.name)),
+  };
 }
 
 /** Tells every policy that nothing is asked of it any more. */

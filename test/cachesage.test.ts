@@ -95,6 +95,27 @@ test("what is asked of it is up to date in the turn in which it happened", async
   expect(laterLedger).toBeGreaterThan(ledger);
 });
 
+test("decisions that nobody waits for are made later, and are the same", async () => {
+  const decided = await Promise.all(
+    [[], [{ name: "silent", attach: () => ({}) }]].map(async (telemetry) => {
+      let now = 1;
+      await using server = await ScriptedServer.start(() => ({ text: `answer ${String((now += 1000))}` }));
+      const { engine } = adapter(server);
+      await using sage = await CacheSage.connect({ engine, telemetry, clock: { now: () => now } });
+      const made: number[] = [];
+      for (let run = 0; run < 5; run++) {
+        await play(server, sage);
+        made.push(sage.ledger.count);
+      }
+      const entries = [...sage.ledger].map(({ at, action }) => [at, action.type, action]);
+      return JSON.parse(JSON.stringify({ made, entries }, (key, value) => (key === "run" ? "" : value)));
+    }),
+  );
+  expect(decided[0].entries.length).toBeGreaterThan(30);
+  expect(new Set(decided[0].entries.map(([at]: readonly unknown[]) => at)).size).toBeGreaterThan(9);
+  expect(decided[0]).toEqual(decided[1]);
+});
+
 /** Listeners on a run's signal after four calls in it. */
 async function listenersAfter(model: ChatOpenAI, watched?: CacheSage): Promise<number> {
   const { signal } = new AbortController();

@@ -181,8 +181,12 @@ export class CacheSageHandler {
   ): void {
     guard(this.#host, "handleChatModelStart", () => {
       const parameters = isObject(extra?.["invocation_params"]) ? extra["invocation_params"] : {};
-      const around = this.#takeAround(extra);
-      this.#calls.start({ id, parentId, metadata, name, around }, messages[0] ?? [], parameters["tools"]);
+      const around = this.#takeAround();
+      this.#calls.start(
+        { id, parentId, metadata, name, around, extra },
+        messages[0] ?? [],
+        parameters["tools"],
+      );
     });
   }
 
@@ -197,8 +201,8 @@ export class CacheSageHandler {
     name?: string,
   ): void {
     guard(this.#host, "handleLLMStart", () => {
-      const around = this.#takeAround(extra);
-      this.#calls.start({ id, parentId, metadata, name, around }, prompts[0] ?? "");
+      const around = this.#takeAround();
+      this.#calls.start({ id, parentId, metadata, name, around, extra }, prompts[0] ?? "");
     });
   }
 
@@ -231,10 +235,9 @@ export class CacheSageHandler {
     guard(this.#host, "handleLLMError", () => this.#calls.fail(id, statusOf(error)));
   }
 
-  /** The config around a model call, and what its options tell of it where it streams: LangChain then leaves no config around it. */
-  #takeAround(extra: Fields | undefined): ConfigLike {
-    const { writer } = isObject(extra?.["options"]) ? extra["options"] : {};
-    const around = { ...this.#around, ...(writer !== undefined && { writer }) };
+  /** The config around a model call. */
+  #takeAround(): ConfigLike | undefined {
+    const around = this.#around;
     // It holds the state of a graph, which nobody is to keep.
     this.#around = undefined;
     return around;

@@ -18,8 +18,10 @@ interface CallStart {
   readonly parentId: string | undefined;
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
   readonly name: string | undefined;
-  /** What is known of the config around it. */
+  /** The config around it; there is none where it streams. */
   readonly around: ConfigLike | undefined;
+  /** LangChain's extra fields: the options with which it was called are among them. */
+  readonly extra: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Model calls that callbacks see. */
@@ -88,7 +90,7 @@ export class ModelCalls {
 
   /** The span and identity of a call; when no graph is seen, the call is an activation of its own. */
   #place(call: CallStart): { span: Span; identity: Identity; isOurs: boolean } | undefined {
-    const { parentId, metadata, name } = call;
+    const { parentId, metadata, name, extra } = call;
     const around = this.#tracker.around(parentId);
     if (around === null) return undefined;
     if (around) {
@@ -96,7 +98,13 @@ export class ModelCalls {
       const identity = identityOf(around);
       return identity && { span: around, identity: refined(identity, around, metadata), isOurs: false };
     }
-    const config = { ...call.around, ...(metadata && { metadata }), callbacks: undefined };
+    const { writer } = isObject(extra?.["options"]) ? extra["options"] : {};
+    const config = {
+      ...call.around,
+      ...(writer !== undefined && { writer }),
+      ...(metadata && { metadata }),
+      callbacks: undefined,
+    };
     const entered = this.#unattended.enter(config, isInGraph(metadata) ? undefined : name);
     const identity = entered && identityOf(entered.span);
     return identity && { span: entered.span, identity, isOurs: entered.isOurs };

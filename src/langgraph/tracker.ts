@@ -223,9 +223,9 @@ export class Tracker {
     const { node, parent: graph } = span;
     const { path, step } = node;
     const whole = node.agent === undefined ? this.#wholeGraphAgent(span) : undefined;
-    const own = graph ? nodeAgent(path) : (pathAgent(path) ?? span.name);
+    const own = () => (graph ? nodeAgent(path) : (pathAgent(path) ?? span.name));
     if (graph && whole !== undefined) this.activate(graph, whole, path.slice(0, -1));
-    else this.activate(span, node.agent ?? own, path, step);
+    else this.activate(span, node.agent ?? own(), path, step);
     if (!node.plan) this.names.learn(span, activationOf(span)?.identity.agent ?? span.name);
   }
 

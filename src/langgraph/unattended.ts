@@ -6,8 +6,8 @@ import type { Run } from "./run.ts";
 import type { Span } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
 
-/** Names by which runs are known; the one seen longest ago goes first. */
-const MAX_NAMES = 4096;
+/** So many names by which runs are known are remembered at least, and twice as many at most; those seen longest ago go first. */
+const NAMES = 4096;
 
 /** A node that cachesage was told of: by a callback already, or by this call. */
 export interface Entered {
@@ -27,7 +27,9 @@ export class Unattended {
   /** How many of their tokens are still there. */
   readonly #tokens = new WeakMap<Run, number>();
   /** By session, and by the task of the root graph: of some calls nothing else is known. */
-  readonly #named = new Map<string, Run>();
+  #named = new Map<string, Run>();
+  /** Those before: every node has a new name, and letting go of them one by one would cost more than all else with them. */
+  #namedBefore = new Map<string, Run>();
   readonly #collected = new FinalizationRegistry<Run>((run) => this.#unlink(run));
   #spans = 0;
 
@@ -37,14 +39,13 @@ export class Unattended {
 
   /** The node that a call runs in; undefined outside of LangGraph, unless the agent is named. */
   enter(config: ConfigLike | undefined, agent?: AgentId): Entered | undefined {
-    const inside = this.#tracker.scopes.getStore()?.span;
-    if (inside?.early) return { span: inside, isOurs: false };
+    const ambient = this.#tracker.scopes.getStore()?.span;
+    if (ambient?.early) return { span: ambient, isOurs: false };
     const seen = this.#tracker.find(parentIdOf(config));
     if (seen) return { span: seen, isOurs: false };
     const { metadata, configurable } = config ?? {};
     const checkpoint = configurable?.["checkpoint_ns"] ?? metadata?.["checkpoint_ns"];
     const path = namespacePath(checkpoint);
-    const ambient = this.#tracker.scopes.getStore()?.span;
     const around = ambient?.run.ended === false ? ambient : undefined;
     if (around?.node && around.node.path.join("|") === path.join("|")) return { span: around, isOurs: false };
     const agentName = agent ?? namedAgent(metadata, path);
@@ -68,33 +69,50 @@ export class Unattended {
 
   /** The run of a call; a new one when it was not seen before. */
   run(given: ConfigLike | undefined): Run {
-    const config = runTokens(given).length > 0 ? given : { ...ambientConfig(), ...given };
-    const tokens = runTokens(config);
+    const own = runTokens(given);
+    const config = own.length > 0 ? given : { ...ambientConfig(), ...given };
+    const tokens = own.length > 0 ? own : runTokens(config);
     const session = sessionOf(config?.metadata, config?.configurable);
     const task = rootTask(config);
     const thread = session === undefined ? undefined : `:${session}`;
-    // Of a node's own config a new token is a new invocation, if only one that is resumed in the same task.
-    const names = isWhole(config) ? [] : tokens.length > 0 ? [task] : [task, thread];
-    const run = this.#known(tokens, names) ?? this.#start(config, session, thread);
+    const run = this.#known(config, tokens, task, thread) ?? this.#start(config, session, thread);
     for (const token of tokens) this.#link(token, run);
-    for (const name of [task, thread]) if (name !== undefined) this.#name(name, run);
+    if (task !== undefined) this.#name(task, run);
+    if (thread !== undefined) this.#name(thread, run);
     return run;
   }
 
-  #known(tokens: readonly object[], names: readonly (string | undefined)[]): Run | undefined {
+  #known(
+    config: ConfigLike | undefined,
+    tokens: readonly object[],
+    task: string | undefined,
+    thread: string | undefined,
+  ): Run | undefined {
     for (const token of tokens) {
       const run = this.#runs.get(token);
       if (run?.ended === false) return run;
     }
-    for (const name of names) {
-      const run = name === undefined ? undefined : this.#named.get(name);
-      if (run?.ended === false) return run;
-    }
-    return undefined;
+    // Of a node's own config a new token is a new invocation, if only one that is resumed in the same task.
+    if (isWhole(config)) return undefined;
+    const run = this.#find(task);
+    if (run?.ended === false) return run;
+    const latest = tokens.length > 0 ? undefined : this.#find(thread);
+    return latest?.ended === false ? latest : undefined;
+  }
+
+  #find(name: string | undefined): Run | undefined {
+    return name === undefined ? undefined : (this.#named.get(name) ?? this.#namedBefore.get(name));
+  }
+
+  #name(name: string, run: Run): void {
+    this.#named.set(name, run);
+    if (this.#named.size < NAMES) return;
+    this.#namedBefore = this.#named;
+    this.#named = new Map();
   }
 
   #start(config: ConfigLike | undefined, session: SessionId | undefined, thread: string | undefined): Run {
-    const earlier = thread === undefined ? undefined : this.#named.get(thread);
+    const earlier = this.#find(thread);
     if (earlier?.open.size === 0) this.#tracker.endRun(earlier, "completed");
     const context = contextOf(config?.metadata, config?.configurable);
     return this.#tracker.startRun(runIdOf(config), session, undefined, context);
@@ -114,12 +132,6 @@ export class Unattended {
     for (const open of run.open) open.end("cancelled");
     this.#tracker.endRun(run, "completed");
   }
-
-  #name(name: string, run: Run): void {
-    this.#named.delete(name);
-    if (this.#named.size >= MAX_NAMES) this.#named.delete(this.#named.keys().next().value as string);
-    this.#named.set(name, run);
-  }
 }
 
 /** Whether it is all that LangGraph gives a node, of which RunnableLambdas, tools and streaming calls have parts. */
@@ -130,5 +142,7 @@ function isWhole(config: ConfigLike | undefined): boolean {
 /** The task of the root graph that a call is in: known from its metadata alone, and another one in every superstep. */
 function rootTask(config: ConfigLike | undefined): string | undefined {
   const namespace = config?.configurable?.["checkpoint_ns"] ?? checkpointOf(config?.metadata);
-  return typeof namespace === "string" && namespace.includes(":") ? namespace.split("|", 1)[0] : undefined;
+  if (typeof namespace !== "string" || namespace.indexOf(":") < 0) return undefined;
+  const bar = namespace.indexOf("|");
+  return bar < 0 ? namespace : namespace.slice(0, bar);
 }

@@ -41,7 +41,10 @@ export function namespacePath(namespace: unknown): readonly string[] {
 
 /** Agent id of a path without its framework nodes; undefined when nothing else is left. */
 export function pathAgent(path: readonly string[]): AgentId | undefined {
-  return path.filter((name) => !isFrameworkNode(name)).join("/") || undefined;
+  let agent: AgentId | undefined;
+  for (const name of path)
+    if (!isFrameworkNode(name)) agent = agent === undefined ? name : `${agent}/${name}`;
+  return agent || undefined;
 }
 
 /**

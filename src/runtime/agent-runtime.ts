@@ -84,14 +84,16 @@ export class AgentRuntime {
   /**
    * What to do about all events taken in since the last time: one decision for each run, however many there were, about its
    * end, or else its newest request, or else its next agents. Never throws.
+   *
+   * @param at clock time at which it is decided; default: now.
    */
-  decide(): readonly Advice[] {
+  decide(at?: number): readonly Advice[] {
     if (this.#due.size === 0) return NONE;
     const { clock, onDecision } = this.#parts;
     let actions: readonly Advice[] = NONE;
     for (const [run, event] of this.#due) {
       const started = clock.now();
-      const own = this.#decide(event, run, started);
+      const own = this.#decide(event, run, at ?? started);
       actions = actions.length === 0 ? own : [...actions, ...own];
       onDecision?.((clock.now() - started + this.#spent) * 1000);
       this.#spent = 0;
