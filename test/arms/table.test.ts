@@ -18,6 +18,9 @@ function row(arm: Arm, seed: number, hitRate: number): ArmRow {
   };
 }
 
+/** Characters of the longest line. */
+const widest = (table: string) => Math.max(...table.split("\n").map((line) => line.length));
+
 describe("the table of arms", () => {
   it("ends with what hints change against lru, over several seeds", () => {
     const rows = [row("lru", 1, 0.5), row("hints", 1, 0.6), row("lru", 2, 0.5), row("hints", 2, 0.7)];
@@ -29,7 +32,6 @@ describe("the table of arms", () => {
   it("fits a terminal of 120 columns, and has every cell on one line where there is none", () => {
     const prefetch = { used: 39_382, wasted: 18_382 };
     const rows = [{ ...row("hints", 1, 0.776), prefetch, decision_us: { mean: 516.4, p99: 3639.8 } }];
-    const widest = (table: string) => Math.max(...table.split("\n").map((line) => line.length));
     expect(widest(armTable(rows, 120))).toBeLessThanOrEqual(120);
     for (const part of ["39382 /", "18382", "516.4 /", "3639.8"]) expect(armTable(rows, 120)).toContain(part);
     expect(armTable(rows)).toContain("39382 / 18382");

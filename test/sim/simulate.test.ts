@@ -185,6 +185,9 @@ function progress(isTTY: boolean): readonly string[] {
   return lines;
 }
 
+/** Characters of the longest line. */
+const widest = (table: string) => Math.max(...table.split("\n").map((line) => line.length));
+
 describe("what people see", () => {
   it("shows medians over the seeds with least and most", async () => {
     const [row] = await rows();
@@ -198,7 +201,6 @@ describe("what people see", () => {
     const [row] = await rows();
     if (!row) throw new Error("no row");
     const seeds = [1, 2, 3].map((seed) => ({ ...row, seed, hit_rate: seed / 10, gap_closed: seed / 10 }));
-    const widest = (table: string) => Math.max(...table.split("\n").map((line) => line.length));
     expect(widest(simulationTable(seeds, 140))).toBeLessThanOrEqual(140);
     expect(simulationTable(seeds, 140)).toContain("(10.0-30.0)");
     expect(widest(simulationTable(seeds))).toBeGreaterThan(150);
