@@ -4,13 +4,12 @@ import { explicitAgent } from "./explicit-agent.ts";
 import type { Host } from "./host.ts";
 import { checkpointOf, namespacePath } from "./identity.ts";
 import { unwrapped, type NextAgents } from "./next-agents.ts";
-import { ModelCalls } from "./model-calls.ts";
+import type { ModelCalls } from "./model-calls.ts";
 import { planOf } from "./plan.ts";
 import { agentNameOf, type ConfigLike, isCommand, isObject, text } from "./shapes.ts";
 import { identityOf, isNode, nodeOf, type Node } from "./span.ts";
 import { statusOf } from "./status.ts";
 import type { Tracker } from "./tracker.ts";
-import type { Unattended } from "./unattended.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -37,12 +36,12 @@ export class CacheSageHandler {
   #around: ConfigLike | undefined;
 
   /** @param name LangChain takes handlers of one name for one handler in some places. */
-  constructor(host: Host, tracker: Tracker, next: NextAgents, unattended: Unattended, name = "cachesage") {
+  constructor(host: Host, tracker: Tracker, next: NextAgents, calls: ModelCalls, name = "cachesage") {
     this.name = name;
     this.#host = host;
     this.#tracker = tracker;
     this.#next = next;
-    this.#calls = new ModelCalls(host, tracker, unattended);
+    this.#calls = calls;
   }
 
   /** Number of spans and requests that have started and not ended; 0 when no run is open. */

@@ -1,10 +1,12 @@
 import type { Identity, PromptShape, Status } from "../runtime/event.ts";
+import { ambientConfig } from "./config.ts";
 import type { Host } from "./host.ts";
 import { checkpointOf, namespacePath } from "./identity.ts";
-import { shapeOf, textShape } from "./prompt.ts";
+import { bodyShape, isSamePrompt, shapeOf, textShape } from "./prompt.ts";
 import { Request } from "./request.ts";
+import type { Run } from "./run.ts";
 import { type ConfigLike, isObject, text } from "./shapes.ts";
-import { activationOf, identityAt, identityOf, nodeOf, type Span } from "./span.ts";
+import { activationOf, type CallScope, identityAt, identityOf, nodeOf, type Span } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
 import type { Unattended } from "./unattended.ts";
 import { answerOf, asksForTools, usageOf } from "./usage.ts";
@@ -27,7 +29,7 @@ export class ModelCalls {
   readonly #host: Host;
   readonly #tracker: Tracker;
   readonly #unattended: Unattended;
-  readonly #open = new Map<string, Request>();
+  readonly #open = new Map<string, Required<Pick<CallScope, "span" | "request">>>();
 
   constructor(host: Host, tracker: Tracker, unattended: Unattended) {
     this.#host = host;
@@ -54,16 +56,16 @@ export class ModelCalls {
     const chunk = isObject(fields) && isObject(fields["chunk"]) ? fields["chunk"]["message"] : undefined;
     const calls = isObject(chunk) ? chunk["tool_call_chunks"] : undefined;
     // A stream opens with an empty chunk that names the role; it is not a token.
-    if (token !== "" || (Array.isArray(calls) && calls.length > 0)) this.#open.get(id)?.token();
+    if (token !== "" || (Array.isArray(calls) && calls.length > 0)) this.#open.get(id)?.request.token();
   }
 
   streamEvent(id: string, event: unknown): void {
-    if (isObject(event) && event["event"] === "content-block-delta") this.#open.get(id)?.token();
+    if (isObject(event) && event["event"] === "content-block-delta") this.#open.get(id)?.request.token();
   }
 
   /** `fromCache`: LangChain's own response cache answered and no request left. */
   end(id: string, output: unknown, fromCache: boolean): void {
-    const request = this.#open.get(id);
+    const request = this.#open.get(id)?.request;
     if (!request) return;
     this.#host.output?.(id, output, fromCache);
     request.end("completed", fromCache ? undefined : usageOf(output), asksForTools(output));
@@ -72,18 +74,43 @@ export class ModelCalls {
   }
 
   fail(id: string, status: Status): void {
-    this.#open.get(id)?.end(status);
+    this.#open.get(id)?.request.end(status);
+  }
+
+  /** Where a call that is on its way out belongs, with its request, if a callback saw it. */
+  scopeOf(body: string): CallScope | undefined {
+    const scope = this.#tracker.scopes.getStore();
+    if (scope?.request || scope?.span.early || this.#open.size === 0) return scope;
+    return this.#seenElsewhere(scope?.span.run ?? this.#unattended.find(ambientConfig()), body) ?? scope;
+  }
+
+  /**
+   * LangChain's cache of answers tells of a call in an async context of its own, which is gone when no answer was found and the call
+   * is made. It is known by its run and its prompt.
+   */
+  #seenElsewhere(run: Run | undefined, body: string): CallScope | undefined {
+    const open = [...this.#open.values()].filter(({ span }) => span.run === run);
+    const unsent = open.filter(({ request }) => request.sent === undefined);
+    if (unsent.length > 0) {
+      const parsed: unknown = JSON.parse(body);
+      const prompt = bodyShape(isObject(parsed) ? parsed : {});
+      const found = unsent.find(({ request }) => isSamePrompt(request.prompt, prompt));
+      if (found) return found;
+    }
+    // A client tries it again.
+    return open.find(({ request }) => request.sent === body);
   }
 
   #begin(id: string, span: Span, identity: Identity, prompt: PromptShape, isOurs: boolean): void {
-    if (this.#open.size >= MAX_OPEN) this.#open.values().next().value?.end("cancelled");
+    if (this.#open.size >= MAX_OPEN) this.#open.values().next().value?.request.end("cancelled");
     const request = new Request(this.#host, { id, identity, run: span.run, prompt }, () => {
       this.#open.delete(id);
       if (isOurs) span.end("completed");
     });
-    this.#open.set(id, request);
+    const scope = { span, request };
+    this.#open.set(id, scope);
     // Refines the node's scope for this one call; LangChain awaits us in the call's own async context.
-    this.#tracker.scopes.enterWith({ span, request });
+    this.#tracker.scopes.enterWith(scope);
   }
 
   /** The span and identity of a call; when no graph is seen, the call is an activation of its own. */

@@ -66,6 +66,11 @@ export class Unattended {
     return { span, isOurs: true };
   }
 
+  /** The run of a call that was seen before, by what it alone has. */
+  find(config: ConfigLike | undefined): Run | undefined {
+    return this.#known(runTokens(config), [rootTask(config)]);
+  }
+
   /** The run of a call; a new one when it was not seen before. */
   run(given: ConfigLike | undefined): Run {
     const config = runTokens(given).length > 0 ? given : { ...ambientConfig(), ...given };
