@@ -46,6 +46,12 @@ async function characters(body: unknown): Promise<readonly number[]> {
 
 const broken = () => Promise.reject(new Error("down"));
 
+const turnOf = (name: string, turn: number, known: string) => ({
+  run: `${name} ${turn}`,
+  session: name,
+  body: { messages: [system(`You plan. Known of the user: ${known}.`), user("go")] },
+});
+
 test("a clock in the system message is told once, with its position", async () => {
   const sent = Array.from({ length: 8 }, (_, index) => ({
     run: `r${index}`,
@@ -73,16 +79,11 @@ test("a few variants of a system message are no drift, and neither is a history 
 });
 
 test("what a system message ends with may be another one in each thread, and is told where it changes within one", async () => {
-  const call = (user: string, turn: number, known: string) => ({
-    run: `${user} ${turn}`,
-    session: user,
-    body: { messages: [system(`You plan. Known of the user: ${known}.`), { role: "user", content: "go" }] },
-  });
-  const users = ["Ann", "Ben", "Cleo", "Dan"];
-  const byUser = [1, 2, 3].flatMap((turn) => users.map((user) => call(user, turn, user)));
+  const names = ["Ann", "Ben", "Cleo", "Dan"];
+  const byUser = [1, 2, 3].flatMap((turn) => names.map((name) => turnOf(name, turn, name)));
   expect(await warnings(byUser)).toEqual([]);
   const learnt = [1, 2, 3].flatMap((turn) =>
-    ["Ann", "Ben"].map((user) => call(user, turn, `${user} ${turn}`)),
+    ["Ann", "Ben"].map((name) => turnOf(name, turn, `${name} ${turn}`)),
   );
   expect(await warnings(learnt)).toEqual([
     expect.stringContaining("Move what changes into the latest message"),

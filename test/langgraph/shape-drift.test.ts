@@ -28,6 +28,14 @@ function warnings(sent: readonly Sent[]): readonly string[] {
 
 const steps = (item: string) => [{ history: [item] }, { history: [item, "look", "found"] }] as const;
 
+const branch = (item: string) => [
+  item,
+  `draft of ${item}`,
+  "Make it better.",
+  `better ${item}`,
+  "Shorten it.",
+];
+
 test("an anchor that keeps changing is told once", () => {
   const sent = Array.from({ length: 8 }, (_, at) => ({ anchor: `It is 12:0${at}`, history: ["go"] }));
   const told = warnings(sent);
@@ -66,13 +74,6 @@ test("parallel branches whose answers are alike are no drift", () => {
 });
 
 test("parallel branches that are given the same instructions are no drift", () => {
-  const branch = (item: string) => [
-    item,
-    `draft of ${item}`,
-    "Make it better.",
-    `better ${item}`,
-    "Shorten it.",
-  ];
   const calls = (item: string, most: number) => ({ history: branch(item).slice(0, most) });
   const items = ["one", "two", "three"];
   expect(warnings([1, 3, 5].flatMap((most) => items.map((item) => calls(item, most))))).toEqual([]);
