@@ -35,6 +35,7 @@ const branch = (item: string) => [
   `better ${item}`,
   "Shorten it.",
 ];
+const calls = (item: string, most: number) => ({ history: branch(item).slice(0, most) });
 
 test("an anchor that keeps changing is told once", () => {
   const sent = Array.from({ length: 8 }, (_, at) => ({ anchor: `It is 12:0${at}`, history: ["go"] }));
@@ -74,7 +75,6 @@ test("parallel branches whose answers are alike are no drift", () => {
 });
 
 test("parallel branches that are given the same instructions are no drift", () => {
-  const calls = (item: string, most: number) => ({ history: branch(item).slice(0, most) });
   const items = ["one", "two", "three"];
   expect(warnings([1, 3, 5].flatMap((most) => items.map((item) => calls(item, most))))).toEqual([]);
   expect(warnings(items.flatMap((item) => [1, 3, 5].map((most) => calls(item, most))))).toEqual([]);
