@@ -2,7 +2,7 @@ import { guard } from "./safe-host.ts";
 import { ambientConfig, contextOf, sessionOf } from "./config.ts";
 import { explicitAgent } from "./explicit-agent.ts";
 import type { Host } from "./host.ts";
-import { checkpointOf, namespacePath } from "./identity.ts";
+import { checkpointOf, namespacePath, stepOf } from "./identity.ts";
 import { unwrapped, type NextAgents } from "./next-agents.ts";
 import type { ModelCalls } from "./model-calls.ts";
 import { planOf } from "./plan.ts";
@@ -259,12 +259,11 @@ function nodeFrom(chain: unknown, metadata: Fields = {}): Node {
   const kwargs = isObject(chain) && isObject(chain["kwargs"]) ? chain["kwargs"] : {};
   const body = kwargs["first"];
   const plan = planOf(body);
-  const step = metadata["langgraph_step"];
   const checkpoint = checkpointOf(metadata);
   return {
     checkpoint,
     path: namespacePath(checkpoint),
-    step: typeof step === "number" ? step : undefined,
+    step: stepOf(metadata),
     plan,
     agent: plan ? plan.agent : (explicitAgent(body) ?? agentNameOf(body)),
     next: new Set(),

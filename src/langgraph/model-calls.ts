@@ -1,7 +1,7 @@
 import type { Identity, PromptShape, Status } from "../runtime/event.ts";
 import { ambientConfig } from "./config.ts";
 import type { Host } from "./host.ts";
-import { checkpointOf, namespacePath } from "./identity.ts";
+import { checkpointOf, namespacePath, stepOf } from "./identity.ts";
 import { bodyShape, isSamePrompt, shapeOf, textShape } from "./prompt.ts";
 import { Request } from "./request.ts";
 import type { Run } from "./run.ts";
@@ -147,7 +147,6 @@ function refined(identity: Identity, span: Span, metadata: CallStart["metadata"]
   const checkpoint = checkpointOf(metadata);
   if (checkpoint === nodeOf(span)?.node.checkpoint) return identity;
   const path = namespacePath(checkpoint);
-  const step = metadata?.["langgraph_step"];
   if (path.length === 0) return identity;
-  return identityAt(identity.agent, span.run, path, typeof step === "number" ? step : identity.step);
+  return identityAt(identity.agent, span.run, path, stepOf(metadata) ?? identity.step);
 }
