@@ -1,7 +1,7 @@
 import type { Identity, PromptShape, Status } from "../runtime/event.ts";
 import { ambientConfig } from "./config.ts";
 import type { Host } from "./host.ts";
-import { checkpointOf, namespacePath, stepOf } from "./identity.ts";
+import { checkpointOf, isFrameworkNode, namespacePath, stepOf } from "./identity.ts";
 import { bodyShape, isSamePrompt, shapeOf, textShape } from "./prompt.ts";
 import { Request } from "./request.ts";
 import type { Run } from "./run.ts";
@@ -118,7 +118,7 @@ export class ModelCalls {
     const { parentId, metadata, name } = call;
     const around = this.#tracker.around(parentId);
     if (around === null) return undefined;
-    if (around) {
+    if (around && !this.#isInUnseenGraph(call, around)) {
       if (!activationOf(around) && !isInGraph(metadata)) this.#activateRoot(around, metadata);
       const identity = identityOf(around);
       return identity && { span: around, identity: refined(identity, around, metadata), isOurs: false };
@@ -127,6 +127,15 @@ export class ModelCalls {
     const entered = this.#unattended.enter(config, isInGraph(metadata) ? undefined : name);
     const identity = entered && identityOf(entered.span);
     return identity && { span: entered.span, identity, isOurs: entered.isOurs };
+  }
+
+  /** Whether the call is in a node of a graph that no handler sees, and that the node of this span calls. */
+  #isInUnseenGraph({ parentId, metadata }: CallStart, around: Span): boolean {
+    if (this.#tracker.find(parentId) || around.early) return false;
+    const outer = nodeOf(around)?.node.path;
+    const path = namespacePath(checkpointOf(metadata));
+    // A ready-made agent that a node calls is that node's agent.
+    return outer !== undefined && path.length > outer.length && !isFrameworkNode(path.at(-1) ?? "");
   }
 
   /** A chain of LangChain's, outside of any graph, is an agent by its name. */
