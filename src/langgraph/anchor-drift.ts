@@ -18,6 +18,8 @@ export interface AnchorDriftParts {
 interface Sent {
   readonly raw: string;
   readonly run: RunId;
+  /** What goes on with the same history: a session, or a run without one. */
+  readonly thread: string;
 }
 
 interface Watched {
@@ -47,8 +49,8 @@ export class AnchorDrift {
   }
 
   /** Takes note of a request on its way out; looks at it later. */
-  request({ agent, run }: Identity, raw: string): void {
-    const sent = { raw, run };
+  request({ agent, run, session }: Identity, raw: string): void {
+    const sent = { raw, run, thread: session ?? run };
     const known = this.#agents.get(agent);
     if (!known) {
       if (this.#agents.size >= MAX_AGENTS) return;
@@ -63,13 +65,19 @@ export class AnchorDrift {
   }
 
   async #compare(agent: AgentId, known: Watched, earlier: readonly Sent[], sent: Sent): Promise<void> {
-    const [latest] = earlier;
-    const [before, now] = [latest && parseBody(latest.raw), parseBody(sent.raw)];
-    if (!before || !now) return;
+    const now = parseBody(sent.raw);
+    if (!now) return;
     if (known.systems.size <= VARIANTS) known.systems.add(now.system);
-    const difference = compareAnchors(before, now);
-    if (difference?.cause === "system" && known.systems.size <= VARIANTS) return;
-    if (difference) return this.#tell(agent, difference, before, now);
+    const sameThread = ({ thread }: Sent) => thread === sent.thread;
+    for (const one of new Set([...earlier.slice(0, 1), ...earlier.filter(sameThread).slice(0, 1)])) {
+      const before = parseBody(one.raw);
+      const difference = before && compareAnchors(before, now);
+      if (!before || !difference) continue;
+      if (difference.cause === "system" && known.systems.size <= VARIANTS) return;
+      // What another thread's system message ends with costs nothing: the history after it is another one anyway.
+      if (difference.isEnd && !sameThread(one)) continue;
+      return this.#tell(agent, difference, before, now);
+    }
     const own = earlier
       .filter(({ run }) => run === sent.run)
       .flatMap(({ raw }) => parseBody(raw) ?? [])

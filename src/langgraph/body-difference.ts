@@ -15,7 +15,12 @@ export interface ParsedBody {
 export interface Difference {
   readonly cause: "system" | "tools" | "messages";
   readonly words: string;
+  /** Nothing but the end of the system message is another one, and no tools come after it. */
+  readonly isEnd?: boolean;
 }
+
+/** What both system messages end with counts as nothing below this, some block of an engine, and below what they begin with. */
+const END_CHARACTERS = 64;
 
 /** Takes a body of Chat Completions or Messages apart; undefined for any other. */
 export function parseBody(raw: string): ParsedBody | undefined {
@@ -41,11 +46,14 @@ export function parseBody(raw: string): ParsedBody | undefined {
 export function compareAnchors(before: ParsedBody, now: ParsedBody): Difference | undefined {
   if (before.system !== now.system) {
     const at = firstDifference(before.system, now.system);
+    const isEnd =
+      now.tools.length === 0 && alikeAtEnd(before.system, now.system, at) < Math.min(END_CHARACTERS, at);
     return {
       cause: "system",
+      isEnd,
       words:
         `its system message changes at character ${at} of ${now.system.length}: is there a clock or an id in it? ` +
-        "Move what changes to the end",
+        `Move what changes ${isEnd ? "into the latest message" : "to the end"}`,
     };
   }
   const tool = now.tools.findIndex((text, index) => text !== before.tools[index]);
@@ -77,4 +85,12 @@ function firstDifference(a: string, b: string): number {
   let at = 0;
   while (at < a.length && a[at] === b[at]) at++;
   return at;
+}
+
+/** Characters with which both end, after the first `from`. */
+function alikeAtEnd(a: string, b: string, from: number): number {
+  const most = Math.min(a.length, b.length) - from;
+  let count = 0;
+  while (count < most && a.at(-1 - count) === b.at(-1 - count)) count++;
+  return count;
 }

@@ -9,8 +9,8 @@ export interface Kinship<T> {
 }
 
 /**
- * Finds the earlier prompt that a new one goes on from, else the latest whose history it has with a message changed: it has some of
- * those after that message as well. One that has none of them is a parallel branch, or a new conversation.
+ * Finds the earlier prompt that a new one goes on from, else the latest whose history it has with a message changed. Parallel
+ * branches and new conversations may have single messages in common, such as an instruction that each of them is given.
  *
  * @param earlier of the same run and anchor, latest first.
  * @param messagesOf each message as a text that is the same for the same message.
@@ -20,13 +20,24 @@ export function kinOf<T>(
   now: readonly string[],
   messagesOf: (prompt: T) => readonly string[],
 ): Kinship<T> | undefined {
-  const texts = new Set(now);
   let changed: Kinship<T> | undefined;
   for (const before of earlier) {
     const messages = messagesOf(before);
     const at = messages.findIndex((text, index) => text !== now[index]);
     if (at < 0) return { before, at: undefined };
-    if (messages.some((text, index) => index > at && texts.has(text))) changed ??= { before, at };
+    if (isChanged(messages, now, at)) changed ??= { before, at };
   }
   return changed;
+}
+
+/** Whether a prompt goes on from an earlier one whose message `at` it has changed or lost. */
+function isChanged(before: readonly string[], now: readonly string[], at: number): boolean {
+  const rest = before.slice(at + 1);
+  const [last] = rest.slice(-1);
+  if (last === undefined || now.at(-1) === last) return false;
+  const texts = new Set(now);
+  const kept = rest.filter((text) => texts.has(text)).length;
+  // They begin alike and much of what follows is the same, or what came last is there in a row.
+  if (at > 0 && kept > 0 && 2 * kept >= rest.length) return true;
+  return rest.length > 1 && now.some((text, index) => text === rest.at(-2) && now[index + 1] === last);
 }

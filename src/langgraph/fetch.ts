@@ -10,6 +10,7 @@ import { deniedResponse, interruptedResponse } from "./denied-response.ts";
 import { Elsewhere } from "./elsewhere.ts";
 import type { CallGate, Host } from "./host.ts";
 import type { Introductions } from "./introductions.ts";
+import type { ModelCalls } from "./model-calls.ts";
 import type { Observer } from "./observer.ts";
 import { bodyShape } from "./prompt.ts";
 import { race, type Winner } from "./race.ts";
@@ -77,13 +78,15 @@ const OUTCOMES = {
 export class EngineFetch {
   readonly #host: Host;
   readonly #tracker: Tracker;
+  readonly #calls: ModelCalls;
   readonly #introductions: Introductions;
   readonly #refusals: Refusals;
   readonly #elsewhere: Elsewhere;
 
-  constructor({ host, tracker, introductions }: Observer) {
+  constructor({ host, tracker, calls, introductions }: Observer) {
     this.#host = host;
     this.#tracker = tracker;
+    this.#calls = calls;
     this.#introductions = introductions;
     this.#refusals = new Refusals((message) => host.warn(message));
     this.#elsewhere = new Elsewhere(host);
@@ -110,19 +113,19 @@ export class EngineFetch {
   }
 
   #call(input: string | URL | Request, init: RequestInit | undefined): EngineCall | undefined {
-    const scope = this.#tracker.scopes.getStore();
     const body = init?.body;
-    if (!scope || init?.method?.toUpperCase() !== "POST" || typeof body !== "string") return undefined;
-    const path = this.#enginePath(input);
+    if (init?.method?.toUpperCase() !== "POST" || typeof body !== "string") return undefined;
+    const scope = this.#calls.scopeOf(body);
+    const path = scope && this.#enginePath(input);
+    if (!scope || path === undefined) return undefined;
     const { span, request } = scope;
     const identity = request?.identity ?? identityOf(span);
-    if (path === undefined || !identity) return undefined;
+    if (!identity) return undefined;
     const unseen = request ? undefined : this.#unseen(scope, identity, body);
+    (request ?? (unseen as ModelRequest)).sent ??= body;
     const { early } = span;
-    const own = early
-      ? { ...init, signal: init.signal ? AbortSignal.any([init.signal, early.signal]) : early.signal }
-      : init;
-    return { span, identity, path, init: own, body, seen: request, unseen };
+    const signal = early && (init.signal ? AbortSignal.any([init.signal, early.signal]) : early.signal);
+    return { span, identity, path, init: signal ? { ...init, signal } : init, body, seen: request, unseen };
   }
 
   /** Sends the call when the gate lets it go. */
@@ -194,7 +197,7 @@ export class EngineFetch {
     const request = (seen ?? unseen) as ModelRequest;
     const { prompt } = request;
     // Else it would be taken for another attempt at the same call, which has its verdict.
-    const id = (request.sent ??= body) === body ? request.id : randomUUID();
+    const id = request.sent === body ? request.id : randomUUID();
     const { agent, run, session } = identity;
     const { context, startedAt } = span.run;
     let characters = prompt.anchor.length;

@@ -2,15 +2,14 @@ import { guard } from "./safe-host.ts";
 import { ambientConfig, contextOf, sessionOf } from "./config.ts";
 import { explicitAgent } from "./explicit-agent.ts";
 import type { Host } from "./host.ts";
-import { checkpointOf, namespacePath } from "./identity.ts";
+import { checkpointOf, namespacePath, stepOf } from "./identity.ts";
 import { unwrapped, type NextAgents } from "./next-agents.ts";
-import { ModelCalls } from "./model-calls.ts";
+import type { ModelCalls } from "./model-calls.ts";
 import { planOf } from "./plan.ts";
 import { agentNameOf, type ConfigLike, isCommand, isObject, text } from "./shapes.ts";
 import { identityOf, isNode, nodeOf, type Node } from "./span.ts";
 import { statusOf } from "./status.ts";
 import type { Tracker } from "./tracker.ts";
-import type { Unattended } from "./unattended.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -37,12 +36,12 @@ export class CacheSageHandler {
   #around: ConfigLike | undefined;
 
   /** @param name LangChain takes handlers of one name for one handler in some places. */
-  constructor(host: Host, tracker: Tracker, next: NextAgents, unattended: Unattended, name = "cachesage") {
+  constructor(host: Host, tracker: Tracker, next: NextAgents, calls: ModelCalls, name = "cachesage") {
     this.name = name;
     this.#host = host;
     this.#tracker = tracker;
     this.#next = next;
-    this.#calls = new ModelCalls(host, tracker, unattended);
+    this.#calls = calls;
   }
 
   /** Number of spans and requests that have started and not ended; 0 when no run is open. */
@@ -263,12 +262,11 @@ function nodeFrom(chain: unknown, metadata: Fields = {}): Node {
   const kwargs = isObject(chain) && isObject(chain["kwargs"]) ? chain["kwargs"] : {};
   const body = kwargs["first"];
   const plan = planOf(body);
-  const step = metadata["langgraph_step"];
   const checkpoint = checkpointOf(metadata);
   return {
     checkpoint,
     path: namespacePath(checkpoint),
-    step: typeof step === "number" ? step : undefined,
+    step: stepOf(metadata),
     plan,
     agent: plan ? plan.agent : (explicitAgent(body) ?? agentNameOf(body)),
     next: new Set(),

@@ -7,6 +7,7 @@ export {
   namedAgent,
   namespacePath,
   pathAgent,
+  stepOf,
 } from "../runtime/agent-name.ts";
 
 /** Agent id of a node that is an agent of its own whatever it is called. */

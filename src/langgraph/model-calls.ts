@@ -1,10 +1,12 @@
 import type { Identity, PromptShape, Status } from "../runtime/event.ts";
+import { ambientConfig } from "./config.ts";
 import type { Host } from "./host.ts";
-import { checkpointOf, namespacePath } from "./identity.ts";
-import { shapeOf, textShape } from "./prompt.ts";
+import { checkpointOf, isFrameworkNode, namespacePath, stepOf } from "./identity.ts";
+import { bodyShape, isSamePrompt, shapeOf, textShape } from "./prompt.ts";
 import { Request } from "./request.ts";
+import type { Run } from "./run.ts";
 import { type ConfigLike, isObject, text } from "./shapes.ts";
-import { activationOf, identityAt, identityOf, nodeOf, type Span } from "./span.ts";
+import { activationOf, type CallScope, identityAt, identityOf, nodeOf, type Span } from "./span.ts";
 import type { Tracker } from "./tracker.ts";
 import type { Unattended } from "./unattended.ts";
 import { answerOf, asksForTools, usageOf } from "./usage.ts";
@@ -29,7 +31,7 @@ export class ModelCalls {
   readonly #host: Host;
   readonly #tracker: Tracker;
   readonly #unattended: Unattended;
-  readonly #open = new Map<string, Request>();
+  readonly #open = new Map<string, Required<Pick<CallScope, "span" | "request">>>();
 
   constructor(host: Host, tracker: Tracker, unattended: Unattended) {
     this.#host = host;
@@ -56,16 +58,16 @@ export class ModelCalls {
     const chunk = isObject(fields) && isObject(fields["chunk"]) ? fields["chunk"]["message"] : undefined;
     const calls = isObject(chunk) ? chunk["tool_call_chunks"] : undefined;
     // A stream opens with an empty chunk that names the role; it is not a token.
-    if (token !== "" || (Array.isArray(calls) && calls.length > 0)) this.#open.get(id)?.token();
+    if (token !== "" || (Array.isArray(calls) && calls.length > 0)) this.#open.get(id)?.request.token();
   }
 
   streamEvent(id: string, event: unknown): void {
-    if (isObject(event) && event["event"] === "content-block-delta") this.#open.get(id)?.token();
+    if (isObject(event) && event["event"] === "content-block-delta") this.#open.get(id)?.request.token();
   }
 
   /** `fromCache`: LangChain's own response cache answered and no request left. */
   end(id: string, output: unknown, fromCache: boolean): void {
-    const request = this.#open.get(id);
+    const request = this.#open.get(id)?.request;
     if (!request) return;
     this.#host.output?.(id, output, fromCache);
     request.end("completed", fromCache ? undefined : usageOf(output), asksForTools(output));
@@ -74,18 +76,43 @@ export class ModelCalls {
   }
 
   fail(id: string, status: Status): void {
-    this.#open.get(id)?.end(status);
+    this.#open.get(id)?.request.end(status);
+  }
+
+  /** Where a call that is on its way out belongs, with its request, if a callback saw it. */
+  scopeOf(body: string): CallScope | undefined {
+    const scope = this.#tracker.scopes.getStore();
+    if (scope?.request || scope?.span.early || this.#open.size === 0) return scope;
+    return this.#seenElsewhere(scope?.span.run ?? this.#unattended.find(ambientConfig()), body) ?? scope;
+  }
+
+  /**
+   * LangChain's cache of answers tells of a call in an async context of its own, which is gone when no answer was found and the call
+   * is made. It is known by its run and its prompt.
+   */
+  #seenElsewhere(run: Run | undefined, body: string): CallScope | undefined {
+    const open = [...this.#open.values()].filter(({ span }) => span.run === run);
+    const unsent = open.filter(({ request }) => request.sent === undefined);
+    if (unsent.length > 0) {
+      const parsed: unknown = JSON.parse(body);
+      const prompt = bodyShape(isObject(parsed) ? parsed : {});
+      const found = unsent.find(({ request }) => isSamePrompt(request.prompt, prompt));
+      if (found) return found;
+    }
+    // A client tries it again.
+    return open.find(({ request }) => request.sent === body);
   }
 
   #begin(id: string, span: Span, identity: Identity, prompt: PromptShape, isOurs: boolean): void {
-    if (this.#open.size >= MAX_OPEN) this.#open.values().next().value?.end("cancelled");
+    if (this.#open.size >= MAX_OPEN) this.#open.values().next().value?.request.end("cancelled");
     const request = new Request(this.#host, { id, identity, run: span.run, prompt }, () => {
       this.#open.delete(id);
       if (isOurs) span.end("completed");
     });
-    this.#open.set(id, request);
+    const scope = { span, request };
+    this.#open.set(id, scope);
     // Refines the node's scope for this one call; LangChain awaits us in the call's own async context.
-    this.#tracker.scopes.enterWith({ span, request });
+    this.#tracker.scopes.enterWith(scope);
   }
 
   /** The span and identity of a call; when no graph is seen, the call is an activation of its own. */
@@ -93,7 +120,7 @@ export class ModelCalls {
     const { parentId, metadata, name, extra } = call;
     const around = this.#tracker.around(parentId);
     if (around === null) return undefined;
-    if (around) {
+    if (around && !this.#isInUnseenGraph(call, around)) {
       if (!activationOf(around) && !isInGraph(metadata)) this.#activateRoot(around, metadata);
       const identity = identityOf(around);
       return identity && { span: around, identity: refined(identity, around, metadata), isOurs: false };
@@ -108,6 +135,15 @@ export class ModelCalls {
     const entered = this.#unattended.enter(config, isInGraph(metadata) ? undefined : name);
     const identity = entered && identityOf(entered.span);
     return identity && { span: entered.span, identity, isOurs: entered.isOurs };
+  }
+
+  /** Whether the call is in a node of a graph that no handler sees, and that the node of this span calls. */
+  #isInUnseenGraph({ parentId, metadata }: CallStart, around: Span): boolean {
+    if (this.#tracker.find(parentId) || around.early) return false;
+    const outer = nodeOf(around)?.node.path;
+    const path = namespacePath(checkpointOf(metadata));
+    // A ready-made agent that a node calls is that node's agent.
+    return outer !== undefined && path.length > outer.length && !isFrameworkNode(path.at(-1) ?? "");
   }
 
   /** A chain of LangChain's, outside of any graph, is an agent by its name. */
@@ -128,7 +164,6 @@ function refined(identity: Identity, span: Span, metadata: CallStart["metadata"]
   const checkpoint = checkpointOf(metadata);
   if (checkpoint === nodeOf(span)?.node.checkpoint) return identity;
   const path = namespacePath(checkpoint);
-  const step = metadata?.["langgraph_step"];
   if (path.length === 0) return identity;
-  return identityAt(identity.agent, span.run, path, typeof step === "number" ? step : identity.step);
+  return identityAt(identity.agent, span.run, path, stepOf(metadata) ?? identity.step);
 }

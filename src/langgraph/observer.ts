@@ -1,6 +1,7 @@
 import { CacheSageHandler } from "./handler.ts";
 import type { Host } from "./host.ts";
 import { Introductions } from "./introductions.ts";
+import { ModelCalls } from "./model-calls.ts";
 import { NextAgents } from "./next-agents.ts";
 import { guard, safeHost } from "./safe-host.ts";
 import { Speculator } from "./speculator.ts";
@@ -14,6 +15,7 @@ export interface Observer {
   readonly tracker: Tracker;
   readonly unattended: Unattended;
   readonly next: NextAgents;
+  readonly calls: ModelCalls;
   readonly handler: CacheSageHandler;
   readonly steps: StepGate;
   readonly introductions: Introductions;
@@ -38,15 +40,17 @@ export function createObserver(given: Host, name?: string): Observer {
   const tracker = new Tracker(host);
   const unattended = new Unattended(tracker);
   const next = new NextAgents(host, tracker.names);
+  const calls = new ModelCalls(host, tracker, unattended);
   if (safe.speculates) observing.speculator = new Speculator(host, tracker);
   return {
     host,
     tracker,
     unattended,
     next,
+    calls,
     steps: new StepGate(host),
     introductions,
     speculator: observing.speculator,
-    handler: new CacheSageHandler(host, tracker, next, unattended, name),
+    handler: new CacheSageHandler(host, tracker, next, calls, name),
   };
 }

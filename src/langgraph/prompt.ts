@@ -39,6 +39,14 @@ export function bodyShape(body: Readonly<Record<string, unknown>>): PromptShape 
   return shapeOf([...head, ...(Array.isArray(rest) ? rest : [])], tools);
 }
 
+export function isSamePrompt(a: PromptShape, b: PromptShape): boolean {
+  return (
+    a.anchor.hash === b.anchor.hash &&
+    a.history.length === b.history.length &&
+    a.history.every(({ hash: of }, index) => of === b.history[index]?.hash)
+  );
+}
+
 function anchorOf(parts: readonly PromptPart[]): PromptPart {
   const [first = NOTHING] = parts;
   if (parts.length <= 1) return first;

@@ -1,6 +1,6 @@
 import type { AgentId, SessionId } from "../runtime/event.ts";
 import { ambientConfig, contextOf, parentIdOf, runIdOf, runTokens, sessionOf } from "./config.ts";
-import { checkpointOf, namedAgent, namespacePath } from "./identity.ts";
+import { checkpointOf, namedAgent, namespacePath, stepOf } from "./identity.ts";
 import type { ConfigLike } from "./shapes.ts";
 import type { Run } from "./run.ts";
 import type { Span } from "./span.ts";
@@ -51,11 +51,10 @@ export class Unattended {
     const agentName = agent ?? namedAgent(metadata, path);
     const name = path.at(-1) ?? agentName;
     if (name === undefined) return undefined;
-    const step = metadata?.["langgraph_step"];
     const node = {
       checkpoint,
       path,
-      step: typeof step === "number" ? step : undefined,
+      step: stepOf(metadata),
       plan: undefined,
       agent: agentName,
       next: new Set<AgentId>(),
@@ -65,6 +64,11 @@ export class Unattended {
     const id = `${run.id}/${this.#spans++}`;
     const span = this.#tracker.open({ id, run, parent: around, name, agentName, node });
     return { span, isOurs: true };
+  }
+
+  /** The run of a call that was seen before, by what it alone has. */
+  find(config: ConfigLike | undefined): Run | undefined {
+    return this.#known(runTokens(config), [rootTask(config)]);
   }
 
   /** The run of a call; a new one when it was not seen before. */

@@ -23,6 +23,16 @@ export function checkpointOf(metadata: Metadata | undefined): unknown {
 }
 
 /**
+ * Superstep of a call's node. A task of the functional API has none of its own: LangGraph gives it that of the node which called it,
+ * although such tasks may follow each other.
+ */
+export function stepOf(metadata: Metadata | undefined): number | undefined {
+  const { langgraph_step: step, langgraph_path: path } = metadata ?? {};
+  const isTask = Array.isArray(path) && path[0] === "__pregel_push" && Array.isArray(path[1]);
+  return typeof step === "number" && !isTask ? step : undefined;
+}
+
+/**
  * Node names of a checkpoint namespace, outermost first. Segments without an id only number the calls of one
  * subgraph and are left out.
  */

@@ -10,7 +10,7 @@ export interface Identity {
   readonly agent: AgentId;
   readonly run: RunId;
   readonly session?: SessionId;
-  /** LangGraph superstep, counted from 0 inside its own (sub)graph. */
+  /** LangGraph superstep, counted from 0 inside its own (sub)graph; tasks of the functional API have none. */
   readonly step?: number;
   /** Checkpoint namespace path without ids, e.g. `publish|writer`; empty at the root. */
   readonly namespace: string;

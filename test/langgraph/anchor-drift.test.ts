@@ -3,6 +3,7 @@ import { AnchorDrift } from "../../src/langgraph/anchor-drift.ts";
 
 interface Sent {
   readonly run: string;
+  readonly session?: string;
   readonly body: object;
 }
 
@@ -20,8 +21,9 @@ async function warnings(
     warn: (message) => void told.push(message),
     ...(tokenize && { tokenize }),
   });
-  for (const { run, body } of sent) {
-    drift.request({ agent: "planner", run, namespace: "" }, JSON.stringify(body));
+  for (const { run, session, body } of sent) {
+    const thread = session === undefined ? {} : { session };
+    drift.request({ agent: "planner", run, ...thread, namespace: "" }, JSON.stringify(body));
     await new Promise((resolve) => setImmediate(resolve));
   }
   await new Promise((resolve) => setTimeout(resolve, 5));
@@ -43,6 +45,12 @@ async function characters(body: unknown): Promise<readonly number[]> {
 }
 
 const broken = () => Promise.reject(new Error("down"));
+
+const turnOf = (name: string, turn: number, known: string) => ({
+  run: `${name} ${turn}`,
+  session: name,
+  body: { messages: [system(`You plan. Known of the user: ${known}.`), user("go")] },
+});
 
 test("a clock in the system message is told once, with its position", async () => {
   const sent = Array.from({ length: 8 }, (_, index) => ({
@@ -68,6 +76,21 @@ test("a few variants of a system message are no drift, and neither is a history 
     },
   }));
   expect(await warnings(sent)).toEqual([]);
+});
+
+test("what a system message ends with may be another one in each thread, and is told where it changes within one", async () => {
+  const names = ["Ann", "Ben", "Cleo", "Dan"];
+  const byUser = [1, 2, 3].flatMap((turn) => names.map((name) => turnOf(name, turn, name)));
+  expect(await warnings(byUser)).toEqual([]);
+  const learnt = [1, 2, 3].flatMap((turn) =>
+    ["Ann", "Ben"].map((name) => turnOf(name, turn, `${name} ${turn}`)),
+  );
+  expect(await warnings(learnt)).toEqual([
+    expect.stringContaining("Move what changes into the latest message"),
+  ]);
+  const tools = [tool("search")];
+  const withTool = byUser.map((sent) => ({ ...sent, body: { ...sent.body, tools } }));
+  expect(await warnings(withTool)).toEqual([expect.stringContaining("Move what changes to the end")]);
 });
 
 test("tools in another order are told apart from other tools", async () => {

@@ -1,3 +1,4 @@
+import { InMemoryCache } from "@langchain/core/caches";
 import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { OpenAI, type ChatOpenAI } from "@langchain/openai";
@@ -126,6 +127,33 @@ test("a call with callbacks and one without, in turn, are told once each", async
   expect(log.filter((line) => line === "worker: request")).toHaveLength(4);
   expect(log.filter((line) => line === "worker: completed")).toHaveLength(4);
   expect(bench.bodies).toHaveLength(4);
+});
+
+test("calls that LangChain's cache of answers does not know are told once each, with their node's identity", async () => {
+  await using bench = await startBench((_request, index) => (index === 0 ? { status: 503 } : { text: "ok" }));
+  const model = bench.model({ cache: new InMemoryCache(new Map()), maxRetries: 1 });
+  const log = await inNode(bench, async () => {
+    await model.invoke("again");
+    await Promise.all(["a", "b", "b"].map((prompt) => model.invoke(prompt)));
+    await model.invoke("a");
+  });
+  expect(bench.server.requests).toHaveLength(5);
+  expect(log.filter((line) => line === "worker: request")).toHaveLength(5);
+  expect(log.filter((line) => line === "worker: completed")).toHaveLength(5);
+  expect(bench.bodies).toHaveLength(4);
+});
+
+test("so they are with the model alone", async () => {
+  await using bench = await startBench();
+  const model = bench.model({ cache: new InMemoryCache(new Map()) });
+  const graph = new StateGraph(State)
+    .addNode("worker", async () => ({ messages: [await model.invoke("hi")] }))
+    .addEdge(START, "worker")
+    .compile();
+  await Promise.all([graph.invoke({ messages: [] }), graph.invoke({ messages: [] })]);
+  const runs = only(bench.events, "request-start").map(({ run }) => run);
+  expect(seenBy(bench.server)).toMatchObject(runs.map((run) => ({ agent: "worker", run })));
+  expect(new Set(runs).size).toBe(2);
 });
 
 test("completion models are seen, with and without callbacks", async () => {

@@ -10,6 +10,7 @@ import {
   task,
 } from "@langchain/langgraph";
 import { expect, test } from "vitest";
+import { LearnedPredictor } from "../../src/learn/predictor.ts";
 import { lines, only, seenBy, session, startBench, type Bench } from "./bench.ts";
 
 const State = MessagesAnnotation;
@@ -323,9 +324,39 @@ test("the functional API: entrypoint and tasks are agents", async () => {
     "run-end completed",
   ]);
   expect(seenBy(bench.server)).toEqual([
-    { agent: "flow/research", run, session: "thread", namespace: "flow|research", step: 0 },
-    { agent: "flow/check", run, session: "thread", namespace: "flow|check", step: 0 },
+    { agent: "flow/research", run, session: "thread", namespace: "flow|research" },
+    { agent: "flow/check", run, session: "thread", namespace: "flow|check" },
   ]);
+});
+
+test("tasks that follow each other are no siblings of one superstep: who follows whom is learned", async () => {
+  await using bench = await startBench();
+  const model = bench.model();
+  const ask = async (topic: string) => String((await model.invoke(topic)).content);
+  const [research, check] = [task("research", ask), task("check", ask)];
+  const work = async (topic: string) => {
+    for (let i = 0; i < 3; i++) await check(await research(topic));
+    return topic;
+  };
+  const flow = bench.sage.instrument(entrypoint("flow", work));
+  const graph = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("node", async () => void (await work("x")))
+      .addEdge(START, "node")
+      .compile(),
+  );
+  for (const run of [() => flow.invoke("x"), () => graph.invoke({ messages: [] })]) {
+    const predictor = new LearnedPredictor();
+    bench.events.length = 0;
+    for (let i = 0; i < 3; i++) await run();
+    for (const event of bench.events) {
+      predictor.observe(event);
+      if (event.type === "request-end") predictor.next(event.run);
+    }
+    const { asked, right } = predictor.accuracy;
+    expect(asked).toBe(15);
+    expect(right).toBeGreaterThan(10);
+  }
 });
 
 const nothing = () => ({});

@@ -131,8 +131,12 @@ test("so are those of the functional API", async () => {
     return "done";
   });
   await flow.invoke({});
-  const agents = ["0 flow/research 0 flow|research", "0 flow 0 flow"];
-  expect(calls(bench)).toEqual([...agents, "0 flow/write 0 flow|write", "0 flow/check 0 flow|check"]);
+  const agents = ["0 flow/research undefined flow|research", "0 flow 0 flow"];
+  expect(calls(bench)).toEqual([
+    ...agents,
+    "0 flow/write undefined flow|write",
+    "0 flow/check undefined flow|check",
+  ]);
 });
 
 test.each(["createReactAgent", "createAgent"] as const)("so are those of %s", async (kind) => {

@@ -28,6 +28,15 @@ function warnings(sent: readonly Sent[]): readonly string[] {
 
 const steps = (item: string) => [{ history: [item] }, { history: [item, "look", "found"] }] as const;
 
+const branch = (item: string) => [
+  item,
+  `draft of ${item}`,
+  "Make it better.",
+  `better ${item}`,
+  "Shorten it.",
+];
+const calls = (item: string, most: number) => ({ history: branch(item).slice(0, most) });
+
 test("an anchor that keeps changing is told once", () => {
   const sent = Array.from({ length: 8 }, (_, at) => ({ anchor: `It is 12:0${at}`, history: ["go"] }));
   const told = warnings(sent);
@@ -63,4 +72,17 @@ test("other runs, new conversations and parallel branches are no drift", () => {
 test("parallel branches whose answers are alike are no drift", () => {
   const [[one, one2], [two, two2], [three, three2]] = [steps("one"), steps("two"), steps("three")];
   expect(warnings([one, two, three, one2, two2, three2])).toEqual([]);
+});
+
+test("parallel branches that are given the same instructions are no drift", () => {
+  const items = ["one", "two", "three"];
+  expect(warnings([1, 3, 5].flatMap((most) => items.map((item) => calls(item, most))))).toEqual([]);
+  expect(warnings(items.flatMap((item) => [1, 3, 5].map((most) => calls(item, most))))).toEqual([]);
+  expect(warnings([calls("one", 3), calls("two", 5), calls("three", 3)])).toEqual([]);
+});
+
+test("a history of which only the latest messages are left is told", () => {
+  const before = { history: ["task", "a1", "u2", "a2", "u3"] };
+  const summarised = { history: ["summary", "a2", "u3", "a3", "u4"] };
+  expect(warnings([before, summarised])).toEqual([expect.stringMatching(/message 1 of 5 of its history/)]);
 });

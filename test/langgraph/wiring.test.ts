@@ -1,5 +1,6 @@
 import { RunnableLambda } from "@langchain/core/runnables";
 import { Command, MemorySaver, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
+import { createReactAgent } from "@langchain/langgraph/prebuilt";
 import { createAgent, tool } from "langchain";
 import { expect, test } from "vitest";
 import { z } from "zod";
@@ -99,6 +100,39 @@ test("wrapNode alone tells activations, Commands and requests, in one run", asyn
     { agent: "engineer", run, session: "thread", namespace: "coder", step: 2 },
   ]);
   expect(bench.sage.handler.pending).toBe(0);
+});
+
+test("wrapNode alone: nodes of a graph that a wrapped node calls are agents of their own, a ready-made agent is that node", async () => {
+  await using bench = await startBench();
+  const model = bench.model();
+  const inner = new StateGraph(State)
+    .addNode("think", async () => ({ messages: [await model.invoke("think")] }))
+    .addNode("act", async () => ({ messages: [await model.invoke("act")] }))
+    .addEdge(START, "think")
+    .addEdge("think", "act")
+    .compile();
+  const ready = createReactAgent({ llm: model, tools: [] });
+  const work = async () => {
+    await inner.invoke({ messages: [] });
+    await ready.invoke({ messages: [] });
+    return { messages: [await model.invoke("own")] };
+  };
+  const graph = new StateGraph(State)
+    .addNode("execute", bench.sage.wrapNode(work))
+    .addEdge(START, "execute")
+    .compile();
+  await graph.invoke({ messages: [] }, session);
+  expect(bench.faults).toEqual([]);
+  const agents = seenBy(bench.server).map((identity) => identity?.agent);
+  expect(agents).toEqual(["execute/think", "execute/act", "execute", "execute"]);
+  expect(only(bench.events, "run-start")).toHaveLength(1);
+  expect(lines(bench.events).slice(0, 5)).toEqual([
+    "run-start",
+    "+execute",
+    "+execute/think",
+    "execute/think: request",
+    "execute/think: completed",
+  ]);
 });
 
 test("an instrumented graph whose callbacks were replaced is still seen, and its end late, with one warning", async () => {
