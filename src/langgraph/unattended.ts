@@ -68,7 +68,7 @@ export class Unattended {
 
   /** The run of a call that was seen before, by what it alone has. */
   find(config: ConfigLike | undefined): Run | undefined {
-    return this.#known(runTokens(config), [rootTask(config)]);
+    return this.#known(runTokens(config), rootTask(config));
   }
 
   /** The run of a call; a new one when it was not seen before. */
@@ -79,28 +79,25 @@ export class Unattended {
     const session = sessionOf(config?.metadata, config?.configurable);
     const task = rootTask(config);
     const thread = session === undefined ? undefined : `:${session}`;
-    const run = this.#known(config, tokens, task, thread) ?? this.#start(config, session, thread);
+    // Of a node's own config a new token is a new invocation, if only one that is resumed in the same task.
+    const known = isWhole(config)
+      ? this.#known(tokens)
+      : this.#known(tokens, task, tokens.length > 0 ? undefined : thread);
+    const run = known ?? this.#start(config, session, thread);
     for (const token of tokens) this.#link(token, run);
     if (task !== undefined) this.#name(task, run);
     if (thread !== undefined) this.#name(thread, run);
     return run;
   }
 
-  #known(
-    config: ConfigLike | undefined,
-    tokens: readonly object[],
-    task: string | undefined,
-    thread: string | undefined,
-  ): Run | undefined {
+  #known(tokens: readonly object[], task?: string, thread?: string): Run | undefined {
     for (const token of tokens) {
       const run = this.#runs.get(token);
       if (run?.ended === false) return run;
     }
-    // Of a node's own config a new token is a new invocation, if only one that is resumed in the same task.
-    if (isWhole(config)) return undefined;
     const run = this.#find(task);
     if (run?.ended === false) return run;
-    const latest = tokens.length > 0 ? undefined : this.#find(thread);
+    const latest = this.#find(thread);
     return latest?.ended === false ? latest : undefined;
   }
 
