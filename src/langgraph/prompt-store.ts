@@ -1,5 +1,6 @@
 import { branchName, type PrefixRef } from "../runtime/action.ts";
 import type { AgentId, Identity, RunId } from "../runtime/event.ts";
+import { charactersOf } from "../runtime/prompt-parts.ts";
 import { shapeOf } from "./prompt.ts";
 
 /** Agents, and branches of them, whose anchor is kept; the one unused longest goes first. */
@@ -156,7 +157,7 @@ function withoutEnd(messages: readonly unknown[], characters: number): readonly 
   let end = messages.length;
   for (; end > 0; end--) {
     const { anchor, history } = shapeOf([messages[end - 1]], undefined);
-    left -= anchor.length + (history[0]?.length ?? 0);
+    left -= anchor.length + charactersOf(history, history.length);
     if (left < 0) break;
   }
   return messages.slice(0, end);

@@ -7,6 +7,10 @@ import { isObject } from "./shapes.ts";
  * hashed once; one changed in place keeps its hash.
  */
 const known = new WeakMap<object, PromptPart>();
+/** The same of messages in pieces. */
+const knownPieces = new WeakMap<object, readonly PromptPart[]>();
+/** Characters of a piece: of a message that grows from call to call so many at most are taken for lost. */
+const PIECE = 1024;
 /** The latest anchor that begins with a part: an agent's system message and tools hardly ever change. */
 const anchors = new WeakMap<
   PromptPart,
@@ -17,17 +21,16 @@ const ROLES: Readonly<Record<string, string>> = { developer: "system", human: "u
 
 /** Shape of a prompt given as LangChain messages, or as the messages of an OpenAI request; they agree. */
 export function shapeOf(messages: readonly unknown[], tools: unknown): PromptShape {
-  const parts = messages.map((message) => partOf(message, messageText));
   const first = messages.findIndex((message) => roleOf(message) !== "system");
-  const head = first < 0 ? parts.length : first;
-  const system = parts.slice(0, head);
+  const head = first < 0 ? messages.length : first;
+  const system = messages.slice(0, head).map((message) => partOf(message, messageText));
   const toolParts = Array.isArray(tools) ? tools.map((tool: unknown) => partOf(tool, JSON.stringify)) : [];
-  return { anchor: anchorOf([...system, ...toolParts]), history: parts.slice(head) };
+  return { anchor: anchorOf([...system, ...toolParts]), history: messages.slice(head).flatMap(piecesOf) };
 }
 
 /** Shape of the prompt of a completion model, which has no anchor. */
 export function textShape(prompt: string): PromptShape {
-  return { anchor: NOTHING, history: [part(prompt)] };
+  return { anchor: NOTHING, history: pieces(prompt) };
 }
 
 /** Shape of the prompt in a parsed request body of Chat Completions, Responses or Completions. */
@@ -63,6 +66,23 @@ function partOf(piece: unknown, textOf: (piece: Readonly<Record<string, unknown>
   if (!isObject(piece)) return part(String(piece));
   let found = known.get(piece);
   if (!found) known.set(piece, (found = part(textOf(piece))));
+  return found;
+}
+
+function piecesOf(message: unknown): readonly PromptPart[] {
+  if (!isObject(message)) return pieces(String(message));
+  let found = knownPieces.get(message);
+  if (!found) knownPieces.set(message, (found = pieces(messageText(message))));
+  return found;
+}
+
+function pieces(text: string): readonly PromptPart[] {
+  if (text.length <= PIECE) return [part(text)];
+  const found: PromptPart[] = [];
+  for (let at = 0; at < text.length; at += PIECE) {
+    const piece = part(text.slice(at, at + PIECE));
+    found.push(at === 0 ? piece : { ...piece, continues: true });
+  }
   return found;
 }
 

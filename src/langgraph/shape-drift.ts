@@ -5,7 +5,8 @@ import { isLookedAt, MAX_AGENTS, VARIANTS } from "./drift-sample.ts";
 interface Sent {
   readonly run: RunId;
   readonly anchor: string;
-  readonly history: readonly PromptPart[];
+  /** A text for each message, the same for the same one. */
+  readonly history: readonly string[];
 }
 
 interface Watched {
@@ -30,7 +31,7 @@ export class ShapeDrift {
   }
 
   observe({ agent, run, prompt: { anchor, history } }: RequestStartEvent): void {
-    const sent = { run, anchor: anchor.hash, history };
+    const sent = { run, anchor: anchor.hash, history: messagesOf(history) };
     const known = this.#agents.get(agent);
     if (!known) {
       if (this.#agents.size >= MAX_AGENTS) return;
@@ -51,7 +52,7 @@ export class ShapeDrift {
       return;
     }
     const own = earlier.filter((one) => one.run === run && one.anchor === anchor.hash);
-    const kin = kinOf(own, hashes(sent), hashes);
+    const kin = kinOf(own, sent.history, (one) => one.history);
     if (kin?.at === undefined) return;
     this.#tell(
       agent,
@@ -72,6 +73,10 @@ export class ShapeDrift {
   }
 }
 
-function hashes({ history }: Sent): readonly string[] {
-  return history.map(({ hash }) => hash);
+function messagesOf(history: readonly PromptPart[]): readonly string[] {
+  const messages: string[] = [];
+  for (const { hash, continues } of history)
+    if (continues) messages.push(`${messages.pop() ?? ""} ${hash}`);
+    else messages.push(hash);
+  return messages;
 }

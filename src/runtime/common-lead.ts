@@ -1,5 +1,5 @@
 import type { PromptPart, PromptShape, RunId } from "./event.ts";
-import { charactersOf, commonParts } from "./prompt-parts.ts";
+import { charactersOf, commonParts, wholeMessages } from "./prompt-parts.ts";
 
 /**
  * What an agent's prompts begin with alike, whichever run they are of, after system message and tools: examples, or a first
@@ -10,10 +10,11 @@ export class CommonLead {
   #anchor = "";
   #run: RunId | undefined;
   #history: readonly PromptPart[] = [];
+  #parts = 0;
   #messages = 0;
   #characters = 0;
 
-  /** How many messages. */
+  /** How many whole messages. */
   get messages(): number {
     return this.#messages;
   }
@@ -27,11 +28,25 @@ export class CommonLead {
     const isKnown = this.#run !== undefined && anchor.hash === this.#anchor;
     const common = isKnown ? commonParts(this.#history, history) : 0;
     // A run's own prompts have more in common than those of two runs.
-    const messages = run === this.#run ? Math.min(this.#messages, common) : common;
-    if (messages !== this.#messages) this.#characters = charactersOf(history, messages);
-    this.#messages = messages;
+    const parts = wholeLength(
+      this.#history,
+      history,
+      run === this.#run ? Math.min(this.#parts, common) : common,
+    );
+    if (parts !== this.#parts) {
+      this.#messages = wholeMessages(history, parts);
+      this.#characters = charactersOf(history, parts);
+    }
+    this.#parts = parts;
     this.#anchor = anchor.hash;
     this.#run = run;
     this.#history = history;
   }
+}
+
+/** Parts of two prompts' common ones that are whole messages in both. */
+function wholeLength(earlier: readonly PromptPart[], later: readonly PromptPart[], common: number): number {
+  let length = common;
+  while (length > 0 && (earlier[length]?.continues || later[length]?.continues)) length--;
+  return length;
 }

@@ -16,19 +16,21 @@ export interface Identity {
   readonly namespace: string;
 }
 
-/** One piece of a prompt, seen as identity and size only. */
+/** One piece of a prompt, seen as identity and size only. A message is one, or several where it is long: the next prompt may go on with it. */
 export interface PromptPart {
   /** Stable within a process; equal text gives an equal hash. */
   readonly hash: string;
   /** Characters. */
   readonly length: number;
+  /** It is of the same message as the piece before. */
+  readonly continues?: true;
 }
 
 /** A prompt split where sharing ends: the anchor is the same for every run of an agent, the history is not. */
 export interface PromptShape {
   /** System message(s) at the head, and tools. */
   readonly anchor: PromptPart;
-  /** The remaining messages, in order. */
+  /** The remaining messages, in order, in pieces. */
   readonly history: readonly PromptPart[];
 }
 

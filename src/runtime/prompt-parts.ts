@@ -1,5 +1,12 @@
 import type { PromptPart } from "./event.ts";
 
+/** How many of the first `end` parts are whole messages; a message that goes on after them is none. */
+export function wholeMessages(parts: readonly PromptPart[], end: number): number {
+  let count = 0;
+  for (let at = 0; at < end; at++) if (parts[at + 1]?.continues !== true) count++;
+  return count;
+}
+
 /** How many parts two prompts begin with alike. */
 export function commonParts(earlier: readonly PromptPart[], later: readonly PromptPart[]): number {
   const most = Math.min(earlier.length, later.length);

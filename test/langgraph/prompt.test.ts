@@ -2,6 +2,7 @@ import { AIMessage, HumanMessage, SystemMessage, ToolMessage } from "@langchain/
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { bodyShape, shapeOf, textShape } from "../../src/langgraph/prompt.ts";
+import { commonParts } from "../../src/runtime/prompt-parts.ts";
 import { splice } from "../../src/langgraph/splice.ts";
 
 describe("the shape of a prompt", () => {
@@ -55,6 +56,18 @@ describe("the shape of a prompt", () => {
     expect(bodyShape({ input: "hi" }).history).toEqual(shape.history);
     expect(bodyShape({ prompt: ["once"] })).toEqual(textShape("once"));
     expect(bodyShape({}).history).toEqual([]);
+  });
+
+  test("a long message is several parts, and one that grows begins with those that it had", () => {
+    const text = Array.from({ length: 600 }, (_, i) => `word${i}`).join(" ");
+    const short = shapeOf([new HumanMessage("task"), new HumanMessage(text.slice(0, 2500))], []).history;
+    const long = shapeOf([new HumanMessage("task"), new HumanMessage(text)], []).history;
+    expect(short.map(({ continues }) => continues)).toEqual([undefined, undefined, true, true]);
+    expect(commonParts(short, long)).toBe(3);
+    expect(commonParts(textShape(text).history, textShape(`${text} and more`).history)).toBe(4);
+    expect(bodyShape({ messages: [{ role: "user", content: text }] }).history).toEqual(
+      shapeOf([new HumanMessage(text)], []).history,
+    );
   });
 
   test("equal text gives equal parts and different text different ones", () => {

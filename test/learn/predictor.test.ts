@@ -1,8 +1,10 @@
+import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import * as fc from "fast-check";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { expect, test } from "vitest";
 import { readCounts } from "../../src/learn/counts.ts";
+import { shapeOf } from "../../src/langgraph/prompt.ts";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
 import {
   END,
@@ -322,6 +324,32 @@ test("what is fetched again in time is kept for the next step only", () => {
   expect(value("b", 0)).toBeGreaterThan(0.2);
   expect(value("b", 1)).toBeLessThan(value("b", 0) / 2);
   expect(value("a", 1)).toBeGreaterThan(0.8 * value("a", 0));
+});
+
+test("a prompt that is one message which grows is taken to go on", () => {
+  const predictor = new LearnedPredictor();
+  const text = Array.from({ length: 2000 }, (_, i) => `word${i}`).join(" ");
+  const call = (run: string, step: number, at: number): Event => ({
+    type: "request-start",
+    at,
+    run,
+    agent: "a",
+    namespace: "",
+    request: `${run} ${step}`,
+    step,
+    prompt: shapeOf(
+      [new SystemMessage("s"), new HumanMessage(`${run} ${text.slice(0, 3000 + 700 * step)}`)],
+      [],
+    ),
+  });
+  for (let run = 0; run < 6; run++) {
+    for (let step = 1; step <= 8; step++) predictor.observe(call(`${run}`, step, 10 * run + step));
+    if (run < 5) predictor.observe({ type: "run-end", at: 10 * run + 9, run: `${run}`, status: "completed" });
+  }
+  expect(predictor.branch("5", "a")).toBe(0);
+  expect(predictor.keptHistory("a", 3000)).toBeGreaterThan(0.9);
+  // The middle of its history is asked for at nearly every step.
+  expect(predictor.reuse({ agent: "a", run: "5" }, 4000)).toBeGreaterThan(0.3);
 });
 
 test("a run's prefixes are worth more the nearer it is to its return", () => {

@@ -77,6 +77,22 @@ test.each<[string, readonly (readonly [string, string, string?])[], number]>([
   expect(lead.messages).toBe(messages);
 });
 
+/** Those that begin with + are of the message before. */
+const pieces = (...hashes: readonly string[]): PromptShape => ({
+  anchor: { hash: "A", length: 100 },
+  history: hashes.map((hash) => ({ hash, length: 10, ...(hash.startsWith("+") && { continues: true }) })),
+});
+
+test("a message that only begins alike is not counted, however long its beginning is", () => {
+  const lead = new CommonLead();
+  lead.observe("1", pieces("example", "+more", "task", "+one", "+end"));
+  lead.observe("2", pieces("example", "+more", "task", "+one", "+other"));
+  expect([lead.messages, lead.characters]).toEqual([1, 20]);
+  // What was a whole message goes on in the next one.
+  lead.observe("3", pieces("example", "+more", "+still more"));
+  expect([lead.messages, lead.characters]).toEqual([0, 0]);
+});
+
 test("all prompts of the latest two runs begin with it, and its characters are those of its messages", () => {
   const runs = fc.array(fc.tuple(fc.constantFrom("1", "2", "3"), fc.stringMatching(/^[ab]{0,5}$/)), {
     minLength: 1,
