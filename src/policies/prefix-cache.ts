@@ -134,12 +134,12 @@ class PrefixCache implements Policy<"prefix"> {
   }
 
   /** The prompt's tail, where that is worth less than `value`. */
-  #tailOf(prefix: PrefixSubject, value: number): Tail | undefined {
+  #tailOf(prefix: PrefixSubject, value: number, outlook: Outlook): TailValue | undefined {
     const { predictor } = this.#context;
     const characters = predictor.tail(prefix.agent, this.#charactersOf(prefix));
     if (characters === 0) return undefined;
     const own = predictor.reuse(prefix, characters / 2, this.#inTime.value);
-    return own < value ? { tokens: predictor.tokens(characters), value: own } : undefined;
+    return own < value ? new Tail(predictor.tokens(characters), own, outlook) : undefined;
   }
 
   /** Characters of a prompt's history; none where it was fetched ahead, since it is then as the next request will be. */
@@ -174,7 +174,7 @@ class PrefixCache implements Policy<"prefix"> {
     if (event.type === "run-end") this.#sent.delete(run);
     const outlook = predictor.outlook(run);
     for (const { item, score } of ranked)
-      this.#retain(item, score, outlook, this.#sentOf(item.run), actions, this.#tailOf(item, score));
+      this.#retain(item, score, outlook, this.#sentOf(item.run), actions, this.#tailOf(item, score, outlook));
     // Where a run stands tells about the anchors of all agents, not only of its own.
     const shared = this.#sentOf(undefined);
     for (const { agent } of prefixes.anchors()) {
@@ -207,7 +207,7 @@ class PrefixCache implements Policy<"prefix"> {
     outlook: Outlook,
     sent: Map<string, RetainHint>,
     actions: Action[],
-    tail?: Tail,
+    tail?: TailValue,
   ): void {
     const name = branchName(agent, branch);
     const last = sent.get(name);
@@ -319,33 +319,40 @@ class PrefixCache implements Policy<"prefix"> {
   }
 }
 
-/** A prompt's tail and its value. */
-type Tail = Pick<TailValue, "tokens" | "value">;
-
 /** Later values are computed where they are asked for: the ledger keeps thousands of these, and few ever leave. */
-class Retain implements RetainHint {
-  readonly type = "retain";
-  readonly prefix: PrefixRef;
+class Lasting {
   readonly value: number;
   /** That of a decision, which all its hints share. */
   readonly #outlook: Outlook;
-  readonly #tail: Tail | undefined;
 
-  constructor(prefix: PrefixRef, value: number, outlook: Outlook, tail: Tail | undefined) {
-    this.prefix = prefix;
+  constructor(value: number, outlook: Outlook) {
     this.value = value;
     this.#outlook = outlook;
-    this.#tail = tail;
   }
 
   get later(): LaterValues | undefined {
     return changes(this.value, this.#outlook) ? laterOf(this.value, this.#outlook) : undefined;
   }
+}
 
-  get tail(): TailValue | undefined {
-    const tail = this.#tail;
-    if (!tail || !changes(tail.value, this.#outlook)) return tail;
-    return { ...tail, later: laterOf(tail.value, this.#outlook) };
+class Retain extends Lasting implements RetainHint {
+  readonly type = "retain";
+  readonly prefix: PrefixRef;
+  readonly tail: TailValue | undefined;
+
+  constructor(prefix: PrefixRef, value: number, outlook: Outlook, tail: TailValue | undefined) {
+    super(value, outlook);
+    this.prefix = prefix;
+    this.tail = tail;
+  }
+}
+
+class Tail extends Lasting implements TailValue {
+  readonly tokens: number;
+
+  constructor(tokens: number, value: number, outlook: Outlook) {
+    super(value, outlook);
+    this.tokens = tokens;
   }
 }
 
