@@ -20,6 +20,16 @@ export interface RunContext {
   readonly deadlineMs?: number;
 }
 
+/** What is known of a run when it begins. */
+export interface RunStart {
+  readonly id: RunId;
+  readonly session: SessionId | undefined;
+  readonly graph: string | undefined;
+  readonly context: RunContext | undefined;
+  /** What callbacks tell of it. */
+  readonly seen: "all" | "start" | "nothing";
+}
+
 /** One invocation of a graph. */
 export interface Run {
   readonly id: RunId;

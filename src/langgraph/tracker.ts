@@ -4,7 +4,7 @@ import type { Host } from "./host.ts";
 import { isFrameworkNode, nodeAgent, pathAgent } from "./identity.ts";
 import { NodeNames } from "./node-names.ts";
 import { UNNAMED } from "./plan-graph.ts";
-import { addOpen, type Run, type RunContext } from "./run.ts";
+import { addOpen, type Run, type RunContext, type RunStart } from "./run.ts";
 import {
   activationOf,
   isNode,
@@ -82,8 +82,8 @@ export class Tracker {
     // A graph that goes on in the background of a run that has ended is a run of its own.
     if (parent === null && start.kind !== "graph") return undefined;
     const graph = name || undefined;
-    const isTold = start.kind !== "state-update";
-    const run = parent?.run ?? this.startRun(id, session, graph, start.context, isTold);
+    const seen = start.kind === "state-update" ? "nothing" : "all";
+    const run = parent?.run ?? this.startRun({ id, session, graph, context: start.context, seen });
     return this.open({ id, run, parent: parent ?? undefined, name, agentName, node });
   }
 
@@ -114,14 +114,8 @@ export class Tracker {
     return span;
   }
 
-  /** Opens a run. One that is not told counts as over from the start. */
-  startRun(
-    id: string,
-    session: SessionId | undefined,
-    graph: string | undefined,
-    context: RunContext = {},
-    isTold = true,
-  ): Run {
+  /** Opens a run. One of which nothing is seen counts as over from the start. */
+  startRun({ id, session, graph, context = {}, seen }: RunStart): Run {
     const at = this.#host.clock.now();
     const run: Run = {
       id,
@@ -133,12 +127,16 @@ export class Tracker {
       open: new Set(),
       spans: 0,
       interrupted: false,
-      ended: !isTold,
+      ended: seen === "nothing",
     };
-    if (!isTold) return run;
+    if (run.ended) return run;
     if (this.#runs.size >= MAX_RUNS) this.#endOldest();
     this.#runs.add(run);
-    const known = { ...(session !== undefined && { session }), ...(graph !== undefined && { graph }) };
+    const known = {
+      ...(session !== undefined && { session }),
+      ...(graph !== undefined && { graph }),
+      ...(seen === "start" && { endIsUnseen: true as const }),
+    };
     this.#host.emit({ type: "run-start", at, run: id, ...known });
     return run;
   }

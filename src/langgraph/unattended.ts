@@ -116,7 +116,7 @@ export class Unattended {
     const earlier = this.#find(thread);
     if (earlier?.open.size === 0) this.#tracker.endRun(earlier, "completed");
     const context = contextOf(config?.metadata, config?.configurable);
-    return this.#tracker.startRun(runIdOf(config), session, undefined, context);
+    return this.#tracker.startRun({ id: runIdOf(config), session, graph: undefined, context, seen: "start" });
   }
 
   #link(token: object, run: Run): void {

@@ -8,6 +8,11 @@ const INTERVALS = 64;
 /** Before this many gaps were seen, every run is taken to be as fast as any other. */
 const LEAST_SAMPLES = 16;
 
+/** A run that is silent for so many times as long as all but one gap in twenty take is not expected to call again. */
+const PATIENCE = 2;
+/** Multiples of that time for which is told what a run is worth that may be over. */
+const TAIL = [1, 4, 16];
+
 /** Waits, and the sum and number of all gaps. */
 export interface PaceState {
   /** By what was asked for before the gap: all, no tools, tools. */
@@ -38,6 +43,7 @@ export class Pace {
   /** Of all gaps: the mean is what others are compared with. */
   #sum = 0;
   #total = 0;
+  #longest: number | undefined;
   #latest = Number.NaN;
   /** Mean time between two calls of any run, over the last ones by an exponential average. */
   #tick = 0;
@@ -82,6 +88,8 @@ export class Pace {
     if (kind !== 0) this.#gaps[kind]?.add(milliseconds);
     this.#sum += milliseconds;
     this.#total++;
+    if (this.#total % LEAST_SAMPLES === 0)
+      this.#longest = PATIENCE * Math.max(...this.#gaps.map((gaps) => gaps.quantile(0.95)));
   }
 
   /** A call was answered after so many milliseconds. */
@@ -109,12 +117,38 @@ export class Pace {
 
   /**
    * How `relative` will change, see `Waits.changes`; empty while little is known.
+   *
+   * @param ifOver of a run that may be over, what comes of `relative`.
    */
-  outlook(kind: number | undefined, elapsed: number): Changes {
+  outlook(
+    kind: number | undefined,
+    elapsed: number,
+    ifOver?: (relative: number, elapsed: number) => number,
+  ): Changes {
     if (this.#total < LEAST_SAMPLES || this.#sum <= 0) return [];
     const gap = this.#gapAfter(kind);
     const seen = kind === undefined ? this.#cycles : this.#gaps[kind];
-    return seen?.changes(elapsed, (at) => this.#back(kind, at, gap)) ?? [];
+    if (!ifOver) return seen?.changes(elapsed, (at) => this.#back(kind, at, gap)) ?? [];
+    const mean = this.#sum / this.#total + this.#tick;
+    const rate = (at: number) => ifOver(mean * this.#back(kind, at, gap), at);
+    const now = rate(elapsed);
+    if (now === 0) return [];
+    const tail = TAIL.map((times) => Math.max(elapsed, times * (this.#longest ?? 0)));
+    return [
+      ...(seen?.changes(elapsed, rate) ?? []),
+      ...tail.map((at) => [at - elapsed, rate(at) / now] as const),
+    ];
+  }
+
+  /** Share of gaps that are longer than so many milliseconds. */
+  longer(kind: number, elapsed: number): number {
+    const own = this.#gaps[kind];
+    return (own && own.samples >= LEAST_SAMPLES ? own : this.#gaps[0])?.longer(elapsed) ?? 0;
+  }
+
+  /** Milliseconds of silence after which a run is not expected to call again; undefined while little is known. */
+  get longest(): number | undefined {
+    return this.#longest;
   }
 
   /**

@@ -7,27 +7,24 @@ import {
   type RequestStartEvent,
   type RunEndEvent,
   type RunId,
-  type SessionId,
+  type RunStartEvent,
+  type Status,
 } from "../runtime/event.ts";
 import type { Prediction, Predictor } from "../runtime/policy.ts";
 import { Accuracy, type NextAgentAccuracy } from "./accuracy.ts";
-import { Agents, OTHER_INDEX, START_INDEX } from "./agents.ts";
-import { Anchors } from "./anchors.ts";
+import { END_INDEX, OTHER_INDEX, START_INDEX } from "./agents.ts";
 import { answerOf, UNKNOWN } from "./answer.ts";
-import { Branches } from "./branches.ts";
 import { ExpectedReturns } from "./expected-returns.ts";
 import { hitRateIndex } from "./horizon.ts";
 import { lengthOf, lostOf, shareOf } from "./latest-prompts.ts";
+import { Knowledge } from "./knowledge.ts";
 import { Lessons } from "./lessons.ts";
-import { NextCallers } from "./next-callers.ts";
 import { Recurrence } from "./recurrence.ts";
-import { ReturnTimes } from "./return-times.ts";
 import { OpenRuns } from "./open-runs.ts";
-import { Pace } from "./pace.ts";
 import { MOST_INHERITED, type RunState } from "./run-state.ts";
-import { BRANCH_SHARE, type LearnedState, parseState, ROOM } from "./state.ts";
-import { ALL_KEPT, placeOf, returnOf, RETURNS, Survival } from "./survival.ts";
-import { Threads } from "./threads.ts";
+import { aliveAfter, SilentRuns } from "./silent-runs.ts";
+import { type LearnedState, parseState, ROOM } from "./state.ts";
+import { ALL_KEPT, placeOf, returnOf, RETURNS } from "./survival.ts";
 import { rateToValue } from "./value.ts";
 import type { Changes } from "./waits.ts";
 
@@ -38,18 +35,12 @@ import type { Changes } from "./waits.ts";
  * call on; before that the declared graph speaks.
  */
 export class LearnedPredictor implements Predictor {
-  readonly #agents = new Agents();
-  readonly #next: NextCallers;
-  #returns = new ReturnTimes();
+  readonly #known: Knowledge;
   readonly #lessons = new Lessons();
   readonly #recurrence = new Recurrence();
-  #survival = new Survival();
-  #pace = new Pace();
   #now = 0;
-  #anchors = new Anchors();
-  readonly #branches = new Branches();
   readonly #runs = new OpenRuns((dropped) => this.#leave(dropped));
-  readonly #threads = new Threads();
+  readonly #silent = new SilentRuns();
   readonly #accuracy = new Accuracy();
   readonly #expected = new ExpectedReturns();
   readonly #opinion: number[] = [];
@@ -57,30 +48,31 @@ export class LearnedPredictor implements Predictor {
 
   /** @param forgets old counts are let go when the workload changes; not by one that only counts for others, see `take`. */
   constructor({ forgets = true } = {}) {
-    this.#next = new NextCallers(this.#agents, forgets);
+    this.#known = new Knowledge(forgets);
   }
 
   observe(event: Event): void {
     this.#now = Math.max(this.#now, event.at);
+    this.#learnSilentEnd();
     this.#expected.forget();
     switch (event.type) {
       case "topology":
-        return this.#next.declare(event);
+        return this.#known.next.declare(event);
       case "anchor":
-        return this.#anchors.declare(this.#agents.index(event.agent), event.anchor.hash);
+        return this.#known.anchors.declare(this.#known.agents.index(event.agent), event.anchor.hash);
       case "run-start":
-        return this.#startRun(event.run, event.session, event.at);
+        return this.#startRun(event);
       case "agent-start":
         this.#runs.open(event.run).started(event.activation, event.agent);
         return;
       case "agent-end": {
         const ended = this.#runs.get(event.run)?.stopped(event.activation);
-        if (ended && event.status === "completed") this.#next.activated(ended.agent, ended.called);
+        if (ended && event.status === "completed") this.#known.next.activated(ended.agent, ended.called);
         return;
       }
       case "next-agents": {
         const state = this.#runs.open(event.run);
-        for (const agent of event.agents) this.#agents.index(agent);
+        for (const agent of event.agents) this.#known.agents.index(agent);
         state.early ??= state.predictions;
         state.exact = event.agents;
         this.#forget(state);
@@ -91,13 +83,14 @@ export class LearnedPredictor implements Predictor {
       case "request-end": {
         const state = this.#runs.get(event.run);
         if (state?.request !== event.request) return;
-        this.#pace.answered(event.at - state.since);
+        this.#known.pace.answered(event.at - state.since);
         state.isCalling = false;
         state.since = event.at;
         if (event.usage?.promptTokens !== undefined && state.prompts.latest)
-          this.#anchors.usage(lengthOf(state.prompts.latest), event.usage.promptTokens);
+          this.#known.anchors.usage(lengthOf(state.prompts.latest), event.usage.promptTokens);
         state.answered(answerOf(event.callsTools, event.usage?.outputTokens));
         if (state.answer !== UNKNOWN) this.#doubt(state);
+        if (state.endIsUnseen) this.#silent.add(state);
         return;
       }
       case "run-end":
@@ -110,16 +103,16 @@ export class LearnedPredictor implements Predictor {
   next(run: RunId): readonly Prediction[] {
     const state = this.#runs.get(run);
     if (!state) return [];
-    return (state.predictions ??= this.#next.list(run, this.#probabilities(state), state.covered));
+    return (state.predictions ??= this.#known.next.list(run, this.#probabilities(state), state.covered));
   }
 
   branch(run: RunId, agent: AgentId): number {
-    return this.#runs.get(run)?.prompts.of(this.#agents.find(agent) ?? OTHER_INDEX)?.branch ?? 0;
+    return this.#runs.get(run)?.prompts.of(this.#known.agents.find(agent) ?? OTHER_INDEX)?.branch ?? 0;
   }
 
   nextBranch(run: RunId, agent: AgentId): number {
     const state = this.#runs.get(run);
-    return state ? this.#branches.next(state, this.#agents.find(agent) ?? OTHER_INDEX) : 0;
+    return state ? this.#known.branches.next(state, this.#known.agents.find(agent) ?? OTHER_INDEX) : 0;
   }
 
   reuse(
@@ -127,14 +120,14 @@ export class LearnedPredictor implements Predictor {
     fromEnd = Number.POSITIVE_INFINITY,
     fetchedAgain = 0,
   ): number {
-    const index = this.#agents.find(agent);
+    const index = this.#known.agents.find(agent);
     if (index === undefined) return 0;
-    if (run === undefined) return this.#anchors.value(index, anchor, this.#runs.size);
+    if (run === undefined) return this.#known.anchors.value(index, anchor, this.#runs.size);
     const place = placeOf(fromEnd);
     const isWhole = fromEnd === Number.POSITIVE_INFINITY;
     const state = this.#runs.holder(run);
-    if (!state) return this.#reuseOfPaused(run, isWhole ? 1 : this.#survival.keptLater(index, place));
-    const kept = isWhole ? ALL_KEPT : this.#survival.kept(index, place, this.#kept);
+    if (!state) return this.#reuseOfPaused(run, isWhole ? 1 : this.#known.survival.keptLater(index, place));
+    const kept = isWhole ? ALL_KEPT : this.#known.survival.kept(index, place, this.#kept);
     const probabilities = this.#probabilities(state);
     if (index >= state.covered) return 0;
     const latest = state.prompts.of(index);
@@ -143,52 +136,74 @@ export class LearnedPredictor implements Predictor {
     // Of an agent that the run has not called yet only the next step is known.
     const probability = isLeft ? 0 : (probabilities[index] as number);
     let rate = probability;
-    if (latest && !isLeft) rate = hitRateIndex(this.#expected.of(this.#returns, state, index), kept, absence);
-    if (this.#branches.has(index)) {
+    if (latest && !isLeft)
+      rate = hitRateIndex(this.#expected.of(this.#known.returns, state, index), kept, absence);
+    if (this.#known.branches.has(index)) {
       const own = state.prompts.find(index, branch);
-      if (own) rate = Math.max(rate, this.#branches.rate(state, index, own, place));
+      if (own) rate = Math.max(rate, this.#known.branches.rate(state, index, own, place));
     }
     // What is fetched again in time is worth keeping for the next step only.
     const next = probability * (kept[returnOf(absence + 1)] as number);
     const rateToKeep = next * fetchedAgain + rate * (1 - fetchedAgain);
-    const kind = state.isCalling ? undefined : state.tools;
-    return rateToValue(this.#pace.relative(kind, this.#now - state.since) * rateToKeep);
+    const elapsed = this.#now - state.since;
+    const pace = this.#known.pace.relative(state.gapKind, elapsed);
+    if (!state.mayBeOver) return rateToValue(pace * rateToKeep);
+    const later = isWhole ? 1 : this.#known.survival.keptLater(index, place);
+    return rateToValue(this.#ifOver(state, pace * rateToKeep, elapsed, later));
+  }
+
+  /** What becomes of a rate if the run may be over and nobody has seen it, but a thread goes on. */
+  #ifOver(state: RunState, rate: number, elapsed: number, kept = 1): number {
+    const end = this.#probabilities(state)[END_INDEX] as number;
+    const alive = aliveAfter(end, this.#known.pace.longer(state.tools, elapsed));
+    if (state.endIsUnseen === "alone") return alive * rate;
+    const paused = { isInterrupted: false, since: this.#now - elapsed };
+    return (
+      alive * rate + (1 - alive) * kept * this.#known.threads.rate(paused, this.#now, this.#known.pace.times)
+    );
   }
 
   /** Of a thread that comes back all prefixes are taken to be used again. */
   #reuseOfPaused(run: RunId, kept: number): number {
-    const paused = this.#threads.find(run);
-    return paused ? rateToValue(kept * this.#threads.rate(paused, this.#now, this.#pace.times)) : 0;
+    const paused = this.#known.threads.find(run);
+    return paused
+      ? rateToValue(kept * this.#known.threads.rate(paused, this.#now, this.#known.pace.times))
+      : 0;
   }
 
   outlook(run: RunId): Changes {
     const state = this.#runs.get(run);
-    if (state) return this.#pace.outlook(state.isCalling ? undefined : state.tools, this.#now - state.since);
-    const paused = this.#threads.find(run);
-    return paused ? this.#threads.outlook(paused, this.#now, this.#pace.times) : [];
+    if (state)
+      return this.#known.pace.outlook(
+        state.gapKind,
+        this.#now - state.since,
+        state.mayBeOver ? (rate, at) => this.#ifOver(state, rate, at) : undefined,
+      );
+    const paused = this.#known.threads.find(run);
+    return paused ? this.#known.threads.outlook(paused, this.#now, this.#known.pace.times) : [];
   }
 
   soonest(run: RunId): number {
     const state = this.#runs.get(run);
     if (!state) return 0;
     const elapsed = this.#now - state.since;
-    return Math.max(0, this.#pace.soonest(state.isCalling ? undefined : state.tools) - elapsed);
+    return Math.max(0, this.#known.pace.soonest(state.gapKind) - elapsed);
   }
 
   sharedHistory(agent: AgentId): number {
-    return this.#anchors.shared(this.#agents.find(agent) ?? OTHER_INDEX);
+    return this.#known.anchors.shared(this.#known.agents.find(agent) ?? OTHER_INDEX);
   }
 
   keptHistory(agent: AgentId, fromEnd: number): number {
-    return this.#survival.keptLater(this.#agents.find(agent) ?? OTHER_INDEX, placeOf(fromEnd));
+    return this.#known.survival.keptLater(this.#known.agents.find(agent) ?? OTHER_INDEX, placeOf(fromEnd));
   }
 
   tail(agent: AgentId, length: number): number {
-    return this.#survival.tail(this.#agents.find(agent) ?? OTHER_INDEX, length);
+    return this.#known.survival.tail(this.#known.agents.find(agent) ?? OTHER_INDEX, length);
   }
 
   tokens(characters: number): number {
-    return this.#anchors.tokens(characters);
+    return this.#known.anchors.tokens(characters);
   }
 
   /** Next-agent accuracy since this predictor was made. */
@@ -197,23 +212,7 @@ export class LearnedPredictor implements Predictor {
   }
 
   snapshot(): LearnedState {
-    return this.#counted(ROOM);
-  }
-
-  /** @param room characters at most for return times of agents, and for all that is known of branches. */
-  #counted(room: number): LearnedState {
-    const branches = this.#branches.snapshot(room * BRANCH_SHARE);
-    return {
-      version: 5,
-      agents: this.#agents.snapshot(),
-      transitions: this.#next.snapshot(),
-      returns: this.#returns.snapshot(room - Object.values(branches ?? {}).join("").length),
-      survival: this.#survival.snapshot(),
-      anchors: this.#anchors.snapshot(),
-      pace: this.#pace.snapshot(),
-      threads: this.#threads.snapshot(),
-      ...(branches && { branches }),
-    };
+    return this.#known.snapshot(ROOM);
   }
 
   /**
@@ -221,38 +220,22 @@ export class LearnedPredictor implements Predictor {
    * forget what it knows.
    */
   take(): LearnedState {
-    const counted = this.#counted(Number.POSITIVE_INFINITY);
-    this.#next.take();
-    this.#branches.take();
-    this.#threads.take();
-    this.#returns = new ReturnTimes();
-    this.#survival = new Survival();
-    this.#anchors = new Anchors();
-    this.#pace = new Pace();
-    return counted;
+    return this.#known.take();
   }
 
   /** Adds a snapshot's counts to what is known. Throws InvalidOptionsError when it is not one. */
   restore(state: unknown): void {
-    const { agents, transitions, returns, survival, anchors, pace, threads, branches } = parseState(state);
-    const local = this.#agents.restore(agents);
-    this.#next.restore(transitions, local);
-    this.#returns.restore(returns, local);
-    this.#survival.restore(survival, local);
-    this.#pace.restore(pace);
-    this.#threads.restore(threads);
-    this.#anchors.restore(anchors, local);
-    if (branches) this.#branches.restore(branches, local);
+    this.#known.restore(parseState(state));
   }
 
   /** Probability of each agent to be next; of the first `state.covered` ones. */
   #probabilities(state: RunState): readonly number[] {
     if (state.covered > 0) return state.probabilities;
-    const size = this.#agents.size;
+    const size = this.#known.agents.size;
     state.fit(size);
     state.covered = size;
-    this.#next.predict(state, state.probabilities);
-    if (!state.exact) this.#recurrence.mix(this.#returns, state, state.probabilities);
+    this.#known.next.predict(state, state.probabilities);
+    if (!state.exact) this.#recurrence.mix(this.#known.returns, state, state.probabilities);
     this.#arrive(state, 1);
     return state.probabilities;
   }
@@ -272,43 +255,47 @@ export class LearnedPredictor implements Predictor {
   /** The run is not open any more. */
   #leave(state: RunState): void {
     this.#forget(state);
-    for (const [agent, anchor] of state.anchors.entries()) if (anchor) this.#anchors.left(agent, anchor);
+    this.#silent.delete(state);
+    for (const [agent, anchor] of state.anchors.entries())
+      if (anchor) this.#known.anchors.left(agent, anchor);
   }
 
   #arrive({ probabilities, covered, anchors }: RunState, sign: 1 | -1): void {
     for (let agent = OTHER_INDEX + 1; agent < covered; agent++)
-      this.#anchors.arrive(agent, anchors[agent], sign * (probabilities[agent] as number));
+      this.#known.anchors.arrive(agent, anchors[agent], sign * (probabilities[agent] as number));
   }
 
   #request({ run, agent: name, namespace, step, prompt, request, at: now }: RequestStartEvent): void {
     const state = this.#runs.open(run);
-    this.#pace.called(now);
+    this.#known.pace.called(now);
     if (!state.isCalling && state.hasCalled)
-      this.#pace.gap(state.tools, now - state.since, now - state.calledAt);
+      this.#known.pace.gap(state.tools, now - state.since, now - state.calledAt);
+    if (state.endIsUnseen) this.#silent.delete(state);
+    state.isOver = false;
     state.isCalling = true;
     state.calledAt = now;
     state.since = now;
-    const agent = this.#agents.index(name);
-    state.fit(this.#agents.size);
+    const agent = this.#known.agents.index(name);
+    state.fit(this.#known.agents.size);
     this.#learnOpinions(state, agent);
     const predicted = state.early ?? state.predictions;
     this.#forget(state);
     const again = state.frontier.includes(agent);
     const before = again ? state.from[0] : state.before;
     state.called(agent, namespace, step);
-    if (this.#next.called(state, agent, again, before ?? START_INDEX)) this.#fade();
+    if (this.#known.next.called(state, agent, again, before ?? START_INDEX)) this.#known.fade();
     if (predicted) {
       const from = again ? state.frontier : state.from;
       this.#accuracy.score(
         predicted,
-        from.map((index) => this.#agents.name(index)),
+        from.map((index) => this.#known.agents.name(index)),
         name,
       );
     }
     const last = state.lastStep[agent];
     if (last) {
-      this.#lessons.returned(this.#returns, state, { agent, since: last });
-      this.#anchors.away(agent, state.step + 1 - last, true);
+      this.#lessons.returned(this.#known.returns, state, { agent, since: last });
+      this.#known.anchors.away(agent, state.step + 1 - last, true);
     }
     this.#learnPrompt(state, agent, again, prompt);
     state.stepped(agent);
@@ -320,14 +307,14 @@ export class LearnedPredictor implements Predictor {
 
   #learnOpinions(state: RunState, came: number): void {
     if (!this.#recurrence.isContest() || state.exact) return;
-    while (this.#opinion.length < this.#agents.size) this.#opinion.push(0);
-    this.#next.predict(state, this.#opinion);
-    this.#recurrence.contest(this.#returns, state, this.#opinion, came);
+    while (this.#opinion.length < this.#known.agents.size) this.#opinion.push(0);
+    this.#known.next.predict(state, this.#opinion);
+    this.#recurrence.contest(this.#known.returns, state, this.#opinion, came);
   }
 
   #learnPrompt(state: RunState, agent: number, again: boolean, prompt: PromptShape): void {
-    this.#anchors.called(agent, !state.hasCalled);
-    const anchor = this.#anchors.used(agent, prompt.anchor.hash, state.anchors[agent]);
+    this.#known.anchors.called(agent, !state.hasCalled);
+    const anchor = this.#known.anchors.used(agent, prompt.anchor.hash, state.anchors[agent]);
     state.anchors[agent] = anchor;
     const { prompts } = state;
     const { latest } = prompts;
@@ -335,18 +322,23 @@ export class LearnedPredictor implements Predictor {
     prompts.compare(prompt);
     const kept = own ? prompts.keptOf(own, prompt) : 0;
     if (own)
-      this.#survival.returned(agent, state.step + 1 - (state.lastStep[agent] as number), lostOf(own, kept));
-    else this.#anchors.visited(agent, anchor);
+      this.#known.survival.returned(
+        agent,
+        state.step + 1 - (state.lastStep[agent] as number),
+        lostOf(own, kept),
+      );
+    else this.#known.anchors.visited(agent, anchor);
     if (latest && latest.length > 0 && !again)
-      this.#anchors.followed(agent, shareOf(latest, prompts.commonWith(latest, prompt)));
-    this.#branches.called(state, agent, prompt, kept);
+      this.#known.anchors.followed(agent, shareOf(latest, prompts.commonWith(latest, prompt)));
+    this.#known.branches.called(state, agent, prompt, kept);
   }
 
-  #startRun(run: RunId, session: SessionId | undefined, now: number): void {
+  #startRun({ run, session, at: now, endIsUnseen }: RunStartEvent): void {
     const state = this.#runs.open(run);
+    if (endIsUnseen) state.endIsUnseen = session === undefined ? "alone" : "with thread";
     if (state.hasCalled) return;
     state.since = now;
-    const paused = session === undefined ? undefined : this.#threads.resume(session, now);
+    const paused = session === undefined ? undefined : this.#known.threads.resume(session, now);
     if (!paused) return;
     state.adopt(paused.state, paused.isInterrupted);
     this.#runs.inherit(state);
@@ -361,28 +353,41 @@ export class LearnedPredictor implements Predictor {
     const isInterrupted = status === "interrupted";
     if (session !== undefined) {
       state.inherits = [...state.inherits, run].slice(-MOST_INHERITED);
-      this.#threads.pause(run, { session, state, isInterrupted, since: state.since });
+      this.#known.threads.pause(run, { session, state, isInterrupted, since: state.since });
     }
     if (isInterrupted && session !== undefined) return;
+    if (!state.isOver) this.#learnEnd(state, session !== undefined, status, predicted);
+  }
+
+  #learnSilentEnd(): void {
+    const { longest } = this.#known.pace;
+    const state = longest === undefined ? undefined : this.#silent.over(this.#now, longest);
+    if (!state) return;
+    state.isOver = true;
+    this.#learnEnd(state, state.endIsUnseen === "with thread", "completed", state.early ?? state.predictions);
+  }
+
+  #learnEnd(
+    state: RunState,
+    hasThread: boolean,
+    status: Status,
+    predicted: readonly Prediction[] | undefined,
+  ): void {
     // Where threads go on as a rule, what comes back with the next run is not over.
-    if (session === undefined || this.#threads.probability(false) < 0.5) this.#learnEnd(state);
+    if (!hasThread || this.#known.threads.probability(false) < 0.5) this.#learnAbsences(state);
     if (status !== "completed" || !state.hasCalled) return;
-    if (this.#next.ended(state)) this.#fade();
+    if (this.#known.next.ended(state)) this.#known.fade();
     this.#accuracy.score(predicted, [], END);
   }
 
-  #fade(): void {
-    this.#returns.fade();
-    this.#branches.fade();
-  }
-
-  #learnEnd(state: RunState): void {
+  /** None of its agents calls again. */
+  #learnAbsences(state: RunState): void {
     for (let agent = 0; agent < state.lastStep.length; agent++) {
       const last = state.lastStep[agent];
       if (!last) continue;
-      this.#anchors.away(agent, state.step - last, false);
-      this.#lessons.ended(this.#returns, state, { agent, since: last });
-      this.#branches.ended(state, agent);
+      this.#known.anchors.away(agent, state.step - last, false);
+      this.#lessons.ended(this.#known.returns, state, { agent, since: last });
+      this.#known.branches.ended(state, agent);
     }
   }
 }

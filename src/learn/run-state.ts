@@ -57,6 +57,10 @@ export class RunState {
   /** When it began, or when it ended. */
   since = 0;
   calledAt = 0;
+  /** Of one whose end nobody sees: on a thread that may go on, or not. */
+  endIsUnseen: "with thread" | "alone" | undefined;
+  /** Such a one has been silent for so long that its end was learned from. */
+  isOver = false;
   /** The latest request; its prompt is `prompts.latest`. */
   request = "";
 
@@ -141,6 +145,16 @@ export class RunState {
   /** Whether it asks for tools, see `toolsOf`. */
   get tools(): number {
     return toolsOf(this.answer);
+  }
+
+  /** The same while the run waits for what comes after its latest call; undefined while that is under way. */
+  get gapKind(): number | undefined {
+    return this.isCalling ? undefined : this.tools;
+  }
+
+  /** Whether it may have ended unseen. */
+  get mayBeOver(): boolean {
+    return this.endIsUnseen !== undefined && !this.isCalling;
   }
 
   /** First step from this one on that is still remembered. */

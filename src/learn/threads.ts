@@ -86,7 +86,11 @@ export class Threads {
   }
 
   /** Returns to be expected of a paused thread in one step of an average run. @param times undefined: not known yet. */
-  rate({ isInterrupted, since }: Paused, now: number, times: StepTimes | undefined): number {
+  rate(
+    { isInterrupted, since }: Pick<Paused, "isInterrupted" | "since">,
+    now: number,
+    times: StepTimes | undefined,
+  ): number {
     const returns = this.#returns(isInterrupted);
     return (times && returns.rate(now - since, times)) ?? returns.probability;
   }

@@ -75,6 +75,16 @@ export class Waits {
     return 0;
   }
 
+  /** Share of what was seen that took longer than so many milliseconds; 0 before anything was. */
+  longer(milliseconds: number): number {
+    const place = PARTS * Math.log2(Math.max(1, milliseconds));
+    const first = Math.floor(place);
+    if (first >= this.#end) return 0;
+    let longer = (this.#counts[first] as number) * (first + 1 - place);
+    for (let i = first + 1; i < this.#end; i++) longer += this.#counts[i] as number;
+    return longer / this.#samples;
+  }
+
   /**
    * What a rate becomes while nothing happens, at half doublings of the time elapsed, as far as times are told apart by what was
    * seen; empty before anything was.

@@ -86,6 +86,8 @@ export interface RunStartEvent extends At {
   readonly run: RunId;
   readonly session?: SessionId;
   readonly graph?: string;
+  /** Nobody sees it end: the event of its end comes late, or never. */
+  readonly endIsUnseen?: true;
 }
 /** An invocation is over; one that was interrupted goes on with the next run of its session. */
 export interface RunEndEvent extends At {

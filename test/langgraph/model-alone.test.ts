@@ -77,10 +77,17 @@ test.each(["invoke", "stream", "bound", "boundStream", "piped", "lambda", "inToo
     await chain(asks, asks, asks).invoke({ run: "x" });
     expect(bench.faults).toEqual([]);
     expect(calls(bench)).toEqual(["0 first 1 first", "0 second 2 second", "0 third 3 third"]);
-    expect(only(bench.events, "run-start")).toHaveLength(1);
+    expect(only(bench.events, "run-start")).toMatchObject([{ endIsUnseen: true }]);
     expect(bench.sage.handler.pending).toBe(0);
   },
 );
+
+test("the end of a run is not unseen where the graph is instrumented", async () => {
+  await using bench = await startBench();
+  await bench.sage.instrument(chain(waysOf(bench).invoke)).invoke({ run: "x" });
+  expect(only(bench.events, "run-start")).toHaveLength(1);
+  expect(only(bench.events, "run-start")[0]).not.toHaveProperty("endIsUnseen");
+});
 
 test("so are those of graphs inside of it, as nodes and called by nodes", async () => {
   await using bench = await startBench();
