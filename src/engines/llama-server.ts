@@ -7,6 +7,7 @@ import {
   type Outcome,
   type PrefetchHint,
   type PrefixRef,
+  prefixId,
   promptOf,
 } from "../runtime/action.ts";
 import type { EngineAdapter, EngineDefinition, EngineInfo, Support } from "../runtime/engine.ts";
@@ -53,7 +54,8 @@ const completion = z.object({
 
 /** A request of the app's. */
 interface OwnRequest {
-  readonly prefix: PrefixRef;
+  /** Which of its agent's prompts it goes on with is known when it is sent. */
+  prefix: PrefixRef;
   readonly anchorShare: number;
 }
 
@@ -129,8 +131,10 @@ class LlamaServer {
         load(sums, { running: "llamacpp:requests_processing", waiting: "llamacpp:requests_deferred" }),
       ),
       supports: () => this.#supports(),
-      decorate: ({ identity: { agent, run }, branch = 0 }) => {
-        const slot = this.#table.claim(promptOf(agent, run, branch), performance.now());
+      decorate: ({ identity: { agent, run }, branch = 0, request }) => {
+        const prefix = promptOf(agent, run, branch);
+        this.#goesOnWith(prefix, request);
+        const slot = this.#table.claim(prefix, performance.now());
         return {
           fields: { ...(slot !== undefined && { id_slot: slot }), cache_prompt: true },
           headers: OWN_CONNECTION,
@@ -213,16 +217,23 @@ class LlamaServer {
       const { anchor, history } = event.prompt;
       const length = history.reduce((sum, part) => sum + part.length, anchor.length);
       const anchorShare = length === 0 ? 0 : anchor.length / length;
-      const lost = this.#requests.begin(event.request, event.at, {
-        prefix: promptOf(agent, run, 0),
-        anchorShare,
-      });
-      for (const { prefix } of lost) this.#table.end(prefix, undefined, 0);
-      this.#table.begin(event);
+      const prefix = promptOf(agent, run, 0);
+      const lost = this.#requests.begin(event.request, event.at, { prefix, anchorShare });
+      for (const own of lost) this.#table.end(own.prefix, undefined, 0);
+      this.#table.begin(prefix);
     } else if (event.type === "request-end") {
       const own = this.#requests.end(event.request);
-      if (own) this.#table.end(event, event.usage?.promptTokens, own.anchorShare);
+      if (own) this.#table.end(own.prefix, event.usage?.promptTokens, own.anchorShare);
     }
+  }
+
+  /** A request is of this prefix, and not of the first one of its agent in the run. */
+  #goesOnWith(prefix: PrefixRef, request: string | undefined): void {
+    const own = request === undefined ? undefined : this.#requests.get(request);
+    if (!own || prefixId(own.prefix) === prefixId(prefix)) return;
+    this.#table.end(own.prefix, undefined, 0);
+    own.prefix = prefix;
+    this.#table.begin(prefix);
   }
 
   #pin(hint: Hint): Outcome {

@@ -109,6 +109,21 @@ describe.skipIf(noLlamaServer)("a real llama-server", { timeout: 120_000 }, () =
     await own.close();
   });
 
+  test("the slot of any prompt under way is busy, also of one that is not its agent's first in the run", async () => {
+    const own = create(server.url);
+    await own.connect();
+    const slots = Array.from({ length: 5 }, (_, branch) => {
+      const prompt = { anchor: { hash: "system", length: 400 }, history: [] };
+      const who = { run: "two", agent: "asker", namespace: "asker", request: `request ${branch}` };
+      own.observe?.({ type: "request-start", at: performance.now(), ...who, prompt });
+      const sent = { ...call("asker", "two"), request: who.request, branch };
+      return own.decorate?.(sent, [])?.fields?.["id_slot"];
+    });
+    expect(new Set(slots.slice(0, 4)).size).toBe(4);
+    expect(slots[4]).toBeUndefined();
+    await own.close();
+  });
+
   test("a prefetch stops between two steps when it is withdrawn", async () => {
     const own = create(server.url);
     await own.connect();
