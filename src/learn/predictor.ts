@@ -120,14 +120,15 @@ export class LearnedPredictor implements Predictor {
     fromEnd = Number.POSITIVE_INFINITY,
     fetchedAgain = 0,
   ): number {
-    const index = this.#known.agents.find(agent);
+    const { agents, anchors, branches, pace, returns, survival } = this.#known;
+    const index = agents.find(agent);
     if (index === undefined) return 0;
-    if (run === undefined) return this.#known.anchors.value(index, anchor, this.#runs.size);
+    if (run === undefined) return anchors.value(index, anchor, this.#runs.size);
     const place = placeOf(fromEnd);
     const isWhole = fromEnd === Number.POSITIVE_INFINITY;
     const state = this.#runs.holder(run);
-    if (!state) return this.#reuseOfPaused(run, isWhole ? 1 : this.#known.survival.keptLater(index, place));
-    const kept = isWhole ? ALL_KEPT : this.#known.survival.kept(index, place, this.#kept);
+    if (!state) return this.#reuseOfPaused(run, isWhole ? 1 : survival.keptLater(index, place));
+    const kept = isWhole ? ALL_KEPT : survival.kept(index, place, this.#kept);
     const probabilities = this.#probabilities(state);
     if (index >= state.covered) return 0;
     const latest = state.prompts.of(index);
@@ -136,20 +137,19 @@ export class LearnedPredictor implements Predictor {
     // Of an agent that the run has not called yet only the next step is known.
     const probability = isLeft ? 0 : (probabilities[index] as number);
     let rate = probability;
-    if (latest && !isLeft)
-      rate = hitRateIndex(this.#expected.of(this.#known.returns, state, index), kept, absence);
-    if (this.#known.branches.has(index)) {
+    if (latest && !isLeft) rate = hitRateIndex(this.#expected.of(returns, state, index), kept, absence);
+    if (branches.has(index)) {
       const own = state.prompts.find(index, branch);
-      if (own) rate = Math.max(rate, this.#known.branches.rate(state, index, own, place));
+      if (own) rate = Math.max(rate, branches.rate(state, index, own, place));
     }
     // What is fetched again in time is worth keeping for the next step only.
     const next = probability * (kept[returnOf(absence + 1)] as number);
     const rateToKeep = next * fetchedAgain + rate * (1 - fetchedAgain);
     const elapsed = this.#now - state.since;
-    const pace = this.#known.pace.relative(state.gapKind, elapsed);
-    if (!state.mayBeOver) return rateToValue(pace * rateToKeep);
-    const later = isWhole ? 1 : this.#known.survival.keptLater(index, place);
-    return rateToValue(this.#ifOver(state, pace * rateToKeep, elapsed, later));
+    const steps = pace.relative(state.gapKind, elapsed);
+    if (!state.mayBeOver) return rateToValue(steps * rateToKeep);
+    const later = isWhole ? 1 : survival.keptLater(index, place);
+    return rateToValue(this.#ifOver(state, steps * rateToKeep, elapsed, later));
   }
 
   /** What becomes of a rate if the run may be over and nobody has seen it, but a thread goes on. */
