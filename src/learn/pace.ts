@@ -43,7 +43,10 @@ export class Pace {
   /** Of all gaps: the mean is what others are compared with. */
   #sum = 0;
   #total = 0;
+  /** See `longest`. */
   #longest: number | undefined;
+  /** Gaps seen since that was measured. */
+  #unmeasured = 0;
   #latest = Number.NaN;
   /** Mean time between two calls of any run, over the last ones by an exponential average. */
   #tick = 0;
@@ -68,6 +71,7 @@ export class Pace {
     this.#cycles.restore(cycles);
     this.#sum += sum;
     this.#total += total;
+    if (this.#total >= LEAST_SAMPLES) this.#measure();
     this.#asked.elapsed = Number.NaN;
   }
 
@@ -88,8 +92,7 @@ export class Pace {
     if (kind !== 0) this.#gaps[kind]?.add(milliseconds);
     this.#sum += milliseconds;
     this.#total++;
-    if (this.#total % LEAST_SAMPLES === 0)
-      this.#longest = PATIENCE * Math.max(...this.#gaps.map((gaps) => gaps.quantile(0.95)));
+    if (++this.#unmeasured >= LEAST_SAMPLES) this.#measure();
   }
 
   /** A call was answered after so many milliseconds. */
@@ -132,8 +135,9 @@ export class Pace {
     const mean = this.#sum / this.#total + this.#tick;
     const rate = (at: number) => ifOver(mean * this.#back(kind, at, gap), at);
     const now = rate(elapsed);
-    if (now === 0) return [];
-    const tail = TAIL.map((times) => Math.max(elapsed, times * (this.#longest ?? 0)));
+    const longest = this.#longest;
+    if (now === 0 || longest === undefined) return [];
+    const tail = TAIL.map((times) => Math.max(elapsed, times * longest));
     return [
       ...(seen?.changes(elapsed, rate) ?? []),
       ...tail.map((at) => [at - elapsed, rate(at) / now] as const),
@@ -165,6 +169,11 @@ export class Pace {
   get times(): StepTimes | undefined {
     if (this.#intervals < LEAST_SAMPLES || this.#tick <= 0) return undefined;
     return { tick: this.#tick, step: this.#sum / Math.max(1, this.#total) + this.#tick };
+  }
+
+  #measure(): void {
+    this.#unmeasured = 0;
+    this.#longest = PATIENCE * Math.max(...this.#gaps.map((gaps) => gaps.quantile(0.95)));
   }
 
   /** Rate per millisecond at which a run is back: a call under way has to end, and then the gap. */

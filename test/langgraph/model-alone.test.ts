@@ -82,13 +82,6 @@ test.each(["invoke", "stream", "bound", "boundStream", "piped", "lambda", "inToo
   },
 );
 
-test("the end of a run is not unseen where the graph is instrumented", async () => {
-  await using bench = await startBench();
-  await bench.sage.instrument(chain(waysOf(bench).invoke)).invoke({ run: "x" });
-  expect(only(bench.events, "run-start")).toHaveLength(1);
-  expect(only(bench.events, "run-start")[0]).not.toHaveProperty("endIsUnseen");
-});
-
 test("so are those of graphs inside of it, as nodes and called by nodes", async () => {
   await using bench = await startBench();
   const { invoke, inner, nested, nestedElsewhere } = waysOf(bench);
@@ -300,4 +293,11 @@ test("a run that LangGraph has let go of ends, and none that it still needs", as
   expect(only(bench.events, "run-end").map((end) => end.run)).not.toContain(run?.run);
   gone.resolve();
   await open;
+});
+
+test("the end of a run is not unseen where the graph is instrumented", async () => {
+  await using bench = await startBench();
+  await bench.sage.instrument(chain(waysOf(bench).invoke)).invoke({ run: "x" });
+  expect(only(bench.events, "run-start")).toHaveLength(1);
+  expect(only(bench.events, "run-start")[0]).not.toHaveProperty("endIsUnseen");
 });

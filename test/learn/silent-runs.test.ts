@@ -87,6 +87,16 @@ test("that runs end is learned from their silence, and that they go on when they
   expect(silent.value("x")).toBeGreaterThan(0.1);
 });
 
+test("a predictor that takes over what another one has learned knows how long silence may last", () => {
+  const silent = new Silent();
+  silent.predictor.restore(taught().predictor.snapshot());
+  silent.run("x", 3);
+  expect(silent.value("x")).toBeGreaterThan(0.1);
+  const before = silent.predictor.snapshot().transitions;
+  expect(silent.after(1000).value("x")).toBeLessThan(0.01);
+  expect(silent.predictor.snapshot().transitions).not.toEqual(before);
+});
+
 test("an end that is seen late counts once", () => {
   const ends = (isSeen: boolean) => {
     const silent = new Silent();
