@@ -67,7 +67,8 @@ export class LearnedPredictor implements Predictor {
         return;
       case "agent-end": {
         const ended = this.#runs.get(event.run)?.stopped(event.activation);
-        if (ended && event.status === "completed") this.#known.next.activated(ended.agent, ended.called);
+        if (ended && event.status === "completed")
+          this.#known.next.activated(ended.agent, ended.superstep > 0);
         return;
       }
       case "next-agents": {
@@ -265,7 +266,8 @@ export class LearnedPredictor implements Predictor {
       this.#known.anchors.arrive(agent, anchors[agent], sign * (probabilities[agent] as number));
   }
 
-  #request({ run, agent: name, namespace, step, prompt, request, at: now }: RequestStartEvent): void {
+  #request(event: RequestStartEvent): void {
+    const { run, agent: name, prompt, request, at: now } = event;
     const state = this.#runs.open(run);
     this.#known.pace.called(now);
     if (!state.isCalling && state.hasCalled)
@@ -282,7 +284,7 @@ export class LearnedPredictor implements Predictor {
     this.#forget(state);
     const again = state.frontier.includes(agent);
     const before = again ? state.from[0] : state.before;
-    state.called(agent, namespace, step);
+    state.called(agent, event);
     if (this.#known.next.called(state, agent, again, before ?? START_INDEX)) this.#known.fade();
     if (predicted) {
       const from = again ? state.frontier : state.from;

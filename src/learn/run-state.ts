@@ -1,4 +1,4 @@
-import type { AgentId, RunId } from "../runtime/event.ts";
+import type { AgentId, Identity, RunId } from "../runtime/event.ts";
 import { Newest } from "../runtime/newest.ts";
 import type { Prediction } from "../runtime/policy.ts";
 import { AGENTS, START_INDEX } from "./agents.ts";
@@ -19,7 +19,10 @@ const NONE: readonly RunId[] = [];
 
 interface Activation {
   readonly agent: AgentId;
-  called: boolean;
+  /** Latest superstep of which all had ended when it began, as counted here: it follows that, whatever LangGraph's numbers say. */
+  readonly after: number;
+  /** Superstep, as counted here, of its latest model call; 0 before any. */
+  superstep: number;
 }
 
 /** By agent, the set that has it alone. Nearly all frontiers are such, and thousands of runs share them. */
@@ -36,7 +39,7 @@ export class RunState {
   readonly prompts = new LatestPrompts();
   /** By agent: the anchor of its latest call in this run. */
   anchors: (AnchorVariant | undefined)[] = [];
-  /** Open activations, if there were any: has the agent called the model since it started? */
+  /** Open activations, if there were any. */
   #activations: Map<string, Activation> | undefined;
   /**
    * The latest calls, by step modulo REMEMBERED: `(turns * AGENTS + agent) * ANSWERS + answer`; turns are the calls that the
@@ -78,19 +81,33 @@ export class RunState {
   from = setOf(START_INDEX);
   /** What came before those. */
   before = START_INDEX;
+  /** LangGraph's number of the superstep, which each invocation of a subgraph counts anew. */
   #superstep = -1;
   #namespace = "";
+  /** Supersteps so far. */
+  #supersteps = 1;
+  /** Open activations that have called in the latest one. */
+  #working = 0;
+  /** The latest one whose activations had all ended. */
+  #ended = 0;
 
   /**
    * Notes a model call; `from` and `before` then tell what it follows: the agents of the previous superstep, or the
    * agent itself when it calls again. Siblings of one superstep do not follow each other.
    */
-  called(agent: number, namespace: string, superstep: number | undefined): void {
+  called(
+    agent: number,
+    { agent: name, namespace, step: superstep }: Pick<Identity, "agent" | "namespace" | "step">,
+  ): void {
     if (this.frontier.includes(agent)) return;
-    if (superstep !== undefined && superstep === this.#superstep && areSiblings(namespace, this.#namespace)) {
+    const isSame =
+      superstep !== undefined && superstep === this.#superstep && areSiblings(namespace, this.#namespace);
+    if (isSame && !this.#isLater(name)) {
       this.frontier = [...this.frontier, agent];
       return;
     }
+    this.#supersteps++;
+    this.#working = 0;
     this.before = this.from[0] ?? START_INDEX;
     this.from = this.frontier;
     this.frontier = setOf(agent);
@@ -101,21 +118,37 @@ export class RunState {
   /** An activation of an agent began. */
   started(activation: string, agent: AgentId): void {
     this.#activations ??= new Newest(MOST_ACTIVATIONS);
-    this.#activations.set(activation, { agent, called: false });
+    // Where the end of a run is unseen, so is that of its nodes: an activation is a call then.
+    const after = this.endIsUnseen === undefined ? this.#ended : 0;
+    this.#activations.set(activation, { agent, after, superstep: 0 });
   }
 
   /** It ended; what it was, if its begin was seen. */
   stopped(activation: string): Activation | undefined {
     const ended = this.#activations?.get(activation);
     this.#activations?.delete(activation);
+    if (ended?.superstep === this.#supersteps && --this.#working === 0) this.#ended = this.#supersteps;
     return ended;
   }
 
   /** The agent's activations have called the model. */
   activated(agent: AgentId): void {
     if (!this.#activations) return;
+    for (const activation of this.#activations.values()) {
+      if (activation.agent !== agent || activation.superstep === this.#supersteps) continue;
+      activation.superstep = this.#supersteps;
+      this.#working++;
+      this.#ended = 0;
+    }
+  }
+
+  /** Whether the activation of an agent that has not called yet follows the latest superstep. */
+  #isLater(agent: AgentId): boolean {
+    if (!this.#activations) return false;
     for (const activation of this.#activations.values())
-      if (activation.agent === agent) activation.called = true;
+      if (activation.agent === agent && activation.superstep === 0)
+        return activation.after === this.#supersteps;
+    return false;
   }
 
   /** Counts the agent's call as the run's next step. */

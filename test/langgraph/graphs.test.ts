@@ -10,6 +10,7 @@ import {
   task,
 } from "@langchain/langgraph";
 import { expect, test } from "vitest";
+import { readCounts } from "../../src/learn/counts.ts";
 import { LearnedPredictor } from "../../src/learn/predictor.ts";
 import { lines, only, seenBy, session, startBench, type Bench } from "./bench.ts";
 
@@ -357,6 +358,42 @@ test("tasks that follow each other are no siblings of one superstep: who follows
     expect(asked).toBe(15);
     expect(right).toBeGreaterThan(10);
   }
+});
+
+test("graphs that a node calls in a row are no siblings, and those that it calls side by side are", async () => {
+  await using bench = await startBench();
+  const model = bench.model();
+  const inner = (name: string) =>
+    new StateGraph(State)
+      .addNode(name, async () => ({ messages: [await model.invoke(name)] }))
+      .addEdge(START, name)
+      .compile();
+  const [search, write, check] = [inner("search"), inner("write"), inner("check")];
+  const desk = bench.sage.instrument(
+    new StateGraph(State)
+      .addNode("desk", async (state) => {
+        await search.invoke(state);
+        await Promise.all([write.invoke(state), check.invoke(state)]);
+      })
+      .addEdge(START, "desk")
+      .compile(),
+  );
+  await desk.invoke({ messages: [] });
+  const predictor = new LearnedPredictor();
+  for (const event of bench.events) predictor.observe(event);
+  const { agents, transitions } = predictor.snapshot();
+  const follow = transitions.agents.flatMap((counts, from) =>
+    readCounts(counts).flatMap((count, to) => (count > 0 ? [`${agents[from]}>${agents[to]}`] : [])),
+  );
+  expect(follow.toSorted()).toEqual(
+    [
+      `${START}>desk/search`,
+      "desk/search>desk/write",
+      "desk/search>desk/check",
+      `desk/write>${END}`,
+      `desk/check>${END}`,
+    ].toSorted(),
+  );
 });
 
 const nothing = () => ({});

@@ -135,6 +135,37 @@ test("siblings of one superstep follow its predecessor, not each other", () => {
   );
 });
 
+test("an agent that begins when all others of the superstep have ended follows them, whatever its number", () => {
+  const counts = (inARow: boolean) => {
+    const predictor = new LearnedPredictor();
+    const app = new App();
+    const activation = (type: "agent-start" | "agent-end", agent: string): Event => {
+      const who = { run: "1", agent, namespace: `node|${agent}`, step: 1, activation: agent };
+      return { type, at: ++app.time, status: "completed", ...who } as Event;
+    };
+    const call = (agent: string): Event =>
+      ({ ...app.call("1", agent, 1), namespace: `node|${agent}` }) as Event;
+    const [begin, end] = [
+      (agent: string) => activation("agent-start", agent),
+      (agent: string) => activation("agent-end", agent),
+    ];
+    feed(predictor, [
+      app.start("1"),
+      begin("a"),
+      ...(inARow ? [] : [begin("b")]),
+      call("a"),
+      end("a"),
+      ...(inARow ? [begin("b")] : []),
+      call("b"),
+      end("b"),
+      app.end("1"),
+    ]);
+    return named(predictor).toSorted();
+  };
+  expect(counts(true)).toEqual([`${START}>a 1`, "a>b 1", `b>${END} 1`].toSorted());
+  expect(counts(false)).toEqual([`${START}>a 1`, `${START}>b 1`, `a>${END} 1`, `b>${END} 1`].toSorted());
+});
+
 test("two agents of context tell apart what one cannot", () => {
   const predictor = new LearnedPredictor();
   const app = new App();
