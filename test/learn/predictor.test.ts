@@ -135,35 +135,25 @@ test("siblings of one superstep follow its predecessor, not each other", () => {
   );
 });
 
+const placed = (event: Event, agent: string) =>
+  ({ ...event, agent, namespace: `node|${agent}`, step: 1, activation: agent }) as Event;
+
+/** Who follows whom after a run of two agents whose calls have the same superstep. */
+function followers(inARow: boolean): readonly string[] {
+  const predictor = new LearnedPredictor();
+  const app = new App();
+  const begin = (agent: string) => placed({ ...app.start("1"), type: "agent-start" } as Event, agent);
+  const end = (agent: string) => placed({ ...app.end("1"), type: "agent-end" } as Event, agent);
+  const call = (agent: string) => placed(app.call("1", agent), agent);
+  feed(predictor, [app.start("1"), begin("a")]);
+  feed(predictor, inARow ? [call("a"), end("a"), begin("b")] : [begin("b"), call("a"), end("a")]);
+  feed(predictor, [call("b"), end("b"), app.end("1")]);
+  return named(predictor).toSorted();
+}
+
 test("an agent that begins when all others of the superstep have ended follows them, whatever its number", () => {
-  const counts = (inARow: boolean) => {
-    const predictor = new LearnedPredictor();
-    const app = new App();
-    const activation = (type: "agent-start" | "agent-end", agent: string): Event => {
-      const who = { run: "1", agent, namespace: `node|${agent}`, step: 1, activation: agent };
-      return { type, at: ++app.time, status: "completed", ...who } as Event;
-    };
-    const call = (agent: string): Event =>
-      ({ ...app.call("1", agent, 1), namespace: `node|${agent}` }) as Event;
-    const [begin, end] = [
-      (agent: string) => activation("agent-start", agent),
-      (agent: string) => activation("agent-end", agent),
-    ];
-    feed(predictor, [
-      app.start("1"),
-      begin("a"),
-      ...(inARow ? [] : [begin("b")]),
-      call("a"),
-      end("a"),
-      ...(inARow ? [begin("b")] : []),
-      call("b"),
-      end("b"),
-      app.end("1"),
-    ]);
-    return named(predictor).toSorted();
-  };
-  expect(counts(true)).toEqual([`${START}>a 1`, "a>b 1", `b>${END} 1`].toSorted());
-  expect(counts(false)).toEqual([`${START}>a 1`, `${START}>b 1`, `a>${END} 1`, `b>${END} 1`].toSorted());
+  expect(followers(true)).toEqual([`${START}>a 1`, "a>b 1", `b>${END} 1`].toSorted());
+  expect(followers(false)).toEqual([`${START}>a 1`, `${START}>b 1`, `a>${END} 1`, `b>${END} 1`].toSorted());
 });
 
 test("two agents of context tell apart what one cannot", () => {
