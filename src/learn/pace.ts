@@ -8,9 +8,7 @@ const INTERVALS = 64;
 /** Before this many gaps were seen, every run is taken to be as fast as any other. */
 const LEAST_SAMPLES = 16;
 
-/** A run that is silent for so many times as long as all but one gap in twenty take is not expected to call again. */
-const PATIENCE = 2;
-/** Multiples of that time for which is told what a run is worth that may be over. */
+/** Multiples of the time after which a run is not expected to call again for which is told what a run is worth that may be over. */
 const TAIL = [1, 4, 16];
 
 /** Waits, and the sum and number of all gaps. */
@@ -173,7 +171,7 @@ export class Pace {
 
   #measure(): void {
     this.#unmeasured = 0;
-    this.#longest = PATIENCE * Math.max(...this.#gaps.map((gaps) => gaps.quantile(0.95)));
+    this.#longest = Math.max(...this.#gaps.map((gaps) => gaps.longest));
   }
 
   /** Rate per millisecond at which a run is back: a call under way has to end, and then the gap. */

@@ -10,10 +10,7 @@ const MOST = 1024;
 const WINDOW = 512;
 /** Returns in one end that are taken for granted before anything was seen: most threads of batch jobs never come back. */
 const DOUBT = 0.02;
-/** A thread that has waited so many times as long as all but one in twenty did is not expected any more. */
-const PATIENCE = 2;
-
-/** Multiples of that time for which is told what such a thread is worth. */
+/** Multiples of the time after which a thread is not expected any more for which is told what it is worth. */
 const TAIL = [2, 8, 32];
 
 /** A run that has ended on a thread that may go on. */
@@ -152,7 +149,7 @@ class Returns {
   outlook(elapsed: number, { tick }: StepTimes): Changes {
     if (this.#waits.samples === 0) return [];
     const rate = (at: number) => this.#waits.rate(at, tick, this.#never);
-    const longest = Math.max(elapsed, this.#longest);
+    const longest = Math.max(elapsed, this.#waits.longest);
     // Nothing else will be said of a thread that does not come back.
     const tail = TAIL.map(
       (times) => [times * longest - elapsed, rate(times * longest) / rate(elapsed)] as const,
@@ -175,13 +172,8 @@ class Returns {
     this.#waits.restore(waits);
   }
 
-  /** Milliseconds after which a thread is not expected any more. */
-  get #longest(): number {
-    return PATIENCE * this.#waits.quantile(0.95);
-  }
-
   #expire(now: number): void {
-    const longest = this.#longest;
+    const longest = this.#waits.longest;
     for (const paused of this.#awaited) {
       if (now - paused.since <= longest) break;
       this.#awaited.delete(paused);

@@ -9,6 +9,8 @@ const STARTS = Float64Array.from({ length: CLASSES + 1 }, (_, i) => 2 ** (i / PA
 const MEANS = Float64Array.from({ length: CLASSES }, (_, i) =>
   meanOf(STARTS[i] as number, STARTS[i + 1] as number),
 );
+/** What takes so many times as long as all but one in twenty did is not expected any more. */
+const PATIENCE = 2;
 /** Of what a rate becomes. */
 const MOST_POINTS = 16;
 /** Samples that count in full where nothing else is said. */
@@ -75,6 +77,11 @@ export class Waits {
     return 0;
   }
 
+  /** Milliseconds after which the end is not expected any more; 0 before anything was seen. */
+  get longest(): number {
+    return PATIENCE * this.quantile(0.95);
+  }
+
   /** Share of what was seen that took longer than so many milliseconds; 0 before anything was. */
   longer(milliseconds: number): number {
     const place = PARTS * Math.log2(Math.max(1, milliseconds));
@@ -93,7 +100,7 @@ export class Waits {
    * @param rate given the milliseconds elapsed at another time.
    */
   changes(elapsed: number, rate: (elapsed: number) => number): Changes {
-    const last = 2 * this.quantile(0.95);
+    const last = this.longest;
     const now = rate(elapsed);
     const points: (readonly [number, number])[] = [];
     for (
