@@ -1,11 +1,11 @@
-import type { z } from "zod";
-import { type CacheSageOptions, connectOptions } from "./connect-options.ts";
+import type { CacheSageOptions } from "./connect-options.ts";
+import { type Connection, establish } from "./connection.ts";
 import { contained, endAll } from "./contained.ts";
 import { messageOf } from "./errors.ts";
 import type { DashboardOptionsInput } from "./dashboard/options.ts";
 import type { Dashboard } from "./dashboard/server.ts";
 import { LiveDashboard } from "./dashboard/live-dashboard.ts";
-import { type Address, addressesOf, createEngine } from "./engine-registry.ts";
+import type { Address } from "./engine-registry.ts";
 import { EventTurn, patienceWith } from "./event-turn.ts";
 import { createFramework, type Framework } from "./langgraph/index.ts";
 import { AnchorDrift } from "./langgraph/anchor-drift.ts";
@@ -14,14 +14,7 @@ import type { Host } from "./langgraph/host.ts";
 import { PromptStore } from "./langgraph/prompt-store.ts";
 import { LearnedPredictor } from "./learn/predictor.ts";
 import { Observers } from "./observers.ts";
-import { parseOptions } from "./options.ts";
-import {
-  choosePolicies,
-  type ChosenPolicy,
-  closePolicies,
-  installPolicies,
-  type PolicySet,
-} from "./policy-set.ts";
+import { closePolicies, installPolicies, type PolicySet } from "./policy-set.ts";
 import { PolicyStates } from "./policy-states.ts";
 import type { Advice, Outcome } from "./runtime/action.ts";
 import { AgentRuntime } from "./runtime/agent-runtime.ts";
@@ -63,13 +56,7 @@ export class CacheSage {
   readonly #dashboard: LiveDashboard;
   readonly #closeFailed: (where: string, error: unknown) => void;
 
-  private constructor(parts: {
-    readonly settings: z.output<typeof connectOptions>;
-    readonly adapter: EngineAdapter;
-    readonly engine: EngineInfo;
-    readonly policies: readonly ChosenPolicy[];
-  }) {
-    const { settings, adapter, engine } = parts;
+  private constructor({ settings, adapter, engine, policies: chosen }: Connection) {
     const { clock, cacheHints } = settings;
     this.engine = engine;
     this.#adapter = adapter;
@@ -97,7 +84,7 @@ export class CacheSage {
       if (!unclosed.has(where)) warn(`${where} could not be closed: ${messageOf(error)}`);
       unclosed.add(where);
     };
-    const policies = (this.#policies = installPolicies(parts.policies, {
+    const policies = (this.#policies = installPolicies(chosen, {
       context: { clock, predictor, prefixes, openLog: openAppendLog },
       ledger: this.#ledger,
       onFault: fault,
@@ -215,7 +202,7 @@ export class CacheSage {
       policies: policies.installed.map((installed, index) => ({
         name: installed.definition.name,
         description: installed.definition.description,
-        options: parts.policies[index]?.options,
+        options: chosen[index]?.options,
         policy: installed.policy,
         isLeftOut: () => policies.faults.isLeftOut(installed),
       })),
@@ -249,16 +236,7 @@ export class CacheSage {
     first?: Address | readonly Address[] | CacheSageOptions,
     second?: CacheSageOptions,
   ): Promise<CacheSage> {
-    const urls = addressesOf(first);
-    const settings = parseOptions("cachesage", connectOptions, (urls ? second : (first ?? second)) ?? {});
-    const chosen = await choosePolicies(settings.policies);
-    const key = settings.apiKey === undefined ? {} : { apiKey: settings.apiKey };
-    const adapter =
-      typeof settings.engine === "string"
-        ? await createEngine(settings.engine, urls ?? [], { ...key, ...settings.engineOptions })
-        : settings.engine;
-    const engine = await adapter.connect();
-    const sage = new CacheSage({ settings, adapter, engine, policies: chosen });
+    const sage = new CacheSage(await establish(first, second));
     await sage.#shared?.start();
     return sage;
   }
@@ -309,6 +287,15 @@ export class CacheSage {
    */
   get introduce(): Framework["introduce"] {
     return this.#framework.introduce;
+  }
+
+  /**
+   * Says, inside a node, who runs after it, where the app knows before the node ends: an answer that names the next agent before
+   * its tools have run. `sage.announce("coder")`, several side by side `["coder", "tester"]`, no more `END`. Prefetches are for
+   * these then; what LangGraph does in the end stands. Call it after the node's last model call. Never throws.
+   */
+  get announce(): Framework["announce"] {
+    return this.#framework.announce;
   }
 
   /** Every decision with its reason and outcome, newest first. */

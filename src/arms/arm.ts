@@ -2,9 +2,20 @@ import type { CacheSageStats } from "../stats.ts";
 import type { CallLog } from "./call-log.ts";
 import type { TargetStats } from "./target.ts";
 
-/** none: the engine's prefix cache is off. lru: the unmodified stack. hints: cachesage attached, flag on. */
-export const arms = ["none", "lru", "hints"] as const;
+/**
+ * none: the engine's prefix cache is off. lru: the unmodified stack. hints: cachesage attached, flag on. told: the same, and the app
+ * says who is next as soon as the model has answered, so that nothing about it is left to learn.
+ */
+export const arms = ["none", "lru", "hints", "told"] as const;
 export type Arm = (typeof arms)[number];
+
+/** Those that are played by default. */
+export const usualArms: readonly Arm[] = ["none", "lru", "hints"];
+
+/** Whether cachesage is attached. */
+export function hasHints(arm: Arm): boolean {
+  return arm === "hints" || arm === "told";
+}
 
 /** What one arm came to. */
 export interface ArmResult<Log extends CallLog = CallLog> {

@@ -3,7 +3,8 @@ import { setTimeout as wait } from "node:timers/promises";
 import { ChatOpenAI } from "@langchain/openai";
 import PQueue from "p-queue";
 import { CacheSage } from "../cachesage.ts";
-import type { Arm, ArmResult } from "./arm.ts";
+import { type Arm, type ArmResult, hasHints } from "./arm.ts";
+import type { CacheSageOptions } from "../connect-options.ts";
 import type { CallLog } from "./call-log.ts";
 import type { Target } from "./target.ts";
 
@@ -17,6 +18,13 @@ export interface ArmApp<Run, Log extends CallLog> {
   invoke(run: Run, index: number): Promise<unknown>;
 }
 
+/** What an arm's app is built of. */
+export interface AppParts {
+  readonly modelOf: (answerTokens: number) => ChatOpenAI;
+  /** There in the arm in which the app says who is next; to be called in a node. */
+  readonly announce?: CacheSage["announce"];
+}
+
 export interface ArmOptions<Run, Log extends CallLog> {
   readonly runs: readonly Run[];
   /** Runs open at once. */
@@ -27,8 +35,10 @@ export interface ArmOptions<Run, Log extends CallLog> {
   /** Adapter of what `start` gives, and its options. Default: the embedded engine's. */
   readonly engineName?: string;
   readonly engineOptions?: Readonly<Record<string, unknown>>;
+  /** Where what is learned is kept. Default: it begins with nothing. */
+  readonly store?: CacheSageOptions["store"];
   readonly start: () => Promise<Target>;
-  readonly app: (modelOf: (answerTokens: number) => ChatOpenAI) => ArmApp<Run, Log>;
+  readonly app: (parts: AppParts) => ArmApp<Run, Log>;
   /** Told after each finished run. */
   readonly onRun: () => void;
 }
@@ -40,16 +50,16 @@ export async function playArm<Run, Log extends CallLog>(
 ): Promise<ArmResult<Log>> {
   const target = await options.start();
   try {
-    const sage =
-      arm === "hints"
-        ? await CacheSage.connect(target.baseURL, {
-            engine: options.engineName ?? "embedded",
-            engineOptions: options.engineOptions ?? {},
-            cacheHints: true,
-          })
-        : undefined;
+    const sage = hasHints(arm)
+      ? await CacheSage.connect(target.baseURL, {
+          engine: options.engineName ?? "embedded",
+          engineOptions: options.engineOptions ?? {},
+          cacheHints: true,
+          ...(options.store && { store: options.store }),
+        })
+      : undefined;
     try {
-      return await play(target, sage, options);
+      return await play(target, sage, arm === "told", options);
     } finally {
       await sage?.close();
     }
@@ -61,9 +71,13 @@ export async function playArm<Run, Log extends CallLog>(
 async function play<Run, Log extends CallLog>(
   target: Target,
   sage: CacheSage | undefined,
+  isTold: boolean,
   { runs, concurrency, arrivalMs, signal, app: build, onRun }: ArmOptions<Run, Log>,
 ): Promise<ArmResult<Log>> {
-  const app = build(modelsOf(target, sage));
+  const app = build({
+    modelOf: modelsOf(target, sage),
+    ...(sage && isTold && { announce: sage.announce }),
+  });
   sage?.instrument(app.graph);
   for (const [agent, call] of app.firstCalls?.() ?? []) await sage?.introduce(agent, call);
   const queue = new PQueue({ concurrency });

@@ -1,5 +1,6 @@
 import { median } from "simple-statistics";
 import { fittedTable } from "../fitted-table.ts";
+import { type Arm, arms, hasHints } from "./arm.ts";
 import type { ArmRow } from "./rows.ts";
 
 const HEAD = [
@@ -27,8 +28,8 @@ export function armTable(rows: readonly ArmRow[], columns?: number): string {
   const aligns = HEAD.map((_, i) => (i < 1 ? "left" : "right"));
   const table = fittedTable(HEAD, rows.map(line), columns, { aligns });
   const seeds = new Set(rows.map(({ seed }) => seed));
-  const change = seeds.size > 1 ? summary(rows) : undefined;
-  return [table, ...(change === undefined ? [] : [change])].join("\n");
+  const changes = seeds.size > 1 ? arms.filter(hasHints).map((arm) => summary(rows, arm)) : [];
+  return [table, ...changes.filter((change) => change !== undefined)].join("\n");
 }
 
 function line(row: ArmRow): string[] {
@@ -44,18 +45,18 @@ function line(row: ArmRow): string[] {
     row.run_ms.mean.toFixed(0),
     row.runs_per_minute.toFixed(1),
     row.utilisation === null ? "-" : percent(row.utilisation),
-    row.arm === "hints" && row.prefetch ? `${row.prefetch.used} / ${row.prefetch.wasted}` : "-",
+    hasHints(row.arm) && row.prefetch ? `${row.prefetch.used} / ${row.prefetch.wasted}` : "-",
     row.next_agent_accuracy === null ? "-" : percent(row.next_agent_accuracy),
     row.decision_us === null ? "-" : `${row.decision_us.mean.toFixed(1)} / ${row.decision_us.p99.toFixed(1)}`,
   ];
 }
 
-/** What `hints` changes against `lru`, seed by seed: median, least and most; undefined where one was not played. */
-function summary(rows: readonly ArmRow[]): string | undefined {
+/** What an arm with cachesage changes against `lru`, seed by seed: median, least and most; undefined where one was not played. */
+function summary(rows: readonly ArmRow[], arm: Arm): string | undefined {
   const pairs = [...new Set(rows.map(({ seed }) => seed))].flatMap((seed) => {
-    const find = (arm: string) => rows.find((row) => row.seed === seed && row.arm === arm);
+    const find = (name: Arm) => rows.find((row) => row.seed === seed && row.arm === name);
     const lru = find("lru");
-    const hints = find("hints");
+    const hints = find(arm);
     return lru && hints ? [{ lru, hints }] : [];
   });
   if (pairs.length === 0) return undefined;
@@ -64,7 +65,7 @@ function summary(rows: readonly ArmRow[]): string | undefined {
     return `  ${name}: ${signed(median(values))} ${unit} (${signed(Math.min(...values))} to ${signed(Math.max(...values))})`;
   };
   return [
-    `hints against lru, median over ${pairs.length} seeds (least to most):`,
+    `${arm} against lru, median over ${pairs.length} seeds (least to most):`,
     spread("hit rate", "points", ({ lru, hints }) => 100 * (hints.hit_rate - lru.hit_rate)),
     spread("mean TTFT", "%", ({ lru, hints }) => relative(hints.ttft_ms.mean, lru.ttft_ms.mean)),
     spread("p99 TTFT", "%", ({ lru, hints }) => relative(hints.ttft_ms.p99, lru.ttft_ms.p99)),

@@ -2,9 +2,9 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { RunnableConfig } from "@langchain/core/runnables";
 import { type StructuredTool, tool } from "@langchain/core/tools";
 import { Annotation, END, START, StateGraph } from "@langchain/langgraph";
-import type { ChatOpenAI } from "@langchain/openai";
 import { z } from "zod";
 import { CallLog, type CallRecord } from "../arms/call-log.ts";
+import type { AppParts } from "../arms/play-arm.ts";
 import { timedAnswer } from "../arms/timed-answer.ts";
 import type { RecordedCall, RecordedRun } from "../sim/workload.ts";
 import type { PromptTree } from "./prompt-tree.ts";
@@ -38,10 +38,9 @@ export interface PlannedRun {
   readonly calls: readonly PlannedCall[];
 }
 
-export interface TraceGraphOptions {
+export interface TraceGraphOptions extends AppParts {
   readonly tree: PromptTree;
   readonly agents: readonly string[];
-  readonly modelOf: (answerTokens: number) => ChatOpenAI;
   readonly log: TraceLog;
 }
 
@@ -63,7 +62,7 @@ export function buildTraceGraph(options: TraceGraphOptions) {
     string
   >;
   const nodes = [...names.values()];
-  for (const [agent, name] of names) graph = graph.addNode(name, node(agent, options)) as typeof graph;
+  for (const [agent, name] of names) graph = graph.addNode(name, node(agent, names, options)) as typeof graph;
   const follow = ({ callsMade }: typeof State.State, config: RunnableConfig) =>
     names.get(planOf(config).calls[callsMade]?.call.agent ?? "") ?? END;
   graph.addConditionalEdges(START, follow, nodes);
@@ -107,7 +106,11 @@ interface PlannedTurn {
   readonly isLast: boolean;
 }
 
-function node(agent: string, { tree, modelOf, log }: TraceGraphOptions) {
+function node(
+  agent: string,
+  names: ReadonlyMap<string, string>,
+  { tree, modelOf, log, announce }: TraceGraphOptions,
+) {
   return async ({ callsMade }: typeof State.State, config: RunnableConfig) => {
     const { calls, isLast } = planOf(config);
     const planned = calls[callsMade] as PlannedCall;
@@ -115,6 +118,7 @@ function node(agent: string, { tree, modelOf, log }: TraceGraphOptions) {
     const { record } = await timedAnswer(modelOf(answerTokens), tree.messages(call), agent, config);
     log.calls.push(record);
     const isEnd = callsMade === calls.length - 1;
+    announce?.(names.get(calls[callsMade + 1]?.call.agent ?? "") ?? END);
     const run = config.configurable?.["run"] as number;
     log.played.push({ call, run, isLast: isLast && isEnd, record });
     if (!isEnd && gapMs > 0) await pause(call, gapMs, config);

@@ -1,6 +1,6 @@
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import type { Arm, ArmResult } from "../arms/arm.ts";
+import { type Arm, type ArmResult, hasHints } from "../arms/arm.ts";
 import { playArm } from "../arms/play-arm.ts";
 import { startTarget } from "../arms/target.ts";
 import type { RecordedCall, RecordedRun } from "../sim/workload.ts";
@@ -67,11 +67,11 @@ export function playTrace(arm: Arm, play: TracePlay): Promise<ArmResult<TraceLog
         contextTokens: play.contextTokens,
         sequences: Math.min(128, Math.max(16, Math.floor(MEMORY_TOKENS / play.contextTokens))),
         prefixCaching: arm !== "none",
-        order: arm === "hints" ? "scored" : "lru",
+        order: hasHints(arm) ? "scored" : "lru",
       }),
-    app(modelOf) {
+    app(parts) {
       const log = new TraceLog();
-      const graph = buildTraceGraph({ tree, agents, modelOf, log });
+      const graph = buildTraceGraph({ tree, agents, log, ...parts });
       return {
         log,
         graph,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { arms } from "../arms/arm.ts";
+import { arms, usualArms } from "../arms/arm.ts";
 import { isPreset, presets } from "../embedded/model/presets.ts";
 import { InvalidOptionsError } from "../errors.ts";
 import { CAPACITY, CAPACITY_EXPECTED } from "../sim/capacity.ts";
@@ -43,8 +43,8 @@ const options = z.strictObject({
   arms: z
     .array(z.enum(arms))
     .min(1)
-    .default([...arms])
-    .describe("Arms to play."),
+    .default([...usualArms])
+    .describe("Arms to play. told: hints, and the app says who is next as soon as the model has answered."),
   compareSimulation: z
     .boolean()
     .default(false)

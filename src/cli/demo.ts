@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { arms } from "../arms/arm.ts";
+import { arms, usualArms } from "../arms/arm.ts";
 import { InvalidOptionsError } from "../errors.ts";
 import { defineCommand } from "./command.ts";
 import { readJsonObject } from "./json-object.ts";
@@ -31,14 +31,23 @@ const options = z.strictObject({
   engine: z
     .url()
     .optional()
-    .describe("A server that already runs, with the model and cache that it has; arms lru and hints only."),
+    .describe("A server that already runs, with the model and cache that it has; all arms but none."),
   engineName: z.string().default("embedded").describe("What runs there; see: cachesage engines."),
   engineOptions: z.string().default("{}").describe("Options of its adapter as a JSON object."),
   arms: z
     .array(z.enum(arms))
     .min(1)
-    .default([...arms])
-    .describe("Arms to play."),
+    .default([...usualArms])
+    .describe(
+      "Arms to play. told: hints, and the app says who is next as soon as the model has answered, before the tools run.",
+    ),
+  store: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "Folder in which what is learned is kept, so that arms with hints begin with what was learned in earlier ones.",
+    ),
   json: z.boolean().default(false).describe("Print one JSON object instead of the table."),
 });
 

@@ -1,7 +1,8 @@
-import type { Arm, ArmResult } from "../arms/arm.ts";
+import { type Arm, type ArmResult, hasHints } from "../arms/arm.ts";
 import { playArm } from "../arms/play-arm.ts";
 import { startTarget } from "../arms/target.ts";
 import { buildTeam, firstCalls, runConfig, type RunPlan, TeamLog } from "./graph.ts";
+import { FileStore } from "../stores/file.ts";
 import type { Route } from "./routing.ts";
 import { attachTarget } from "./running-server.ts";
 
@@ -24,31 +25,37 @@ export interface TeamArmOptions {
   /** Tells this arm's prompts from other arms' on the same server. */
   readonly nonce: string;
   readonly route: Route;
+  /** Folder of what is learned. */
+  readonly store?: string | undefined;
   readonly signal: AbortSignal;
   /** Told after each finished run. */
   readonly onRun: () => void;
 }
 
 /** Plays all runs of the team in one arm. */
-export function playTeam(arm: Arm, options: TeamArmOptions): Promise<ArmResult<TeamLog>> {
+export function playTeam(
+  arm: Arm,
+  { store: folder, ...options }: TeamArmOptions,
+): Promise<ArmResult<TeamLog>> {
   const { engine, toolMs, route, signal } = options;
   return playArm(arm, {
     ...options,
     arrivalMs: toolMs / 4,
+    ...(folder !== undefined && { store: new FileStore(folder, { workload: "demo" }) }),
     start: () =>
       engine === undefined
         ? startTarget({
             model: options.model,
             kvTokens: options.kvTokens,
             prefixCaching: arm !== "none",
-            order: arm === "hints" ? "scored" : "lru",
+            order: hasHints(arm) ? "scored" : "lru",
             contextTokens: CONTEXT_TOKENS,
           })
         : attachTarget(options.engineName ?? "embedded", engine, signal),
-    app(modelOf) {
+    app({ modelOf, ...told }) {
       const log = new TeamLog();
       const nonce = engine === undefined ? "" : `[${options.nonce}] `;
-      const team = { model: modelOf(options.answerTokens), toolMs, route, log, nonce };
+      const team = { model: modelOf(options.answerTokens), toolMs, route, log, nonce, ...told };
       const graph = buildTeam(team);
       return {
         log,

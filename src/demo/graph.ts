@@ -5,9 +5,10 @@ import { type StructuredTool, tool } from "@langchain/core/tools";
 import { Annotation, END, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import type { ChatOpenAI } from "@langchain/openai";
 import { CallLog } from "../arms/call-log.ts";
+import type { AppParts } from "../arms/play-arm.ts";
 import { timedAnswer } from "../arms/timed-answer.ts";
 import type { DemoTool, Member } from "./member.ts";
-import { declaredNext, namedNext, type Random, type Route, team } from "./routing.ts";
+import { declaredNext, MOST_STEPS, namedNext, type Random, type Route, team } from "./routing.ts";
 import architect from "./team/architect.ts";
 import coder from "./team/coder.ts";
 import documenter from "./team/documenter.ts";
@@ -41,6 +42,8 @@ export interface TeamOptions {
   readonly log: TeamLog;
   /** Put before every system message, so that arms on one running server cannot find each other's prefixes. */
   readonly nonce: string;
+  /** There when the app says who is next as soon as the model has answered. */
+  readonly announce?: AppParts["announce"];
 }
 
 const State = Annotation.Root({
@@ -85,7 +88,7 @@ export function runConfig(runPlan: RunPlan, threadId: string, signal: AbortSigna
   };
 }
 
-function node(member: Member, { model, toolMs, log, nonce }: TeamOptions) {
+function node(member: Member, { model, toolMs, log, nonce, route: by, announce }: TeamOptions) {
   return async (state: typeof State.State, config: RunnableConfig) => {
     const { task, random, answers } = plan(config);
     const workspace = config.configurable?.["workspace"] as Workspace;
@@ -96,6 +99,8 @@ function node(member: Member, { model, toolMs, log, nonce }: TeamOptions) {
     const pinned = answers.get(state.step);
     if (pinned === undefined) answers.set(state.step, answer);
     else if (pinned !== answer) log.differingAnswers++;
+    const turn = { step: state.step + 1, named: namedNext(answer) };
+    announce?.(nextOf(turn, plan(config), by));
     const call = member.act({ task, step: state.step, random }, workspace);
     const chosen = tools.find(({ name }) => name === call.tool);
     const result: unknown = await chosen?.invoke(call.args, config);
@@ -104,8 +109,7 @@ function node(member: Member, { model, toolMs, log, nonce }: TeamOptions) {
         new AIMessage({ content: pinned ?? answer, name: member.name }),
         new HumanMessage({ content: `[${call.tool}] ${String(result)}` }),
       ],
-      step: state.step + 1,
-      named: namedNext(answer),
+      ...turn,
     };
   };
 }
@@ -114,12 +118,21 @@ function systemMessage({ system }: Member, nonce: string): SystemMessage {
   return new SystemMessage(nonce + system);
 }
 
-function route(state: typeof State.State, { path }: RunPlan, { route: by, log }: TeamOptions): string {
-  if (by === "llm" && state.step < 14) {
-    if (state.named !== undefined) return state.named;
-    log.unnamedRoutes++;
-  }
-  return path[state.step] ?? END;
+function route(state: typeof State.State, runPlan: RunPlan, { route: by, log }: TeamOptions): string {
+  if (isModels(state, by) && state.named === undefined) log.unnamedRoutes++;
+  return nextOf(state, runPlan, by);
+}
+
+type TurnEnd = Pick<typeof State.State, "step" | "named">;
+
+/** Who follows after a turn; END: nobody. */
+function nextOf(turn: TurnEnd, { path }: RunPlan, by: Route): string {
+  return (isModels(turn, by) ? turn.named : undefined) ?? path[turn.step] ?? END;
+}
+
+/** Whether it is for the model to say. */
+function isModels({ step }: TurnEnd, by: Route): boolean {
+  return by === "llm" && step < MOST_STEPS;
 }
 
 function plan(config: RunnableConfig): RunPlan {

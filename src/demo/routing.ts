@@ -23,7 +23,8 @@ export const team = Object.keys(table);
 export function declaredNext(agent: string, route: Route): readonly string[] {
   return [...new Set([...(route === "table" ? Object.keys(table[agent] ?? {}) : team), END])];
 }
-const MOST_STEPS = 14;
+/** Most turns of a run. */
+export const MOST_STEPS = 14;
 
 export function random(...seed: readonly number[]): Random {
   let mixed = 0x9e3779b9;

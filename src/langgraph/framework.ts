@@ -1,4 +1,5 @@
 import type { Advice, Hint, Outcome, SpeculateHint } from "../runtime/action.ts";
+import { type Announce, createAnnounce } from "./announce.ts";
 import { withHandler } from "./callbacks.ts";
 import type { AgentId } from "../runtime/event.ts";
 import { EngineFetch } from "./fetch.ts";
@@ -59,6 +60,8 @@ export interface Framework {
    * @throws InvalidOptionsError when it makes no call to the engine.
    */
   readonly introduce: (agent: AgentId, call: () => unknown) => Promise<void>;
+  /** Says who runs after the node at work, as soon as the app knows. Never throws. */
+  readonly announce: Announce;
   /**
    * Starts the nodes that are to run early; returns the advice that is for the engine. Never throws.
    *
@@ -102,6 +105,7 @@ export function createFramework(given: Host): Framework {
       if (host.cacheHints) host.introduction?.(agent, body);
       host.emit({ type: "anchor", at: host.clock.now(), agent, anchor });
     },
+    announce: createAnnounce(observer),
     speculate(advice, settle) {
       if (!host.speculates) return advice as readonly Hint[];
       return advice.filter((one): one is Hint => {

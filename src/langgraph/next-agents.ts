@@ -78,6 +78,15 @@ export class NextAgents {
     );
   }
 
+  /** The app's word on who runs after a node that is still at work; what LangGraph gives away later stands. */
+  announced(span: NodeSpan, names: readonly string[]): void {
+    const from = activationOf(span)?.identity.agent;
+    if (from === undefined || span.run.ended) return;
+    const agents = names.map((name) => this.#agent(span, name));
+    const at = this.#host.clock.now();
+    this.#host.emit({ type: "next-agents", at, run: span.run.id, from, agents, source: "app" });
+  }
+
   #tell(span: NodeSpan, agents: readonly AgentId[], source: NextSource, by?: AgentId): void {
     const from = by ?? activationOf(span)?.identity.agent;
     const { next, path } = span.node;

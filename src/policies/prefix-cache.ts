@@ -182,7 +182,8 @@ class PrefixCache implements Policy<"prefix"> {
       this.#retain({ agent }, predictor.reuse({ agent, anchor: ANY_ANCHOR }), NONE, shared, actions);
     }
     if (event.type === "run-end") this.#withdraw(moment, NONE, actions);
-    else if (event.type === "next-agents") this.#withdraw(moment, agentsOf(predictions), actions);
+    else if (event.type === "next-agents" && event.source !== "app")
+      this.#withdraw(moment, agentsOf(predictions), actions);
     else {
       const wanted = this.#plan(predictions, outlook, moment);
       this.#withdraw(
@@ -233,7 +234,7 @@ class PrefixCache implements Policy<"prefix"> {
     const { options: limits, predictor, prefixes } = this.#context;
     const plan: PrefetchHint[] = [];
     if (!limits.prefetch) return plan;
-    const current = "agent" in event ? event.agent : undefined;
+    const current = "agent" in event ? event.agent : event.type === "next-agents" ? event.from : undefined;
     const live = prefixes.of(run);
     const latest = newest(live);
     const history = latest ? this.#historyOf(latest) : 0;

@@ -169,6 +169,8 @@ class Speculation implements Policy<"prefix"> {
         return;
       }
       case "next-agents":
+        // What the app says beforehand is told again when LangGraph gives it away.
+        if (event.source === "app") return;
         for (const agent of event.agents) {
           const pair = this.#pair(event.from, agent);
           if (pair) pair.seen++;

@@ -44,7 +44,7 @@ export interface Usage {
 }
 
 /** How it became known which agents run next. */
-export type NextSource = "router" | "command" | "handoff" | "edge";
+export type NextSource = "router" | "command" | "handoff" | "edge" | "app";
 
 /** A declared edge; `weight` is 1 / out-degree for branches that may go several ways. */
 export interface DeclaredEdge {
