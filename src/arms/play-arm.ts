@@ -4,7 +4,6 @@ import { ChatOpenAI } from "@langchain/openai";
 import PQueue from "p-queue";
 import { CacheSage } from "../cachesage.ts";
 import { type Arm, type ArmResult, hasHints } from "./arm.ts";
-import type { CacheSageOptions } from "../connect-options.ts";
 import type { CallLog } from "./call-log.ts";
 import type { Target } from "./target.ts";
 
@@ -35,8 +34,6 @@ export interface ArmOptions<Run, Log extends CallLog> {
   /** Adapter of what `start` gives, and its options. Default: the embedded engine's. */
   readonly engineName?: string;
   readonly engineOptions?: Readonly<Record<string, unknown>>;
-  /** Where what is learned is kept. Default: it begins with nothing. */
-  readonly store?: CacheSageOptions["store"];
   readonly start: () => Promise<Target>;
   readonly app: (parts: AppParts) => ArmApp<Run, Log>;
   /** Told after each finished run. */
@@ -55,7 +52,6 @@ export async function playArm<Run, Log extends CallLog>(
           engine: options.engineName ?? "embedded",
           engineOptions: options.engineOptions ?? {},
           cacheHints: true,
-          ...(options.store && { store: options.store }),
         })
       : undefined;
     try {

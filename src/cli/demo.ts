@@ -41,13 +41,6 @@ const options = z.strictObject({
     .describe(
       "Arms to play. told: hints, and the app says who is next as soon as the model has answered, before the tools run.",
     ),
-  store: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      "Folder in which what is learned is kept, so that arms with hints begin with what was learned in earlier ones.",
-    ),
   json: z.boolean().default(false).describe("Print one JSON object instead of the table."),
 });
 

@@ -2,7 +2,6 @@ import { type Arm, type ArmResult, hasHints } from "../arms/arm.ts";
 import { playArm } from "../arms/play-arm.ts";
 import { startTarget } from "../arms/target.ts";
 import { buildTeam, firstCalls, runConfig, type RunPlan, TeamLog } from "./graph.ts";
-import { FileStore } from "../stores/file.ts";
 import type { Route } from "./routing.ts";
 import { attachTarget } from "./running-server.ts";
 
@@ -25,23 +24,17 @@ export interface TeamArmOptions {
   /** Tells this arm's prompts from other arms' on the same server. */
   readonly nonce: string;
   readonly route: Route;
-  /** Folder of what is learned. */
-  readonly store?: string | undefined;
   readonly signal: AbortSignal;
   /** Told after each finished run. */
   readonly onRun: () => void;
 }
 
 /** Plays all runs of the team in one arm. */
-export function playTeam(
-  arm: Arm,
-  { store: folder, ...options }: TeamArmOptions,
-): Promise<ArmResult<TeamLog>> {
+export function playTeam(arm: Arm, options: TeamArmOptions): Promise<ArmResult<TeamLog>> {
   const { engine, toolMs, route, signal } = options;
   return playArm(arm, {
     ...options,
     arrivalMs: toolMs / 4,
-    ...(folder !== undefined && { store: new FileStore(folder, { workload: "demo" }) }),
     start: () =>
       engine === undefined
         ? startTarget({

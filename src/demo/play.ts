@@ -20,8 +20,6 @@ export interface DemoOptions {
   readonly engineName?: string;
   readonly engineOptions?: Readonly<Record<string, unknown>>;
   readonly arms: readonly Arm[];
-  /** Folder of what is learned; undefined: every arm learns from nothing. */
-  readonly store?: string | undefined;
   readonly signal: AbortSignal;
   /** Told what goes on; `finished` when an arm is over. */
   readonly progress: (text: string, finished: boolean) => void;

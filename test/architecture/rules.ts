@@ -29,7 +29,7 @@ const allowed: Readonly<Record<string, readonly string[] | typeof everything>> =
   doctor: ["runtime", "wire"],
   dashboard: ["runtime", "options", "shadow"],
   testing: ["runtime", "learn"],
-  arms: ["cachesage", "connect-options", "stats", "embedded", "fitted-table"],
+  arms: ["cachesage", "stats", "embedded", "fitted-table"],
   demo: everything,
   playback: ["runtime", "learn", "policies", "sim", "dashboard", "options"],
   bench: ["arms", "sim", "embedded", "fitted-table"],

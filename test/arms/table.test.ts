@@ -27,6 +27,18 @@ describe("the table of arms", () => {
     const table = armTable(rows);
     expect(table).toContain("hints against lru, median over 2 seeds");
     expect(table).toContain("hit rate: +15.0 points (+10.0 to +20.0)");
+    expect(table).not.toContain("told");
+  });
+
+  it("compares each arm with hints", () => {
+    const rows = [1, 2].flatMap((seed) => [
+      row("lru", seed, 0.5),
+      row("hints", seed, 0.6),
+      row("told", seed, 0.9),
+    ]);
+    const table = armTable(rows);
+    expect(table).toContain("hints against lru");
+    expect(table).toMatch(/told against lru.*\n *hit rate: \+40.0 points/);
   });
 
   it("fits a terminal of 120 columns, and has every cell on one line where there is none", () => {

@@ -62,6 +62,12 @@ async function bench(...line: readonly string[]) {
 const quick = ["--trace", trace, "--gap-ms", "5", "--concurrency", "2", "--seed", "1"];
 const number = expect.any(Number) as unknown;
 
+interface Row {
+  readonly arm: string;
+  readonly hit_rate: number;
+  readonly prefetch: { readonly used: number };
+}
+
 describe("bench", () => {
   it("plays all arms and prints one JSON object with the demo's rows", async () => {
     const { stdout, stderr, exitCode } = await bench(...quick, "--json");
@@ -91,6 +97,16 @@ describe("bench", () => {
     expect(stderr).toContain("seed 1, none: 8 calls in ");
     expect(stderr).toContain("8 of the 8 calls of team (seed 1), in 2 parts of runs.");
     expect(stderr).toContain("KV budget ");
+  });
+
+  it("has an arm in which the app says who is next, so that what is prefetched is used", async () => {
+    const { stdout, exitCode } = await bench(...quick, "--gap-ms", "150", "--arms", "lru,told", "--json");
+    expect(exitCode).toBe(0);
+    const { rows } = JSON.parse(stdout) as { rows: readonly [Row, Row] };
+    const [lru, told] = rows;
+    expect([lru.arm, told.arm]).toEqual(["lru", "told"]);
+    expect(told.prefetch.used).toBeGreaterThan(0);
+    expect(told.hit_rate).toBeGreaterThan(lru.hit_rate);
   });
 
   it("compares the simulator with what the engine served, on a cost model of its own", async () => {

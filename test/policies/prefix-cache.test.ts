@@ -4,7 +4,7 @@ import prefixCache from "../../src/policies/prefix-cache.ts";
 import type { Advice, PrefetchHint, RetainHint, Settlement } from "../../src/runtime/action.ts";
 import { prefixId } from "../../src/runtime/action.ts";
 import { AgentRuntime } from "../../src/runtime/agent-runtime.ts";
-import type { Event, RequestStartEvent } from "../../src/runtime/event.ts";
+import { END, type Event, type RequestStartEvent } from "../../src/runtime/event.ts";
 import { Ledger } from "../../src/runtime/ledger.ts";
 import { LivePrefixes } from "../../src/runtime/live-prefixes.ts";
 import { App } from "../runtime/app.ts";
@@ -252,6 +252,30 @@ test("cancels a prefetch as soon as another agent is known to come, keeps it whe
     expect.arrayContaining(["cancel run/9/b", "release run/9/b"]),
   );
   expect(short(observe(app.call("9", "d", 2)))).not.toContain("cancel run/9/d");
+});
+
+test("what the app announces is fetched at once, in place of what was expected", () => {
+  const app = new App();
+  const observe = policy();
+  for (const run of ["1", "2", "3"]) observe(...app.run(run, "a", "b", "c"));
+  observe(...app.run("4", "a", "d"), app.start("9"));
+  expect(prefetched(observe(app.call("9", "a", 1)))).toEqual(["prefetch run/9/b"]);
+  const told = observe(app.announced("9", "a", "d"));
+  expect(prefetched(told)).toEqual(["prefetch run/9/d"]);
+  expect(short(told)).toEqual(expect.arrayContaining(["cancel run/9/b", "release run/9/b"]));
+  expect(told.find(({ type }) => type === "prefetch")).toHaveProperty("probability", 1);
+  // LangGraph's own word stands.
+  expect(short(observe(app.next("9", "a", "b")))).toContain("cancel run/9/d");
+});
+
+test("after an announced end nothing is fetched, and what was is let go", () => {
+  const app = new App();
+  const observe = policy();
+  for (const run of ["1", "2", "3"]) observe(...app.run(run, "a", "b"));
+  observe(app.start("9"), app.call("9", "a", 1));
+  const told = observe(app.announced("9", "a", END));
+  expect(prefetched(told)).toEqual([]);
+  expect(short(told)).toContain("cancel run/9/b");
 });
 
 test("the budget bounds what is fetched ahead over all runs", () => {

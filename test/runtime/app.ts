@@ -41,6 +41,11 @@ export class App {
     return { type: "next-agents", at: ++this.time, run, from, agents, source: "router" };
   }
 
+  /** The same, but the app says so while the node is at work. */
+  announced(run: string, from: string, ...agents: string[]): Event {
+    return { type: "next-agents", at: ++this.time, run, from, agents, source: "app" };
+  }
+
   /** A whole run that visits these agents in turn. */
   run(run: string, ...agents: string[]): Event[] {
     return [this.start(run), ...agents.map((agent, step) => this.call(run, agent, step + 1)), this.end(run)];
