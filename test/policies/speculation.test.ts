@@ -1,4 +1,4 @@
-import { Annotation, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
+import { Annotation, END, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import speculation from "../../src/policies/speculation.ts";
@@ -54,6 +54,42 @@ test("once it has seen who follows, the next agent's model is asked early, and n
   expect(early(on)).toEqual(["applied", "applied", "applied", "applied", "cancelled", "applied"]);
   // The wrong guess is the only call that was made in vain, if it had left at all.
   expect(on.server.requests.length - off.server.requests.length).toBeLessThanOrEqual(1);
+});
+
+test("what the app announces, rightly or not, changes no result", async () => {
+  const announcing = ({ sage, model }: ScriptedSage, said: readonly string[]) => {
+    const left = [...said];
+    const asks = (about: string) => async () => ({ messages: [await model().invoke(about)] });
+    return sage.instrument(
+      new StateGraph(State)
+        .addNode("router", async () => {
+          await model().invoke("who?");
+          sage.announce(left.shift() ?? "worker");
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          return {};
+        })
+        .addNode("worker", asks("work"))
+        .addNode("other", asks("other"))
+        .addEdge(START, "router")
+        .addConditionalEdges("router", ({ next }) => next, ["worker", "other"])
+        .compile(),
+    );
+  };
+  const said = ["worker", "other", "worker", "other", "other", "worker", END];
+  await using off = await scriptedSage({}, ({ body }) => ({
+    text: `to ${String(body.messages?.at(-1)?.content)}`,
+  }));
+  await using on = await scriptedSage(
+    { speculation: { nodes: ["worker", "other"], ...willing } },
+    off.server.script,
+  );
+  const graph = announcing(on, said);
+  const results: unknown[] = [];
+  for (const next of path)
+    results.push((await graph.invoke({ messages: [], next })).messages.map(({ content }) => content));
+  expect(results).toEqual(await play(off, ...path));
+  expect(early(on)).toContain("applied");
+  expect(on.sage.stats.faults).toBe(0);
 });
 
 test("an agent that is not declared free of side effects is never run early; its prefix is fetched", async () => {
