@@ -43,7 +43,7 @@ export interface Usage {
   readonly writtenTokens?: number;
 }
 
-/** How it became known which agents run next. */
+/** How it became known which agents run next; `app`: it said so beforehand, by `announce`. */
 export type NextSource = "router" | "command" | "handoff" | "edge" | "app";
 
 /** A declared edge; `weight` is 1 / out-degree for branches that may go several ways. */
