@@ -9,13 +9,14 @@ import { scriptedSage, type ScriptedSage } from "./scripted-sage.ts";
 
 const State = Annotation.Root({ ...MessagesAnnotation.spec, next: Annotation<string> });
 
-/** A router that asks its model, and goes where the input says. */
-function routed({ sage, model }: ScriptedSage) {
+/** A router that asks its model, and goes where the input says. @param asked what else it does then. */
+function routed({ sage, model }: ScriptedSage, asked: () => unknown = () => {}) {
   const asks = (about: string) => async () => ({ messages: [await model().invoke(about)] });
   return sage.instrument(
     new StateGraph(State)
       .addNode("router", async () => {
         await model().invoke("who?");
+        await asked();
         return {};
       })
       .addNode("worker", asks("work"))
@@ -27,7 +28,13 @@ function routed({ sage, model }: ScriptedSage) {
 }
 
 async function play(app: ScriptedSage, ...path: readonly string[]): Promise<readonly unknown[]> {
-  const graph = routed(app);
+  return playOn(routed(app), path);
+}
+
+async function playOn(
+  graph: ReturnType<typeof routed>,
+  path: readonly string[],
+): Promise<readonly unknown[]> {
   const results: unknown[] = [];
   for (const next of path)
     results.push((await graph.invoke({ messages: [], next })).messages.map(({ content }) => content));
@@ -57,24 +64,6 @@ test("once it has seen who follows, the next agent's model is asked early, and n
 });
 
 test("what the app announces, rightly or not, changes no result", async () => {
-  const announcing = ({ sage, model }: ScriptedSage, said: readonly string[]) => {
-    const left = [...said];
-    const asks = (about: string) => async () => ({ messages: [await model().invoke(about)] });
-    return sage.instrument(
-      new StateGraph(State)
-        .addNode("router", async () => {
-          await model().invoke("who?");
-          sage.announce(left.shift() ?? "worker");
-          await new Promise((resolve) => setTimeout(resolve, 5));
-          return {};
-        })
-        .addNode("worker", asks("work"))
-        .addNode("other", asks("other"))
-        .addEdge(START, "router")
-        .addConditionalEdges("router", ({ next }) => next, ["worker", "other"])
-        .compile(),
-    );
-  };
   const said = ["worker", "other", "worker", "other", "other", "worker", END];
   await using off = await scriptedSage({}, ({ body }) => ({
     text: `to ${String(body.messages?.at(-1)?.content)}`,
@@ -83,11 +72,11 @@ test("what the app announces, rightly or not, changes no result", async () => {
     { speculation: { nodes: ["worker", "other"], ...willing } },
     off.server.script,
   );
-  const graph = announcing(on, said);
-  const results: unknown[] = [];
-  for (const next of path)
-    results.push((await graph.invoke({ messages: [], next })).messages.map(({ content }) => content));
-  expect(results).toEqual(await play(off, ...path));
+  const graph = routed(on, async () => {
+    on.sage.announce(said.shift() ?? "worker");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+  expect(await playOn(graph, path)).toEqual(await play(off, ...path));
   expect(early(on)).toContain("applied");
   expect(on.sage.stats.faults).toBe(0);
 });
