@@ -6,6 +6,7 @@ export type { Dashboard } from "./dashboard/server.ts";
 export type { Address } from "./engine-registry.ts";
 export * from "./errors.ts";
 export type {
+  Announce,
   CacheSageHandler,
   Fetch,
   GatedTool,

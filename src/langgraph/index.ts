@@ -1,3 +1,4 @@
+export type { Announce } from "./announce.ts";
 export { createFramework, type Framework, type ModelFields, type ObservedModelFields } from "./framework.ts";
 export type { CacheSageHandler } from "./handler.ts";
 export type { Fetch } from "./routed-send.ts";
