@@ -64,14 +64,9 @@ export function buildTraceGraph(options: TraceGraphOptions) {
   const nodes = [...names.values()];
   for (const [agent, name] of names) graph = graph.addNode(name, node(agent, names, options)) as typeof graph;
   const follow = ({ callsMade }: typeof State.State, config: RunnableConfig) =>
-    names.get(planOf(config).calls[callsMade]?.call.agent ?? "") ?? END;
+    nodeOf(names, planOf(config), callsMade);
   graph.addConditionalEdges(START, follow, nodes);
-  for (const name of nodes)
-    graph.addConditionalEdges(
-      name,
-      (state, config) => (state.callsMade < planOf(config).calls.length ? follow(state, config) : END),
-      [...nodes, END],
-    );
+  for (const name of nodes) graph.addConditionalEdges(name, follow, [...nodes, END]);
   return graph.compile();
 }
 
@@ -118,7 +113,7 @@ function node(
     const { record } = await timedAnswer(modelOf(answerTokens), tree.messages(call), agent, config);
     log.calls.push(record);
     const isEnd = callsMade === calls.length - 1;
-    announce?.(names.get(calls[callsMade + 1]?.call.agent ?? "") ?? END);
+    announce?.(nodeOf(names, planOf(config), callsMade + 1));
     const run = config.configurable?.["run"] as number;
     log.played.push({ call, run, isLast: isLast && isEnd, record });
     if (!isEnd && gapMs > 0) await pause(call, gapMs, config);
@@ -143,6 +138,11 @@ const recordedTool = tool(
     schema: z.object({ ms: z.number() }),
   },
 ) as unknown as StructuredTool;
+
+/** Node of a turn's call; END after the last one. */
+function nodeOf(names: ReadonlyMap<string, string>, { calls }: PlannedTurn, index: number): string {
+  return names.get(calls[index]?.call.agent ?? "") ?? END;
+}
 
 function planOf(config: RunnableConfig): PlannedTurn {
   return config.configurable?.["plan"] as PlannedTurn;

@@ -23,7 +23,8 @@ export function createAnnounce({ host, tracker, next }: Observer): Announce {
   };
   return (agents) =>
     guard(host, "announce", () => {
-      const names = [agents].flat();
+      const said = [agents].flat();
+      const names = said.length === 0 ? [END] : said;
       const span = nodeAtWork(tracker.scopes.getStore()?.span);
       if (!span) return warn(OUTSIDE);
       const strange = names.map((name) => strangeness(span, name)).find((one) => one !== undefined);

@@ -29,13 +29,18 @@ test("what the app says is told while the node still runs, and what LangGraph gi
     .addNode("planner", announcing(bench, "coder"))
     .addNode("coder", announcing(bench, ["tester", "writer"]))
     .addNode("tester", announcing(bench, END))
-    .addNode("writer", () => ({}))
+    .addNode("writer", () => (bench.sage.announce([]), {}))
     .addEdge(START, "planner")
     .addConditionalEdges("planner", () => "coder", ["coder", "tester"])
     .addConditionalEdges("coder", () => [new Send("tester", input), new Send("writer", input)])
     .compile();
   await bench.sage.instrument(graph).invoke(input, session);
-  expect(announced(bench)).toEqual(["planner => coder", "coder => tester,writer", `tester => ${END}`]);
+  expect(announced(bench)).toEqual([
+    "planner => coder",
+    "coder => tester,writer",
+    `writer => ${END}`,
+    `tester => ${END}`,
+  ]);
   const told = lines(bench.events);
   expect(told.slice(told.indexOf("planner: completed"), told.indexOf("+coder"))).toEqual([
     "planner: completed",
